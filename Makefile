@@ -1,0 +1,125 @@
+# lxm: one Makefile for the whole tree. `make help` lists the targets.
+#
+#   V=1            show the commands           SAN=address|thread   instrumented build in build/san-$(SAN)
+#   T=name         one test                    PREFIX, DESTDIR      where `make install` puts things
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SAN     ?=
+V       ?= 0
+T       ?=
+
+B := build$(if $(SAN),/san-$(SAN))
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
+
+CC      ?= cc
+VERSION := 0.1
+PKGS_D  := libmicrohttpd jansson sqlite3 libwslay openssl libarchive yaml-0.1 libnl-route-3.0 libnftables libseccomp libcap uuid
+PKGS_C  := jansson libwslay yaml-0.1
+pkg      = $(shell pkg-config $(1) $(2) 2>/dev/null)
+
+CPPFLAGS += -D_GNU_SOURCE -I. -DLXM_VERSION='"$(VERSION)"' -DLXM_PREFIX='"$(PREFIX)"'
+CFLAGS   ?= -O2 -g
+CFLAGS   += -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wno-unused-parameter -fstack-protector-strong -fno-strict-aliasing -ffunction-sections -fdata-sections
+LDFLAGS  += -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections -pthread
+ifeq ($(SAN),)
+CPPFLAGS += -D_FORTIFY_SOURCE=2
+STATIC   := -static
+PIE_C    := -fPIE
+PIE_L    := -pie
+else
+CFLAGS   += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined -fno-sanitize-recover=undefined) -fno-omit-frame-pointer -O1
+LDFLAGS  += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined)
+STATIC   :=
+CPPFLAGS += -DLXM_SAN='"$(SAN)"'
+endif
+comma := ,
+
+# ---- what is built from what: rooms are found by name, a new file needs no line here
+LIB_ROOMS  := lib/base lib/conf lib/api lib/tls lib/wire
+LXMD_ROOMS := lxmd/core lxmd/spawn lxmd/storage lxmd/network lxmd/device lxmd/image lxmd/instance lxmd/cluster lxmd/http lxmd/api
+srcs  = $(sort $(wildcard $(addsuffix /*.c,$(1))))
+objs  = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+LIB_OBJ  := $(call objs,$(call srcs,$(LIB_ROOMS)))
+DB_OBJ   := $(call objs,$(call srcs,db))
+LXMD_OBJ := $(call objs,$(call srcs,$(LXMD_ROOMS)))
+MON_OBJ  := $(call objs,$(call srcs,lxmd/monitor))
+HLP_OBJ  := $(call objs,$(call srcs,lxmd/helper))
+LXMC_OBJ := $(call objs,$(call srcs,lxmc))
+MAIN_OBJ := $(call objs,$(wildcard lxmd/main.c))
+SMALL    := $(call objs,$(call srcs,lib/base lib/wire))
+# the single-threaded privileged binaries and their unit-testable parts
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+
+BINS := $(if $(MAIN_OBJ),$(B)/bin/lxmd) $(if $(MON_OBJ),$(B)/bin/lxm-monitor) \
+        $(if $(HLP_OBJ),$(B)/bin/lxm-helper) $(if $(LXMC_OBJ),$(B)/bin/lxmc)
+
+.PHONY: all
+all: $(BINS)
+
+$(B)/obj/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(call pkg,--cflags,$(PKGS_D)) $(CFLAGS) $(PIE_C) -MMD -MP -c $< -o $@
+
+# db/schema/*.sql become one C array each (see db/): text in, C string out
+$(B)/gen/%.sql.h: %.sql
+	@mkdir -p $(@D)
+	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
+CPPFLAGS += -I$(B)/gen
+SQL_H := $(patsubst %.sql,$(B)/gen/%.sql.h,$(wildcard db/schema/*.sql))
+$(DB_OBJ): | $(SQL_H)
+$(B)/obj/db/schema.o: $(SQL_H)
+
+$(B)/bin/lxmd: $(MAIN_OBJ) $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(call pkg,--libs,$(PKGS_D)) -o $@
+
+$(B)/bin/lxm-monitor: $(MON_OBJ) $(SMALL)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(STATIC) $^ -o $@
+
+$(B)/bin/lxm-helper: $(HLP_OBJ) $(SMALL)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(STATIC) $^ -o $@
+
+$(B)/bin/lxmc: $(LXMC_OBJ) $(LIB_OBJ)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(call pkg,--libs,$(PKGS_C)) -ldl -o $@
+
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(call pkg,--libs,$(PKGS_D)) -lcunit -o $@
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+include tests/tests.mk
+
+# ---- for people
+.PHONY: help deps deps-test up install uninstall clean format lint
+help:        ## list the targets
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+pkgs = $(shell awk '$$1 !~ /^\#/ && $$2 ~ /$(1)/ { print $$1 }' packaging/packages.txt)
+
+deps:        ## install what building and running need (Debian 12, root)
+	$(Q)packaging/install-packages $(call pkgs,build|run)
+
+deps-test:   ## install what the tests need besides
+	$(Q)packaging/install-packages $(call pkgs,build|run|test)
+
+format:      ## lay the C out by .clang-format
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:       ## remove everything built
+	$(Q)rm -rf build
