@@ -1,0 +1,79 @@
+/* lxmd/instance/idmap: the pool of ids and raw.idmap. */
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+#include "lxmd/instance/idmap.h"
+
+static void isolated_ranges_never_touch(void)
+{
+	struct idmap_pool p;
+	uint32_t a, b, c;
+
+	CU_ASSERT(idmap_pool_init(&p, "root:1000000:1000000\n", "root:1000000:1000000\n", NULL) == 0);
+	CU_ASSERT(idmap_pool_take(&p, 1, 65536, 0, false, &a, NULL) == 0);
+	CU_ASSERT(idmap_pool_take(&p, 2, 100000, 0, false, &b, NULL) == 0);
+	CU_ASSERT(b >= a + 65536);
+	CU_ASSERT(a >= 1065536);
+	idmap_pool_drop(&p, 1);
+	CU_ASSERT(idmap_pool_take(&p, 3, 65536, 0, false, &c, NULL) == 0 && c == a);
+	CU_ASSERT(idmap_pool_take(&p, 4, 65536, a + 10, false, &c, NULL) == -EEXIST);
+	idmap_pool_deinit(&p);
+}
+
+static void a_full_pool_says_so(void)
+{
+	struct idmap_pool p;
+	struct lxm_err e = { 0 };
+	uint32_t a;
+
+	CU_ASSERT(idmap_pool_init(&p, "root:500000:65536", "root:500000:65536", NULL) == 0);
+	CU_ASSERT(idmap_pool_take(&p, 1, 65536, 0, false, &a, &e) == 0 && a == 500000);
+	CU_ASSERT(idmap_pool_take(&p, 2, 65536, 0, false, &a, &e) == -ENOSPC);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "/etc/subuid"));
+	idmap_pool_deinit(&p);
+}
+
+static void the_builtin_range_respects_other_users(void)
+{
+	struct idmap_pool p;
+	struct lxm_err e = { 0 };
+
+	CU_ASSERT(idmap_pool_init(&p, "", "", &e) == 0 && p.first == 1000000);
+	idmap_pool_deinit(&p);
+	CU_ASSERT(idmap_pool_init(&p, "alice:100000:65536\n", "", &e) == 0);
+	idmap_pool_deinit(&p);
+	CU_ASSERT(idmap_pool_init(&p, "bob:1100000:65536\n", "", &e) == -EEXIST);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "bob"));
+	idmap_pool_deinit(&p);
+}
+
+static void raw_idmap_punches_holes(void)
+{
+	struct idmap m;
+
+	CU_ASSERT(idmap_compose(1000000, 65536, "both 1000 1000\ngid 50-51 60-61", &m, NULL) == 0);
+	CU_ASSERT(m.nuid == 3 && m.ngid == 5);
+	CU_ASSERT(m.uid[0].inside == 0 && m.uid[0].count == 1000 && m.uid[0].outside == 1000000);
+	CU_ASSERT(m.uid[1].inside == 1000 && m.uid[1].outside == 1000 && m.uid[1].count == 1);
+	CU_ASSERT(m.uid[2].inside == 1001 && m.uid[2].outside == 1001001 && m.uid[2].count == 64535);
+	CU_ASSERT(m.gid[1].inside == 60 && m.gid[1].outside == 50 && m.gid[1].count == 2);
+	idmap_deinit(&m);
+}
+
+static void raw_idmap_refuses_rubbish(void)
+{
+	static const char *const bad[] = { "both 1000", "foo 1 1", "both 1-2 1", "uid -1 0", "uid 5-4 5-4", "uid 4294967295 0" };
+	struct lxm_err e = { 0 };
+	struct idmap m;
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(bad); i++)
+		CU_ASSERT(idmap_compose(1000000, 65536, bad[i], &m, &e) == -EINVAL);
+}
+
+UNIT_MAIN("instance/idmap", { "isolated ranges never touch", isolated_ranges_never_touch },
+	  { "a full pool says so", a_full_pool_says_so },
+	  { "the built-in range respects other users", the_builtin_range_respects_other_users },
+	  { "raw.idmap punches holes", raw_idmap_punches_holes },
+	  { "raw.idmap refuses rubbish", raw_idmap_refuses_rubbish })
