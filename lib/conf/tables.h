@@ -1,0 +1,58 @@
+/* The key tables: one for each kind of object; doc/config-keys.md is printed from them. */
+#ifndef LXM_CONF_TABLES_H
+#define LXM_CONF_TABLES_H
+
+#include "lib/conf/conf.h"
+
+extern const struct conftable conf_server;   /* GET/PUT /1.0 */
+extern const struct conftable conf_instance; /* instances, snapshots */
+extern const struct conftable conf_profile;  /* the instance table without volatile.* and image.* */
+extern const struct conftable conf_project;
+extern const struct conftable conf_network_acl;
+extern const struct conftable conf_network_zone;
+extern const struct conftable conf_network_forward;
+
+/** Keys of a network of that type ("bridge", "macvlan", "physical"); NULL for a type lxm does not have. */
+const struct conftable *conf_network(const char *type);
+/** Keys of a pool of that driver ("overlay", "btrfs", "dir", "lvm", "zfs", "ceph"); NULL for an unknown driver. */
+const struct conftable *conf_pool(const char *driver);
+/** Keys of a volume on a pool of that driver; NULL for an unknown driver. */
+const struct conftable *conf_volume(const char *driver);
+
+/**
+ * Keys of a device, "type" among them.
+ *
+ * @type     "nic", "disk", "unix-char", "unix-block", "unix-hotplug", "usb", "gpu", "proxy", "infiniband", "tpm",
+ *           "pci", "none"
+ * @subtype  for nic its nictype (NULL or "": bridged, which is also right for `network=`), for gpu its gputype;
+ *           otherwise ignored
+ *
+ * Returns NULL for an unknown type or subtype.
+ */
+const struct conftable *conf_device(const char *type, const char *subtype);
+
+/** One entry for each table, for documentation and tests; ends with a NULL table. */
+struct conf_named_table {
+	const char *title;
+	const struct conftable *table;
+};
+const struct conf_named_table *conf_all_tables(void);
+
+/**
+ * Check one device as far as the tables can: type known and applied, every key known and well formed, required keys
+ * there, keys that exclude each other (nictype and network ...). What needs the host (does the parent exist) is
+ * device_validate()'s.
+ *
+ * @name  the device's name; checked as well
+ *
+ * Returns 0 or -EINVAL; the text names the device and the remedy.
+ */
+int conf_device_check(const char *name, const struct lxm_kv *dev, struct lxm_err *e);
+
+/** conf_device_check() for each device. */
+int conf_devices_check(const struct lxm_devs *devs, struct lxm_err *e);
+
+/** As above, passing devices that are equal in `was`. */
+int conf_devices_check_change(const struct lxm_devs *was, const struct lxm_devs *now, struct lxm_err *e);
+
+#endif
