@@ -1,0 +1,64 @@
+/* nftables in-process: one table per managed bridge with a fixed ruleset; what varies lies in sets and maps. */
+#ifndef LXMD_NETWORK_FIREWALL_H
+#define LXMD_NETWORK_FIREWALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/err.h"
+#include "lib/base/str.h"
+
+/* One libnftables context with its lock. */
+struct firewall;
+
+/* What the ruleset of one bridge needs; all strings were validated and are borrowed. */
+struct fw_bridge {
+	const char *bridge;  /* interface name */
+	const char *subnet4; /* "10.1.0.0/16", or NULL without IPv4 */
+	const char *subnet6; /* "fd42::/64", or NULL without IPv6 */
+	const char *nat4_address, *nat6_address; /* SNAT source, NULL: masquerade */
+	bool nat4, nat6;     /* translate what leaves the subnet */
+	bool route4, route6; /* forward at all; false: rejected */
+	bool dhcp4, dhcp6;   /* DHCP is served here */
+	bool dns;
+	bool firewall4, firewall6; /* accept rules for DHCP, DNS and forwarding */
+};
+
+/* What one NIC may send when it is filtered (security.*_filtering). */
+struct fw_nic {
+	const char *bridge; /* table */
+	const char *host;   /* host end of the veth pair */
+	const char *mac;    /* the only source MAC, or NULL: not filtered */
+	const char *ipv4;   /* the only IPv4 source, or NULL: not filtered */
+	const char *ipv6;
+};
+
+/** Make the context. Any failure (no nf_tables in this kernel) makes networks unavailable, not the daemon. */
+int fw_new(struct firewall **fw_out, struct lxm_err *e);
+void fw_free(struct firewall *fw);
+
+/** Name of the table of a bridge ("lxm_" and the name, characters outside [A-Za-z0-9_] as _XX) into out. */
+void fw_table_name(const char *bridge, char *out, size_t size);
+/** The whole transaction that (re)makes a bridge's tables, as nft text. Pure. */
+void fw_bridge_text(const struct fw_bridge *b, struct lxm_buf *out);
+
+/** Put the ruleset of a bridge in place, replacing an older one in the same transaction (NIC filters are kept by the caller adding them again). */
+int fw_bridge_apply(struct firewall *fw, const struct fw_bridge *b, struct lxm_err *e);
+/** Remove what fw_bridge_apply() made; nothing there is fine. */
+int fw_bridge_remove(struct firewall *fw, const char *bridge, struct lxm_err *e);
+/** 1 if the bridge's table is there, 0 if not, -errno. */
+int fw_bridge_present(struct firewall *fw, const char *bridge, struct lxm_err *e);
+
+/** Begin or end to filter one NIC: set elements only. Ending one that is not there is fine. */
+int fw_nic_set(struct firewall *fw, const struct fw_nic *nic, struct lxm_err *e);
+int fw_nic_unset(struct firewall *fw, const char *bridge, const char *host, struct lxm_err *e);
+
+/**
+ * Chains of other people's tables that drop forwarded packets by policy ("ip filter FORWARD, ..."): our accept
+ * rules cannot overrule them. Text into out, empty when there is none. Returns 0 or -errno.
+ */
+int fw_foreign_drops(struct firewall *fw, struct lxm_buf *out, struct lxm_err *e);
+
+LXM_AUTO_PTR(fw_free, struct firewall, fw_free)
+
+#endif
