@@ -121,5 +121,8 @@ deps-test:   ## install what the tests need besides
 format:      ## lay the C out by .clang-format
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 
+lint:        ## who includes and calls what, documented headers, file sizes
+	$(Q)tests/lint/check.py
+
 clean:       ## remove everything built
 	$(Q)rm -rf build

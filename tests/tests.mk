@@ -1,4 +1,58 @@
-# Test targets; included by the top Makefile.
-.PHONY: check check-unit
+# Test targets; included by the top Makefile. T=name picks tests by a part of their name.
+SAN_ENV := LXM_BUILD=$(B) T='$(T)'
+
+.PHONY: check check-unit check-system check-security check-fault check-asan check-tsan check-san test-bins fuzz fuzz-bins bench
+check:       ## everything but vm and bench, as root; installs what it needs; ends with "N passed, N failed"
+	$(Q)$(MAKE) --no-print-directory deps-test
+	$(Q)$(MAKE) --no-print-directory test-bins
+	$(Q)$(SAN_ENV) tests/check lint unit pytest:tests/system,tests/security,tests/fault
+
 check-unit: $(UNIT_BIN) ## unit tests, no root needed (T=name for one)
-	$(Q)tests/unit/run $(if $(T),$(filter %$(T)%,$(UNIT_BIN)),$(UNIT_BIN))
+	$(Q)$(SAN_ENV) tests/check unit
+
+check-system: test-bins ## real containers through REST, lxmc and lxc (root)
+	$(Q)$(SAN_ENV) tests/check system
+
+check-security: test-bins ## replays of attacks and the guarantees inside a container (root)
+	$(Q)$(SAN_ENV) tests/check security
+
+check-fault: test-bins ## kill -9, full disks, failing calls (root)
+	$(Q)$(SAN_ENV) tests/check fault
+
+check-asan:  ## unit and system suites with ASan and UBSan in every binary (root)
+	$(Q)$(MAKE) --no-print-directory SAN=address check-san
+
+check-tsan:  ## unit and system suites with TSan (root)
+	$(Q)$(MAKE) --no-print-directory SAN=thread check-san
+
+check-san: test-bins
+	$(Q)LXM_QUICK=1 $(SAN_ENV) tests/check unit pytest:tests/system,tests/security,tests/fault
+
+test-bins: $(BINS) $(UNIT_BIN)
+.SECONDARY: $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
+
+# ---- fuzzing: tests/fuzz/fuzz_NAME.c has LLVMFuzzerTestOneInput; its seeds lie in tests/fuzz/seeds/NAME
+FUZZ_S   ?= 10
+FUZZ_B   := build/fuzz
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(FUZZ_B)/%,$(FUZZ_SRC))
+FUZZ_CF   = $(filter-out -O2 -Werror,$(CFLAGS)) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_LIB := $(patsubst %.c,$(FUZZ_B)/obj/%.o,$(call srcs,$(LXMD_ROOMS) db $(LIB_ROOMS)))
+
+$(FUZZ_B)/obj/%.o: %.c
+	$(call say,FUZZCC,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(CPPFLAGS) $(call pkg,--cflags,$(PKGS_D)) $(FUZZ_CF) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+$(FUZZ_B)/obj/db/%.o: | $(SQL_H)
+
+$(FUZZ_B)/fuzz_%: $(FUZZ_B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
+	$(call say,LD,$@)
+	$(Q)clang $(FUZZ_CF) -fsanitize=fuzzer -pthread -Wl,--gc-sections $^ $(call pkg,--libs,$(PKGS_D)) -o $@
+-include $(shell find $(FUZZ_B)/obj -name '*.d' 2>/dev/null)
+
+fuzz-bins: $(FUZZ_BIN)
+fuzz: fuzz-bins ## each decoder of foreign bytes for FUZZ_S seconds (clang; T=name for one)
+	$(Q)tests/fuzz/run $(FUZZ_S) $(filter %$(T)%,$(FUZZ_BIN))
+
+# ---- measuring
+bench: all   ## the table of doc/design.md section 6, beside LXD where installed (root; ARGS=...)
+	$(Q)/usr/bin/python3 -B tests/bench/bench.py $(ARGS)

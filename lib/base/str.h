@@ -17,6 +17,7 @@ struct lxm_buf {
 };
 
 void lxm_buf_deinit(struct lxm_buf *b);
+/** Append bytes, a string, one character, formatted text; the NUL behind them is kept up. */
 void lxm_buf_add(struct lxm_buf *b, const void *data, size_t len);
 void lxm_buf_str(struct lxm_buf *b, const char *s);
 void lxm_buf_chr(struct lxm_buf *b, char c);
@@ -33,13 +34,17 @@ struct lxm_strv {
 };
 
 void lxm_strv_deinit(struct lxm_strv *s);
+/** Append, copy and change a vector; every string in it is its own. */
 void lxm_strv_add(struct lxm_strv *s, const char *str);	   /* copies */
 void lxm_strv_take(struct lxm_strv *s, char *str);	   /* takes ownership */
 void lxm_strv_copy(struct lxm_strv *to, const struct lxm_strv *from); /* `to` is emptied first */
+/** True if an equal string is in s. */
 bool lxm_strv_has(const struct lxm_strv *s, const char *str);
 bool lxm_strv_del(struct lxm_strv *s, const char *str);	   /* true if it was there */
 void lxm_strv_split(struct lxm_strv *s, const char *str, char sep); /* adds the parts, empty ones left out */
+/** By strcmp, in place. */
 void lxm_strv_sort(struct lxm_strv *s);
+/** All strings with sep between them; free() it. */
 char *lxm_strv_join(const struct lxm_strv *s, const char *sep);
 LXM_AUTO_STRUCT(strv, struct lxm_strv, lxm_strv_deinit)
 
@@ -51,6 +56,7 @@ static inline bool lxm_empty(const char *s)
 {
 	return !s || !*s;
 }
+/** True if s begins (ends) with the other string; both non-NULL. */
 bool lxm_starts(const char *s, const char *prefix);
 bool lxm_ends(const char *s, const char *suffix);
 /** LXD booleans: true/1/yes/on and false/0/no/off, any case. Returns 1, 0, or -1 when it is neither. */

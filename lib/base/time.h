@@ -9,6 +9,7 @@
 /* Milliseconds since 1970-01-01 UTC; 0 is "never". */
 typedef int64_t lxm_time;
 
+/** The wall clock. */
 lxm_time lxm_now(void);
 /** Monotonic clock in milliseconds, for time-outs. */
 int64_t lxm_mono_ms(void);

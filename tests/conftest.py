@@ -1,0 +1,191 @@
+"""Fixtures of the system, security and fault suites: a private lxmd for the whole run and helpers around it.
+
+    rest            the API: rest.get/post/put/patch/delete, rest.read, rest.change (waits), rest.events, rest.websocket
+    lxmc, lxc       the command lines: lxmc("list", "-f", "json").out
+    image           alias of a busybox image that is there
+    instance        instance(start=True, name=None, config={}, ...) makes one and removes it after the test
+    daemon          the running lxmd itself (daemon.dir, daemon.log, daemon.proc, daemon.lxmd("waitready"))
+    own_daemon      another lxmd for one test that wants to kill, fill or break it
+    host_state      host_state() looks at the host; later.left_since(earlier) names leaks
+
+Environment: LXM_BUILD chooses the build directory (default build), LXM_KEEP=1 keeps the daemon's directory after a
+failure, LXM_QUICK=1 leaves out what is marked slow.
+"""
+import os
+import signal
+import socket
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import images  # noqa: E402
+from harness.daemon import SLOW, Daemon  # noqa: E402
+from harness.host import HostState  # noqa: E402
+from harness.instance import Instance, fresh_name  # noqa: E402
+
+IMAGE = "testimage"
+
+
+# ---- the run as a whole
+def pytest_configure(config):
+    if os.geteuid() != 0:
+        pytest.exit("the system suites start containers: run them as root", 2)
+    if not os.access(Daemon.bin("lxmd"), os.X_OK):
+        pytest.exit(f"{Daemon.bin('lxmd')} is not built: run make", 2)
+
+
+def pytest_collection_modifyitems(config, items):
+    quick = os.environ.get("LXM_QUICK")
+    offline = None
+    for item in items:
+        if quick and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="LXM_QUICK"))
+        if item.get_closest_marker("network"):
+            offline = not way_out() if offline is None else offline
+            if offline:
+                item.add_marker(pytest.mark.skip(reason="no way out of this machine"))
+
+
+def way_out():
+    """Can a container's package manager reach its mirror by the machine's own resolver?"""
+    try:
+        socket.create_connection(("deb.debian.org", 80), 3).close()
+        return True
+    except OSError:
+        return False
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """No test hangs the run: after its time it gets a TimeoutError where it stands."""
+    marker = item.get_closest_marker("timeout")
+    seconds = (marker.args[0] if marker else 120) * SLOW
+
+    def late(_signal, _frame):
+        raise TimeoutError(f"test took longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows what the daemon logged since the test began."""
+    outcome = yield
+    report = outcome.get_result()
+    daemon = item.funcargs.get("own_daemon") or item.funcargs.get("daemon") if hasattr(item, "funcargs") else None
+    if daemon and report.failed:
+        report.sections.append(("lxmd log", daemon.log_tail(6000, getattr(item, "log_start", 0))))
+
+
+# ---- daemon
+@pytest.fixture(scope="session")
+def session_daemon():
+    before = HostState()
+    daemon = Daemon()
+    bridges = set()
+    try:
+        daemon.start().init()
+        bridges = {n["name"] for n in daemon.rest.read("networks", query={"recursion": 1}) if n["managed"]}
+        yield daemon
+    finally:
+        problems = daemon.end(before, {f"link: {b}" for b in bridges})
+        assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def daemon(session_daemon, request):
+    """The session's lxmd; a test that finds it dead brings it back so that one crash fails one test."""
+    if not session_daemon.alive():
+        session_daemon.proc = None
+        session_daemon.start()
+    request.node.log_start = session_daemon.log.stat().st_size
+    yield session_daemon
+    assert session_daemon.alive(), f"lxmd died\n{session_daemon.log_tail()}"
+
+
+@pytest.fixture
+def own_daemon():
+    """A second lxmd, initialised, for tests that are hard on it."""
+    before = HostState()
+    daemon = Daemon("own")
+    try:
+        daemon.start().init()
+        yield daemon
+    finally:
+        problems = daemon.end(before)
+        assert not problems, "\n".join(problems)
+
+
+# ---- clients
+@pytest.fixture
+def rest(daemon):
+    return daemon.rest
+
+
+@pytest.fixture
+def lxmc(daemon):
+    return daemon.lxmc
+
+
+@pytest.fixture
+def lxc(daemon):
+    return daemon.lxc
+
+
+# ---- images and instances
+@pytest.fixture(scope="session")
+def busybox_tar():
+    if not images.have_busybox():
+        pytest.skip("busybox-static is not installed")
+    return images.busybox_tar()
+
+
+@pytest.fixture
+def image(daemon, busybox_tar):
+    if daemon.rest.get(f"images/aliases/{IMAGE}").status == 404:
+        images.import_image(daemon.rest, busybox_tar, IMAGE)
+    return IMAGE
+
+
+def create(daemon, image, name=None, start=True, **body):
+    """Makes an instance by REST; used by the fixture and by tests with a daemon of their own."""
+    inst = Instance(daemon, name or fresh_name())
+    daemon.rest.change("POST", "instances", timeout=60 * SLOW,
+                       json={"name": inst.name, "source": {"type": "image", "alias": image}, **body})
+    return inst.start() if start else inst
+
+
+@pytest.fixture
+def instance(daemon, image):
+    """Factory: instance(start=True, name=None, config={...}, devices={...}, profiles=[...])."""
+    made = []
+
+    def make(**kw):
+        name = kw.pop("name", None) or fresh_name()
+        made.append(Instance(daemon, name))
+        return create(daemon, kw.pop("image", image), name=name, **kw)
+
+    yield make
+    for inst in reversed(made):
+        if daemon.alive():
+            inst.remove()
+
+
+@pytest.fixture
+def host_state():
+    return HostState
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Adds "passed failed" to the file LXM_COUNTS, from which tests/check makes its closing line."""
+    path = os.environ.get("LXM_COUNTS")
+    if path:
+        count = {kind: len(terminalreporter.getreports(kind)) for kind in ("passed", "failed", "error")}
+        with open(path, "a") as f:
+            f.write(f"{count['passed']} {count['failed'] + count['error']}\n")
