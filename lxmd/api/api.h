@@ -1,0 +1,33 @@
+/* The handlers that routes.c names, one block for each file of lxmd/api; and the advertised extensions. */
+#ifndef LXMD_API_API_H
+#define LXMD_API_API_H
+
+#include "lxmd/http/request.h"
+
+/* Each is a handler_fn (see lxmd/http/request.h). Keep the blocks in the order of the file names. */
+#define API_HANDLER(name) int name(struct request *rq, struct lxm_err *e)
+
+/* events.c */
+API_HANDLER(api_events_get);
+
+/* internal.c */
+API_HANDLER(api_internal_ready_get);
+API_HANDLER(api_internal_shutdown_put);
+
+/* operations.c */
+API_HANDLER(api_operations_get);
+API_HANDLER(api_operation_get);
+API_HANDLER(api_operation_delete);
+API_HANDLER(api_operation_wait_get);
+API_HANDLER(api_operation_websocket_get);
+
+/* server.c */
+API_HANDLER(api_root_get);
+API_HANDLER(api_server_get);
+API_HANDLER(api_server_put);
+API_HANDLER(api_server_patch);
+
+/** NULL-terminated names of the API extensions that work, in the order of extensions.c. Any thread. */
+const char *const *api_extensions(void);
+
+#endif

@@ -1,0 +1,32 @@
+/* Workers: threads on demand for everything that may block. */
+#ifndef LXMD_CORE_WORKERS_H
+#define LXMD_CORE_WORKERS_H
+
+#include "lib/base/err.h"
+
+struct workers;
+
+typedef void (*worker_fn)(void *arg);
+
+/**
+ * @max  most threads at one time; jobs beyond wait in a queue, first come first served
+ *
+ * Any thread. No thread is started yet. Returns the pool; workers_free() it.
+ */
+struct workers *workers_new(unsigned int max);
+
+/** Run every job that is queued, wait for all threads to end, free. Not on a worker. NULL is fine. */
+void workers_free(struct workers *w);
+
+/**
+ * Run fn(arg) on a worker thread: an idle one, else a new one, else when one becomes free. Threads that
+ * had nothing to do for some seconds end, so that an idle daemon has none.
+ *
+ * Any thread; never blocks. All signals are blocked on workers; stacks are 512 KiB.
+ */
+void workers_run(struct workers *w, worker_fn fn, void *arg);
+
+/** Jobs queued and running now. Any thread. */
+unsigned int workers_busy(struct workers *w);
+
+#endif
