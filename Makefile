@@ -18,6 +18,7 @@ VERSION := 0.1
 PKGS_D  := libmicrohttpd jansson sqlite3 libwslay openssl libarchive yaml-0.1 libnl-route-3.0 libnftables libseccomp libcap uuid
 PKGS_C  := jansson libwslay yaml-0.1
 pkg      = $(shell pkg-config $(1) $(2) 2>/dev/null)
+CFLAGS_D := $(call pkg,--cflags,$(PKGS_D))
 
 CPPFLAGS += -D_GNU_SOURCE -I. -DLXM_VERSION='"$(VERSION)"' -DLXM_PREFIX='"$(PREFIX)"'
 CFLAGS   ?= -O2 -g
@@ -65,7 +66,7 @@ all: $(BINS)
 $(B)/obj/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(call pkg,--cflags,$(PKGS_D)) $(CFLAGS) $(PIE_C) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_D) $(CFLAGS) $(PIE_C) -MMD -MP -c $< -o $@
 
 # db/schema/*.sql become one C array each (see db/): text in, C string out
 $(B)/gen/%.sql.h: %.sql
@@ -106,7 +107,7 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
 include tests/tests.mk
 
 # ---- for people
-.PHONY: help deps deps-test up install uninstall clean format lint
+.PHONY: help deps deps-test up down install uninstall clean format lint
 help:        ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
@@ -117,6 +118,30 @@ deps:        ## install what building and running need (Debian 12, root)
 
 deps-test:   ## install what the tests need besides
 	$(Q)packaging/install-packages $(call pkgs,build|run|test)
+
+up: deps     ## build, start lxmd and a Debian container in it (root; LXMD_DIR=DIR keeps all of it there)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)packaging/up $(B)/bin
+
+down:        ## stop every instance and lxmd
+	$(Q)packaging/down $(B)/bin
+
+# LXM_PREFIX is compiled in: build with the PREFIX that is installed to
+INSTALLED := $(addprefix bin/,lxmd lxm-monitor lxm-helper lxmc) share/lxm share/doc/lxm \
+             share/bash-completion/completions/lxmc lib/systemd/system/lxmd.service lib/systemd/system/lxmd-instances.service
+dest = $(DESTDIR)$(PREFIX)
+
+install: all ## into DESTDIR/PREFIX: programs, templates, profiles, units, completion, documents
+	$(Q)install -d $(dest)/bin $(dest)/share/lxm $(dest)/share/doc/lxm $(dest)/lib/systemd/system
+	$(Q)install -m 755 $(BINS) $(dest)/bin/
+	$(Q)cp -R --no-preserve=ownership templates profiles $(dest)/share/lxm/
+	$(Q)install -m 644 README.md doc/*.md $(dest)/share/doc/lxm/
+	$(Q)for u in lxmd lxmd-instances; do \
+		sed 's|@PREFIX@|$(PREFIX)|g' packaging/$$u.service.in > $(dest)/lib/systemd/system/$$u.service || exit 1; done
+	$(Q)if [ -f packaging/completion.bash ]; then install -D -m 644 packaging/completion.bash $(dest)/share/bash-completion/completions/lxmc; fi
+
+uninstall:   ## remove what install put there; data and configuration stay
+	$(Q)rm -rf $(addprefix $(dest)/,$(INSTALLED))
 
 format:      ## lay the C out by .clang-format
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i

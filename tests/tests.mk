@@ -41,7 +41,7 @@ FUZZ_LIB := $(patsubst %.c,$(FUZZ_B)/obj/%.o,$(call srcs,$(LXMD_ROOMS) db $(LIB_
 $(FUZZ_B)/obj/%.o: %.c
 	$(call say,FUZZCC,$<)
 	@mkdir -p $(@D)
-	$(Q)clang $(CPPFLAGS) $(call pkg,--cflags,$(PKGS_D)) $(FUZZ_CF) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+	$(Q)clang $(CPPFLAGS) $(CFLAGS_D) $(FUZZ_CF) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 $(FUZZ_B)/obj/db/%.o: | $(SQL_H)
 
 $(FUZZ_B)/fuzz_%: $(FUZZ_B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
