@@ -1,0 +1,89 @@
+/* The exec job: what lxm-helper runs inside a running instance, and what it reports back. */
+#ifndef LXM_WIRE_EXEC_H
+#define LXM_WIRE_EXEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/wire/wire.h"
+
+/*
+ * lxmd fills a struct exec_job, spawn_exec() (lxmd/spawn/spawn.h) starts lxm-helper with it and returns a
+ * SOCK_SEQPACKET socket, on which the helper sends
+ *
+ *	EXEC_STARTED [pidfd, then the pty's master if one was asked for]   the program was executed
+ *	EXEC_EXITED status                                                 it ended; the last message
+ * or	EXEC_FAILED status 126 or 127, code, text                          it could not be started; the last message
+ *
+ * End of file without EXITED or FAILED: the helper was killed (count it as 137). lxmd signals the program with
+ * pidfd_send_signal and resizes with TIOCSWINSZ on the master. The socket is poll()able for the event loop.
+ * The helper ends the program when it is killed itself, so that ending the helper ends the session.
+ */
+
+struct exec_job {
+	char *const *argv;	     /* NULL-terminated; argv[0] is looked up in env's PATH inside when it has no '/' */
+	char *const *env;	     /* NULL-terminated "KEY=value"; complete: the helper adds nothing */
+	const char *cwd;	     /* inside path; "" or NULL: "/". A missing one is an error */
+	uint32_t uid, gid;	     /* container ids */
+	const uint32_t *groups;	     /* supplementary groups */
+	size_t ngroups;		     /* at most 32 */
+	bool pty;		     /* own pty from the container's devpts is stdin, stdout and stderr */
+	uint32_t rows, cols;	     /* its size; 0: 24 x 80 */
+	bool pty_stderr;	     /* with pty: stderr is the pipe given to spawn_exec() all the same */
+	bool privileged;	     /* the instance has no user namespace */
+	bool host_net;		     /* nor a network namespace */
+	uint64_t keep_caps;	     /* as PLAN_CAPS: what stays in the bounding set */
+	struct wire_bytes seccomp;   /* as PLAN_SECCOMP; empty: none */
+	const char *apparmor;	     /* as PLAN_APPARMOR; "" or NULL: none */
+	/* cgroups of the instance, v1 only (spawn_exec() puts the helper into the unified one): cgroup.procs paths */
+	char *const *cgroup_procs;   /* NULL-terminated host paths; NULL: none. cgroup_exec_paths() makes them */
+};
+
+#define EXEC_ARG_MAX (1u << 17) /* one argument or variable */
+#define EXEC_JOB_MAX (4u << 20)
+#define EXEC_GROUPS  32
+
+/** Encode and seal into a memfd. Returns 0, -EINVAL, -E2BIG or another -errno. Any thread. */
+int exec_job_seal(const struct exec_job *j, int *fd_out, struct lxm_err *e);
+
+/* A decoded job; the vectors are owned (one block), the strings point into the mapping. */
+struct exec_view {
+	struct exec_job job;
+	void *map;
+	size_t map_len;
+	void *vectors;
+};
+
+/** Map, check and decode a job. The helper and tests. Returns 0, -EBADMSG or another -errno. */
+int exec_job_open(int fd, struct exec_view *v, struct lxm_err *e);
+/** The same for bytes in memory, which are borrowed. */
+int exec_job_check(const void *data, size_t len, struct exec_view *v, struct lxm_err *e);
+void exec_job_close(struct exec_view *v);
+
+enum exec_kind { EXEC_STARTED = 1, EXEC_EXITED, EXEC_FAILED, EXEC_KINDS };
+
+struct exec_report {
+	uint32_t kind;
+	int32_t pid;	  /* STARTED: host pid */
+	int32_t status;	  /* EXITED: exit status, or 128 + signal; FAILED: 126 or 127 */
+	int32_t code;	  /* FAILED: positive errno value */
+	const char *text; /* FAILED: why; points into the receive buffer */
+};
+
+#define EXEC_REPORT_MAX 1024
+
+/** Helper's side. @fds borrowed. Returns 0 or -errno. */
+int exec_report_send(int sock, const struct exec_report *r, const int *fds, size_t nfds);
+/**
+ * lxmd's side: take one report.
+ *
+ * @buf    EXEC_REPORT_MAX bytes that r->text points into
+ * @fds    room for 2: STARTED brings pidfd and, with a pty, its master; the rest is -1; caller closes
+ * @flags  MSG_DONTWAIT or 0
+ *
+ * Returns 1, 0 at end of file, -EAGAIN, or another -errno.
+ */
+int exec_report_recv(int sock, struct exec_report *r, unsigned char buf[EXEC_REPORT_MAX], int fds[2], int flags, struct lxm_err *e);
+
+#endif
