@@ -83,11 +83,11 @@ class Daemon:
         return self.run(["lxc", *argv], **kw)
 
     # ---- life
-    def start(self, *argv, timeout=20):
+    def start(self, *argv, debug=True, timeout=20):
         """Starts lxmd and waits until it serves."""
         assert self.proc is None, "daemon runs already"
         with open(self.log, "ab") as log:
-            self.proc = subprocess.Popen([self.bin("lxmd"), "--debug", *argv], env=self.env(), stdin=subprocess.DEVNULL,
+            self.proc = subprocess.Popen([self.bin("lxmd"), *(["--debug"] if debug else []), *argv], env=self.env(), stdin=subprocess.DEVNULL,
                                          stdout=log, stderr=log, start_new_session=True)
         ready = self.lxmd("waitready", f"--timeout={timeout * SLOW}", timeout=timeout + 5)
         if ready.code != 0 or self.proc.poll() is not None:

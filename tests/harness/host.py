@@ -23,6 +23,8 @@ def processes():
         if not entry.isdigit():
             continue
         comm = _read(f"/proc/{entry}/comm").decode(errors="replace").strip()
+        if _read(f"/proc/{entry}/stat").rsplit(b")", 1)[-1].split()[:2] == [b"Z", b"1"]:
+            continue  # ended; the host's own init has not looked yet
         line = _read(f"/proc/{entry}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
         first = os.path.basename(line.split(" ")[0]) if line else ""
         if comm.startswith(PROGRAMS) or first.startswith(PROGRAMS):
