@@ -14,7 +14,9 @@ failure, LXM_QUICK=1 leaves out what is marked slow.
 import os
 import signal
 import socket
+import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -49,12 +51,16 @@ def pytest_collection_modifyitems(config, items):
 
 
 def way_out():
-    """Can a container's package manager reach its mirror by the machine's own resolver?"""
-    try:
-        socket.create_connection(("deb.debian.org", 80), 3).close()
-        return True
-    except OSError:
-        return False
+    """Can the mirror that apt uses on this host be reached?"""
+    sites = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True).stdout
+    for site in sites.split():
+        url = urlsplit(site)
+        try:
+            socket.create_connection((url.hostname, url.port or (443 if url.scheme == "https" else 80)), 3).close()
+            return True
+        except OSError:
+            continue
+    return False
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -134,9 +134,8 @@ def debian(s, opt):
     wait_running(s, "deb")
     samples = []
     for _ in range(min(opt.repeat, 5)):
-        s.state("deb", "stop")
         start = time.perf_counter()
-        s.state("deb", "start")
+        s.state("deb", "restart")
         wait_running(s, "deb")
         samples.append((time.perf_counter() - start) * 1000)
     s.state("deb", "stop")

@@ -13,7 +13,7 @@ ROWS = (
     ("stop", "forced stop", "ms", False, 20, 8),
     ("delete", "delete of a stopped instance", "ms", False, 8, 4),
     ("exec", "exec of `true` through the CLI", "ms", False, 6, 3.5),
-    ("debian", "start of a Debian instance until systemd says `running`", "ms", False, 500, 420),
+    ("debian", "forced restart of a Debian instance until systemd says `running`", "ms", False, 500, 420),
     ("get_rate", "GET one instance, one connection on the Unix socket", "/s", True, 5000, 20000),
     ("daemon_pss", "daemon memory (PSS), idle, {count} instances", "MB", False, 12, 6),
     ("monitor_pss", "monitor of a running instance, memory (PSS)", "KB", False, 200, 70),
