@@ -35,8 +35,8 @@ class Run:
 class Daemon:
     """One lxmd. `start`, `stop` and `kill` may be called as often as a test likes."""
 
-    def __init__(self, name="t"):
-        self.dir = Path(tempfile.mkdtemp(prefix=f"lxm-{name}-", dir="/tmp"))
+    def __init__(self, name="t", parent="/tmp"):
+        self.dir = Path(tempfile.mkdtemp(prefix=f"lxm-{name}-", dir=parent))
         os.chmod(self.dir, 0o711)
         self.log = self.dir / "lxmd.log"
         self.reports = self.dir / "reports"
