@@ -27,6 +27,18 @@ API_HANDLER(api_server_get);
 API_HANDLER(api_server_put);
 API_HANDLER(api_server_patch);
 
+/* templates.c */
+API_HANDLER(api_template_get);
+API_HANDLER(api_templates_get);
+/**
+ * The part of POST /1.0/images for source.type "template".
+ *
+ * @source  the body's `source` object; borrowed
+ *
+ * Answers as a handler does (see above): 0 after the reply, or < 0 with e.
+ */
+int api_template_build(struct request *rq, const json_t *source, struct lxm_err *e);
+
 /** NULL-terminated names of the API extensions that work, in the order of extensions.c. Any thread. */
 const char *const *api_extensions(void);
 

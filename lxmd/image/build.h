@@ -16,12 +16,6 @@ struct template_image {
 	bool cached;	      /* it was there already, nothing was built */
 };
 
-/** Remove what a build that did not end left in cache/. After the image store started. Returns 0 or -errno. */
-int templates_start(struct lxmd *d, struct lxm_err *e);
-
-/** Cancel running builds and wait until their processes are gone. */
-void templates_stop(struct lxmd *d);
-
 /**
  * The image of a template, built now unless it is there.
  *
@@ -32,11 +26,24 @@ void templates_stop(struct lxmd *d);
  * @rebuild  build also when the alias exists; the alias moves to the new image, the old one stays
  *
  * Worker thread; takes seconds to minutes. Callers that ask for the same template at the same time share one
- * build. Nothing of a failed or cancelled build stays but its log (log/template-NAME.log), whose last lines
- * are in the error. Returns 0, -ENOENT for no such template, -ECANCELED, -ENOPKG when a program or keyring
- * is missing (the text names the package), or another -errno.
+ * build; when the caller that leads it cancels, another one starts it again. Nothing of a failed or cancelled build
+ * stays but its log (LOG/template-NAME.log), whose last complaints are in the error; when lxmd is killed, the
+ * build's processes die with it and the scratch directory goes at the next start. Returns 0, -ENOENT for no such
+ * template, -ECANCELED, -ENOPKG when a program or keyring is missing (the text names the package), or another -errno.
  */
 int template_build(struct lxmd *d, struct op *op, const char *project, const char *name, bool rebuild,
 		   struct template_image *out, struct lxm_err *e);
+
+/**
+ * The image that a template has in a project now.
+ *
+ * @pick  the resolved template; its aliases are looked up in their order
+ * @out   filled when there is one; `cached` is true
+ *
+ * Any thread; database reads. Returns 0, -ENOENT, or another -errno.
+ */
+struct recipe_pick;
+int template_image_find(struct lxmd *d, const char *project, const struct recipe_pick *pick,
+			struct template_image *out, struct lxm_err *e);
 
 #endif
