@@ -15,10 +15,12 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 
 CC      ?= cc
 VERSION := 0.1
-PKGS_D  := libmicrohttpd jansson sqlite3 libwslay openssl libarchive yaml-0.1 libnl-route-3.0 libnftables libseccomp libcap uuid
-PKGS_C  := jansson libwslay yaml-0.1
-pkg      = $(shell pkg-config $(1) $(2) 2>/dev/null)
-CFLAGS_D := $(call pkg,--cflags,$(PKGS_D))
+PKGS_D  := libmicrohttpd jansson sqlite3 openssl libarchive yaml-0.1 libnl-route-3.0 libnftables libseccomp libcap uuid
+PKGS_C  := jansson yaml-0.1
+CFLAGS_D := $(shell pkg-config --cflags $(PKGS_D) 2>/dev/null)
+libs     = $(or $(shell pkg-config --libs $(1)),$(error a library is missing: run make deps))
+LIBS_D   = $(call libs,$(PKGS_D)) -lwslay
+LIBS_C   = $(call libs,$(PKGS_C)) -lwslay
 
 CPPFLAGS += -D_GNU_SOURCE -I. -DLXM_VERSION='"$(VERSION)"' -DLXM_PREFIX='"$(PREFIX)"'
 CFLAGS   ?= -O2 -g
@@ -80,7 +82,7 @@ $(B)/obj/db/schema.o: $(SQL_H)
 $(B)/bin/lxmd: $(MAIN_OBJ) $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(call pkg,--libs,$(PKGS_D)) -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_D) -o $@
 
 $(B)/bin/lxm-monitor: $(MON_OBJ) $(SMALL)
 	$(call say,LD,$@)
@@ -95,12 +97,12 @@ $(B)/bin/lxm-helper: $(HLP_OBJ) $(SMALL)
 $(B)/bin/lxmc: $(LXMC_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(call pkg,--libs,$(PKGS_C)) -ldl -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_C) -ldl -o $@
 
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(call pkg,--libs,$(PKGS_D)) -lcunit -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_D) -lcunit -o $@
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 

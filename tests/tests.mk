@@ -46,7 +46,7 @@ $(FUZZ_B)/obj/db/%.o: | $(SQL_H)
 
 $(FUZZ_B)/fuzz_%: $(FUZZ_B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
 	$(call say,LD,$@)
-	$(Q)clang $(FUZZ_CF) -fsanitize=fuzzer -pthread -Wl,--gc-sections $^ $(call pkg,--libs,$(PKGS_D)) -o $@
+	$(Q)clang $(FUZZ_CF) -fsanitize=fuzzer -pthread -Wl,--gc-sections $^ $(LIBS_D) -o $@
 -include $(shell find $(FUZZ_B)/obj -name '*.d' 2>/dev/null)
 
 fuzz-bins: $(FUZZ_BIN)
