@@ -54,7 +54,6 @@ HLP_OBJ  := $(call objs,$(call srcs,lxmd/helper))
 LXMC_OBJ := $(call objs,$(call srcs,lxmc))
 MAIN_OBJ := $(call objs,$(wildcard lxmd/main.c))
 SMALL    := $(call objs,$(call srcs,lib/base lib/wire))
-# the single-threaded privileged binaries and their unit-testable parts
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -84,6 +83,16 @@ $(B)/bin/lxmd: $(MAIN_OBJ) $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_D) -o $@
 
+# the single-threaded binaries; TSan would start a thread in them, so with SAN=thread they are the plain ones
+ifeq ($(SAN),thread)
+$(B)/bin/lxm-%: build/bin/lxm-%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+build/bin/lxm-%: FORCE
+	$(Q)$(MAKE) --no-print-directory SAN= $@
+.PHONY: FORCE
+.PRECIOUS: build/bin/lxm-%
+else
 $(B)/bin/lxm-monitor: $(MON_OBJ) $(SMALL)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
@@ -93,6 +102,7 @@ $(B)/bin/lxm-helper: $(HLP_OBJ) $(SMALL)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(STATIC) $^ -o $@
+endif
 
 $(B)/bin/lxmc: $(LXMC_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@)
