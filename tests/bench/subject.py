@@ -183,11 +183,15 @@ class Lxd(Subject):
         return self.proc.pid
 
     def monitor_pids(self):
+        return self.own_pids("[lxc monitor]")
+
+    def own_pids(self, start=""):
+        """Processes whose command line names our directory: monitors, dnsmasq."""
         found = []
         for entry in os.listdir("/proc"):
             if entry.isdigit():
-                line = host._read(f"/proc/{entry}/cmdline").decode(errors="replace")
-                if line.startswith("[lxc monitor]") and str(self.dir) in line:
+                line = host.read(f"/proc/{entry}/cmdline").decode(errors="replace")
+                if line.startswith(start) and str(self.dir) in line:
                     found.append(int(entry))
         return found
 
@@ -213,7 +217,7 @@ class Lxd(Subject):
             except subprocess.TimeoutExpired:
                 self.proc.kill()
                 self.proc.wait()
-        for pid in self.monitor_pids():
+        for pid in self.own_pids():
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.2)
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):

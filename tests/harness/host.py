@@ -9,7 +9,8 @@ OURS = re.compile(r"lxm")
 PROGRAMS = ("lxmd", "lxm-monitor", "lxm-helper")
 
 
-def _read(path):
+def read(path):
+    """Bytes of a file, b'' when it is gone."""
     try:
         return Path(path).read_bytes()
     except OSError:
@@ -22,23 +23,23 @@ def processes():
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
-        comm = _read(f"/proc/{entry}/comm").decode(errors="replace").strip()
-        if _read(f"/proc/{entry}/stat").rsplit(b")", 1)[-1].split()[:2] == [b"Z", b"1"]:
+        comm = read(f"/proc/{entry}/comm").decode(errors="replace").strip()
+        if read(f"/proc/{entry}/stat").rsplit(b")", 1)[-1].split()[:2] == [b"Z", b"1"]:
             continue  # ended; the host's own init has not looked yet
-        line = _read(f"/proc/{entry}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+        line = read(f"/proc/{entry}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
         first = os.path.basename(line.split(" ")[0]) if line else ""
         if comm.startswith(PROGRAMS) or first.startswith(PROGRAMS):
-            found[int(entry)] = (comm, line, _read(f"/proc/{entry}/environ").decode(errors="replace"))
+            found[int(entry)] = (comm, line, read(f"/proc/{entry}/environ").decode(errors="replace"))
     return found
 
 
 def mounts():
-    lines = _read("/proc/self/mountinfo").decode().splitlines()
+    lines = read("/proc/self/mountinfo").decode().splitlines()
     return {line.split(" ", 4)[4] for line in lines if OURS.search(line)}
 
 
 def cgroup_mounts():
-    for line in _read("/proc/self/mounts").decode().splitlines():
+    for line in read("/proc/self/mounts").decode().splitlines():
         _, path, kind = line.split(" ")[:3]
         if kind in ("cgroup", "cgroup2"):
             yield path
@@ -63,7 +64,7 @@ def links():
 def loops():
     found = set()
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
-        found.add((path.parts[3], _read(path).decode(errors="replace").strip()))
+        found.add((path.parts[3], read(path).decode(errors="replace").strip()))
     return found
 
 

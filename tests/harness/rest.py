@@ -123,6 +123,18 @@ class Rest:
         body = reply.json
         return self.wait(body["operation"], timeout) if body["type"] == "async" else body["metadata"]
 
+    def refused(self, method, path, json=None, statuses=(400,), **kw):
+        """Text of the error of a request that must fail with one of the statuses, at once or as an operation."""
+        reply = self.request(method, path, json=json, **kw)
+        if reply.status == 202:
+            done = self.read(f"{reply.json['operation']}/wait", query={"timeout": 60}, timeout=70)
+            if done["status_code"] != 400:  # "Failure": operations have no other word for it
+                raise RestError(f"{method} {path}: should have been refused: {done}")
+            return done["err"]
+        if reply.status not in statuses:
+            raise RestError(f"{method} {path}: should have been refused with {statuses}: {reply}")
+        return reply.error
+
     def start_op(self, method, path, json=None, **kw):
         """Starts an operation and returns its state without waiting."""
         reply = self.request(method, path, json=json, **kw)
