@@ -116,7 +116,12 @@ $(B)/bin/lxmc: $(LXMC_OBJ) $(B)/obj/liblxm.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_C) -o $@
 
-$(B)/unit/%: $(B)/obj/tests/unit/%.o $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
+# an archive, so that a test is linked with what it needs and no more
+$(B)/rooms.a: $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/rooms.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_D) -lcunit -o $@
