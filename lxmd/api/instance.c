@@ -300,6 +300,7 @@ static int read_size(json_t *body, uint32_t *cols, uint32_t *rows, struct lxm_er
 static int read_exec(json_t *body, const struct instance *i, struct exec_request *x, struct lxm_err *e)
 {
 	lxm_auto(kv) struct lxm_kv env = { 0 };
+	const char *cwd = NULL;
 	int r = js_get_strv(body, "command", &x->argv, NULL, e);
 
 	if (r == 0 && (!x->argv.n || !*x->argv.v[0]))
@@ -319,12 +320,13 @@ static int read_exec(json_t *body, const struct instance *i, struct exec_request
 	if (r == 0)
 		r = read_id(body, "group", &x->gid, e);
 	if (r == 0)
-		r = js_get_str(body, "cwd", &x->cwd, e);
+		r = js_get_str(body, "cwd", &cwd, e);
 	if (r < 0)
 		return r;
 	lxm_kv_each(p, &env)
 		if (!*p->key || strchr(p->key, '='))
 			return lxm_err_set(e, EINVAL, "environment: '%.60s' is not a variable's name", p->key);
+	x->cwd = lxm_empty(cwd) ? NULL : lxm_strdup(cwd);
 	if (!x->websockets)
 		x->interactive = false;
 	exec_env(i, x->uid, &env, &x->env);
@@ -347,6 +349,7 @@ int api_instance_exec_post(struct request *rq, struct lxm_err *e)
 		r = instance_exec(rq->d, &i, &x, rq_caller(rq), &op, e);
 	lxm_strv_deinit(&x.argv);
 	lxm_kv_deinit(&x.env);
+	free(x.cwd);
 	return r < 0 ? r : reply_op_start(rq, op);
 }
 

@@ -100,6 +100,7 @@ static void session_unref(void *arg)
 	auto_fd_close(&x->pty);
 	lxm_strv_deinit(&x->rq.argv);
 	lxm_kv_deinit(&x->rq.env);
+	free(x->rq.cwd);
 	lxm_strv_deinit(&x->cgroup_procs);
 	run_unref(x->run);
 	free(x);

@@ -17,7 +17,7 @@ struct op;
 struct exec_request {
 	struct lxm_strv argv;
 	struct lxm_kv env; /* complete: request over instance over defaults; exec_env() */
-	const char *cwd;   /* NULL: HOME of env if it is there, else "/" */
+	char *cwd;	   /* owned; NULL: HOME of env if it is there, else "/" */
 	uint32_t uid, gid;
 	bool websockets, interactive, record;
 	uint32_t cols, rows;

@@ -5,7 +5,6 @@
 #include "lxmd/instance/render.h"
 
 #include <arpa/inet.h>
-#include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <string.h>

@@ -61,8 +61,8 @@ int instance_take_ids(struct lxmd *d, const struct instance *i, struct lxm_kv *c
 {
 	struct idmap_pool *ids = &d->instances->ids;
 	uint64_t had_base = 0, had_size = 0;
-	uint32_t size, base, want;
-	bool shared;
+	uint32_t size = 0, base = 0, want = 0;
+	bool shared = false;
 	int r;
 
 	if (instance_privileged(i)) {

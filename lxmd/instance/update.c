@@ -129,9 +129,12 @@ int instance_update(struct lxmd *d, const struct instance *was, struct instance 
 	lxm_auto(run_unref) struct run *run = run_get(d, was->row.id);
 	lxm_auto(kv) struct lxm_kv changes = { 0 };
 	lxm_auto(free) char *url = instance_url(was->row.name);
+	size_t k;
 	int r;
 
 	conf_drop_empty(&now->row.config);
+	for (k = 0; k < now->row.devices.n; k++)
+		conf_drop_empty(&now->row.devices.v[k].kv);
 	r = instance_expand(d, now, e);
 	if (r == 0)
 		r = instance_check(d, now, was, e);
