@@ -76,12 +76,13 @@ int ws_send(struct ws *ws, int opcode, const void *data, size_t len);
 /** Bytes queued and not yet in the kernel. Any thread. */
 size_t ws_queued(struct ws *ws);
 
-/** Stop or resume reading (backpressure towards the client). Any thread; Close and pings wait as well. */
+/** Stop or resume reading (backpressure towards the client). Any thread; Close and pings wait as
+ * well. Up to 4 KiB that were read already may still be delivered after a pause. */
 void ws_pause_reading(struct ws *ws, bool pause);
 
 /**
  * End it in good order: send what is queued, then a Close frame (1000), then close. A peer that takes
- * nothing for some seconds is cut off. Any thread; on_close follows at once on the loop thread, with 1000.
+ * nothing for ten minutes is cut off (a pager may hold the client's output that long). Any thread; on_close follows at once on the loop thread, with 1000.
  */
 void ws_close(struct ws *ws);
 
