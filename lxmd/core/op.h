@@ -53,7 +53,7 @@ struct op_spec {
 	void (*cancel)(struct op *op, void *arg);
 	/*
 	 * A client opened the websocket that op_add_socket() named `name`. On the loop thread; call
-	 * ws_start() on it, here or later, and ws_ref() to keep it. < 0 closes it and the client sees 1011.
+	 * ws_start() on it, here or later, and ws_ref() to keep it. < 0 cuts it off.
 	 */
 	int (*connect)(struct op *op, const char *name, struct ws *ws, void *arg);
 	/* Frees arg, once, after the operation is final and no callback of it runs any more; may be NULL. */

@@ -1,0 +1,69 @@
+/* What op.c and ops.c share: the inside of an operation. Nobody else includes this. */
+#ifndef LXMD_CORE_OP_IMPL_H
+#define LXMD_CORE_OP_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/base/time.h"
+#include "lxmd/core/loop.h"
+#include "lxmd/core/op.h"
+
+#define OP_KEEP_MS 10000 /* how long a final operation stays readable */
+
+struct op_socket {
+	char *name;
+	char secret[OP_SECRET_LEN + 1];
+	bool required, used, connected;
+};
+
+/* Somebody who waits for the end (op_when_done). */
+struct op_waiter {
+	struct op *op; /* a reference */
+	void (*fn)(struct op *op, void *arg);
+	void *arg;
+	loop_timer_id timer; /* 0: no limit */
+	struct op_waiter *next;
+};
+
+struct op {
+	atomic_int refs;
+	struct lxmd *d;
+	char id[37], url[64];
+	char *project, *description; /* never change */
+	struct op_spec spec;	     /* callbacks and arg only */
+	struct caller caller;
+	lxm_time created_at;
+	struct op *hash_next; /* guarded by the registry's lock */
+
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	/* guarded by lock: */
+	int status; /* enum api_status */
+	lxm_time updated_at;
+	json_t *resources, *metadata;
+	bool may_cancel, started, run_begun, cancel_asked, arg_freed;
+	char *err;
+	unsigned int busy; /* callbacks running */
+	struct op_socket *sockets;
+	size_t n_sockets;
+	struct op_waiter *waiters;
+	int64_t progress_at_ms;	      /* last event */
+	loop_timer_id progress_timer; /* holds a reference, as the next */
+	loop_timer_id connect_timer;
+};
+
+/** The object of the API; with op->lock held. */
+json_t *op_json_locked(struct op *op);
+/** Adds the "containers" twin of "instances"; steals and returns. */
+json_t *op_resources(json_t *resources);
+/** Cancel whether or not the client may (daemon's end). */
+void op_cancel_now(struct op *op);
+/** Run a waiter that was taken off the list, without op->lock. */
+void op_waiter_fire(struct op_waiter *w);
+/** Take a final operation out of the registry (drops the registry's reference). */
+void ops_forget(struct ops *ops, struct op *op);
+/** One more operation has ended; may be called with op->lock held. */
+void ops_ended(struct ops *ops);
+
+#endif
