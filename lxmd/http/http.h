@@ -17,8 +17,10 @@ int http_start(struct lxmd *d, struct lxm_err *e);
 
 /**
  * Accept nothing new, wait up to timeout_ms for requests that are being answered, remove the socket.
- * Main thread. NULL in d->http is fine.
+ *
+ * Main thread. Nothing to do if it was not started. Returns 0, or -EBUSY when some request did not end in
+ * time: the server's threads then still run, and the process can only exit.
  */
-void http_stop(struct lxmd *d, int timeout_ms);
+int http_stop(struct lxmd *d, int timeout_ms);
 
 #endif

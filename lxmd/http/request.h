@@ -29,20 +29,18 @@ struct http_conn;
 
 #define RQ_ARGS_MAX 6
 
-/* Fields above the line are for handlers to read; the rest is lxmd/http's. */
 struct request {
 	struct lxmd *d;
-	const char *method; /* "GET" ...; HEAD comes as "HEAD" to the GET handler */
-	const char *path;   /* as it came, without the query, "/containers" already made "/instances" */
-	bool containers;    /* the client said /1.0/containers: URLs in lists say so too (rq_collection()) */
-	/* ---- */
-	struct caller caller;
+	const char *method;  /* "GET" ...; HEAD comes as "HEAD" to the GET handler */
+	const char *path;    /* as it came, without the query */
+	bool containers;     /* came by /1.0/containers: URLs in lists say so too (rq_collection()) */
+	struct caller caller; /* read it with rq_caller() */
+	/* ---- the rest belongs to lxmd/http */
 	const struct route *route;
 	char *args[RQ_ARGS_MAX]; /* decoded path parameters; owned */
 	struct lxm_kv query;
-	struct lxm_kv headers;	/* lowercase names */
 	json_t *json;		/* parsed body; owned */
-	struct http_conn *conn; /* the connection's side: body, reply */
+	struct http_conn *conn; /* the connection's side: headers, body, reply */
 };
 
 typedef int (*handler_fn)(struct request *rq, struct lxm_err *e);
@@ -70,7 +68,7 @@ const char *rq_collection(const struct request *rq);
 int rq_filter(const struct request *rq, struct filter **f_out, struct lxm_err *e);
 /** X-LXD-NAME or X-Incus-NAME, such as "type", "uid"; NULL if absent. */
 const char *rq_header(const struct request *rq, const char *name);
-/** Any header by its lowercase name; NULL if absent. */
+/** Any header by its name, in any case; NULL if absent. Borrowed. */
 const char *rq_raw_header(const struct request *rq, const char *name);
 const struct caller *rq_caller(const struct request *rq);
 

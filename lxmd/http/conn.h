@@ -1,0 +1,94 @@
+/* Inside of lxmd/http: one request with its connection's side. Nobody outside includes this. */
+#ifndef LXMD_HTTP_CONN_H
+#define LXMD_HTTP_CONN_H
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+#include "lib/base/str.h"
+#include "lxmd/http/request.h"
+#include "lxmd/http/routes.h"
+
+#define JSON_BODY_MAX	(4u * 1024 * 1024)
+#define UPLOAD_MAX	((uint64_t)256 << 30)
+#define DRAIN_MAX	((uint64_t)1 << 30) /* how much of a refused body is read, so that the client sees why */
+#define REQUEST_WAIT_S	20		    /* a request whose headers or body stop coming */
+#define IDLE_WAIT_S	300		    /* between requests, and while a reply is read */
+
+enum body_kind {
+	BODY_DROP,   /* read and thrown away */
+	BODY_MEMORY, /* JSON */
+	BODY_SPOOL,  /* to an unlinked file */
+};
+
+enum conn_phase {
+	PHASE_HEADERS,
+	PHASE_BODY,
+	PHASE_RUNNING,
+	PHASE_QUEUED,
+};
+
+struct http {
+	struct lxmd *d;
+	struct MHD_Daemon *mhd;
+	int listen_fd;
+	atomic_int active; /* requests between their handler's start and the end of their reply */
+};
+
+struct http_conn {
+	struct request rq;
+	struct http *http;
+	struct MHD_Connection *mhd;
+	char *uri; /* path, cut off before the query */
+	enum conn_phase phase;
+
+	enum body_kind body_kind;
+	bool body_either;	/* RT_EITHER without a telling Content-Type: look at it at the end */
+	struct lxm_buf body;	/* BODY_MEMORY */
+	int body_fd;		/* BODY_SPOOL */
+	uint64_t body_size;
+	struct lxm_err failed; /* code != 0: known before the handler could run */
+
+	/*
+	 * Who still works on the request: the runner, and since rq_defer() the one who will call
+	 * rq_resume(). Whoever leaves last wakes the connection.
+	 */
+	atomic_int holders;
+	bool suspended;
+
+	unsigned int status;
+	struct MHD_Response *response;
+
+	void (*accept_ws)(struct ws *ws, void *arg);
+	void (*accept_fd)(int fd, const void *extra, size_t len, void *arg);
+	void (*drop)(void *arg);
+	void *upgrade_arg;
+};
+
+/* ---- body.c */
+
+/** Decide where the body goes. Connection's thread, with the headers read. */
+void body_begin(struct http_conn *c);
+/** One piece. Returns false when the client has sent too much and shall be cut off. */
+bool body_feed(struct http_conn *c, const char *data, size_t len);
+/** All there: parse it. Fills c->failed. May block on disk when it was spooled. */
+void body_end(struct http_conn *c);
+void body_deinit(struct http_conn *c);
+
+/* ---- dispatch.c */
+
+/** Route, query, rights. Fills c->failed. Connection's thread. */
+void dispatch_begin(struct http_conn *c, const char *method);
+/** Run the handler, here or on a worker; the connection is answered or suspended afterwards. */
+void dispatch_run(struct http_conn *c);
+
+/* ---- reply.c, upgrade.c */
+
+/** Set the reply of a request; a second one is a bug. Takes the response. */
+void reply_set(struct http_conn *c, unsigned int status, struct MHD_Response *response);
+/** "HEX" over canonical JSON (stolen); out has 65 bytes. */
+void etag_of(json_t *over, char out[65]);
+/** An upgrade that did not come about: calls drop() if neither it nor accept() was called. */
+void upgrade_deinit(struct http_conn *c);
+
+#endif

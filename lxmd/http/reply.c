@@ -1,0 +1,144 @@
+/* The ways to answer a request. Each builds the response; the connection's thread sends it later. */
+#include <assert.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "lib/base/str.h"
+#include "lxmd/core/op.h"
+#include "lxmd/http/conn.h"
+
+void reply_set(struct http_conn *c, unsigned int status, struct MHD_Response *response)
+{
+	assert(!c->response);
+	c->status = status;
+	c->response = response;
+}
+
+static void add_headers(struct MHD_Response *r, const struct lxm_kv *headers)
+{
+	if (!headers)
+		return;
+	lxm_kv_each(h, headers) {
+		if (!strpbrk(h->value, "\r\n")) /* a container's file name must not make headers */
+			(void)MHD_add_response_header(r, h->key, h->value);
+	}
+}
+
+/* An envelope as response; takes it. */
+static struct MHD_Response *json_response(json_t *envelope)
+{
+	static char oops[] = "{\"type\":\"error\",\"error_code\":500,\"error\":\"reply is too large\",\"metadata\":null}";
+	char *text = js_text(envelope);
+	struct MHD_Response *r;
+
+	json_decref(envelope);
+	if (text)
+		r = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	else
+		r = MHD_create_response_from_buffer(strlen(oops), oops, MHD_RESPMEM_PERSISTENT);
+	(void)MHD_add_response_header(r, "Content-Type", "application/json");
+	return r;
+}
+
+void etag_of(json_t *over, char out[65])
+{
+	char *text = json_dumps(over, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+	unsigned char digest[32];
+	unsigned int n = 0;
+
+	(void)EVP_Digest(text ? text : "", text ? strlen(text) : 0, digest, &n, EVP_sha256(), NULL);
+	lxm_hex(out, digest, sizeof(digest));
+	free(text);
+	json_decref(over);
+}
+
+int reply_sync(struct request *rq, json_t *metadata)
+{
+	reply_set(rq->conn, 200, json_response(api_sync(metadata ? metadata : json_object())));
+	return 0;
+}
+
+int reply_sync_etag(struct request *rq, json_t *metadata, json_t *etag_over)
+{
+	char tag[65], quoted[68];
+
+	etag_of(etag_over, tag);
+	(void)snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
+	reply_sync(rq, metadata);
+	(void)MHD_add_response_header(rq->conn->response, "ETag", quoted);
+	return 0;
+}
+
+int reply_sync_headers(struct request *rq, json_t *metadata, const struct lxm_kv *headers)
+{
+	reply_sync(rq, metadata);
+	add_headers(rq->conn->response, headers);
+	return 0;
+}
+
+int reply_created(struct request *rq, const char *location)
+{
+	struct MHD_Response *r = json_response(api_sync(NULL));
+
+	(void)MHD_add_response_header(r, "Location", location);
+	reply_set(rq->conn, 201, r);
+	return 0;
+}
+
+int reply_op(struct request *rq, struct op *op)
+{
+	struct MHD_Response *r = json_response(api_async(op_url(op), op_json(op)));
+
+	(void)MHD_add_response_header(r, "Location", op_url(op));
+	reply_set(rq->conn, 202, r);
+	return 0;
+}
+
+int reply_op_start(struct request *rq, struct op *op)
+{
+	op_start(op);
+	reply_op(rq, op);
+	op_unref(op);
+	return 0;
+}
+
+int reply_file(struct request *rq, int fd, uint64_t size, const char *content_type,
+	       const struct lxm_kv *headers)
+{
+	struct MHD_Response *r = MHD_create_response_from_fd64(size, fd);
+
+	if (!r) {
+		struct lxm_err e = { 0 };
+
+		auto_fd_close(&fd);
+		lxm_err_set(&e, ENOMEM, "no memory for the reply");
+		return reply_error(rq, &e);
+	}
+	(void)MHD_add_response_header(r, "Content-Type",
+				      content_type ? content_type : "application/octet-stream");
+	add_headers(r, headers);
+	reply_set(rq->conn, 200, r);
+	return 0;
+}
+
+int reply_bytes(struct request *rq, const void *data, size_t len, const char *content_type,
+		const struct lxm_kv *headers)
+{
+	struct MHD_Response *r =
+		MHD_create_response_from_buffer(len, (void *)data, MHD_RESPMEM_MUST_COPY);
+
+	(void)MHD_add_response_header(r, "Content-Type",
+				      content_type ? content_type : "application/octet-stream");
+	add_headers(r, headers);
+	reply_set(rq->conn, 200, r);
+	return 0;
+}
+
+int reply_error(struct request *rq, const struct lxm_err *e)
+{
+	int status = lxm_err_status(e);
+	const char *text = e->msg[0] ? e->msg : strerror(e->code);
+
+	reply_set(rq->conn, (unsigned int)status, json_response(api_error(status, text)));
+	return 0;
+}
