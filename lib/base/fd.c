@@ -97,6 +97,30 @@ int lxm_read_file_at(int dirfd, const char *path, size_t max, struct lxm_buf *bu
 	}
 }
 
+int lxm_read_regular_beneath(int dirfd, const char *path, size_t max, struct lxm_buf *buf)
+{
+	/* O_NONBLOCK: a pipe without a writer must not hold us */
+	lxm_auto(fd_close) int fd = lxm_open_beneath(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	char chunk[4096];
+	struct stat st;
+	ssize_t r;
+
+	buf->len = 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	do {
+		r = lxm_read_full(fd, chunk, sizeof(chunk));
+		if (r < 0)
+			return (int)r;
+		if (buf->len + (size_t)r > max)
+			return -EFBIG;
+		lxm_buf_add(buf, chunk, (size_t)r);
+	} while ((size_t)r == sizeof(chunk));
+	return 0;
+}
+
 int lxm_write_str_at(int dirfd, const char *path, const char *s)
 {
 	lxm_auto(fd_close) int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);

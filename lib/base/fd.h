@@ -34,6 +34,11 @@ static inline int lxm_read_file(const char *path, size_t max, struct lxm_buf *bu
 {
 	return lxm_read_file_at(-100 /* AT_FDCWD */, path, max, buf);
 }
+/**
+ * Whole regular file below a directory that somebody else filled, into buf (emptied first). Links anywhere in the path, pipes and
+ * devices are refused without waiting on them. Returns 0, -ELOOP (link), -EINVAL (not a regular file), -EFBIG or -errno.
+ */
+int lxm_read_regular_beneath(int dirfd, const char *path, size_t max, struct lxm_buf *buf);
 /** One write(2) of a string to an existing file (sysctl, cgroup). Returns 0 or -errno. */
 int lxm_write_str_at(int dirfd, const char *path, const char *s);
 /** Replace a file atomically: temporary file, fsync, rename. Returns 0 or -errno. */

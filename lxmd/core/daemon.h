@@ -31,7 +31,8 @@ struct lxmd_dir {
 struct lxmd_config {
 	const char *dir;   /* LXMD_DIR, NULL: the installed places */
 	const char *group; /* group of unix.socket, NULL: "lxm" where it exists */
-	bool debug, verbose;
+	bool debug;
+	bool verbose; /* log each request */
 };
 
 /*
@@ -75,6 +76,8 @@ struct lxmd {
 	struct networks *networks;
 	struct instances *instances;
 
+	uint64_t nofile_soft; /* RLIMIT_NOFILE before we raised it: what children should get */
+
 	int lock_fd;  /* holds LXMD_DIR/lock */
 	int stop_fd;  /* eventfd: written by daemon_stop() */
 	bool ready;   /* atomic: the last start step is done */
@@ -109,5 +112,11 @@ const char *daemon_env_dir(void);
 
 /** Path of the Unix socket for a directory as daemon_env_dir() gives it; free() it. Any thread. */
 char *daemon_socket_path(const char *dir);
+
+/** Path of anything else below it, such as "database"; free() it. Any thread. */
+char *daemon_sub_path(const char *dir, const char *name);
+
+/** True while some process holds the lock of that directory. Any thread. */
+bool daemon_dir_in_use(const char *dir);
 
 #endif

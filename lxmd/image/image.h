@@ -33,7 +33,7 @@ struct image_import {
 	bool move_aliases;		 /* take over aliases that exist (rebuilt templates) instead of failing */
 	const struct lxm_strv *profiles; /* NULL: {"default"} */
 	const struct lxm_kv *source;	 /* update source: alias, server, protocol, certificate, image_type; may be NULL */
-	bool known_good;		 /* made by ourselves just now: skip the entry-by-entry check (unpacking checks again) */
+	bool known_good;		 /* made by ourselves just now: read only as far as metadata.yaml (unpacking checks again) */
 };
 
 /**
@@ -48,7 +48,7 @@ struct image_import {
 int image_import(struct lxmd *d, const struct image_import *im, struct op *op, char fp_out[65], struct lxm_err *e);
 
 /**
- * Find an image by alias, full fingerprint or unique prefix of at least 12 digits (aliases win).
+ * Find an image by alias, full fingerprint or unique prefix of it (aliases win).
  *
  * @out  filled on success; db_image_deinit() it
  *

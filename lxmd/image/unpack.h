@@ -78,6 +78,13 @@ int image_check(const struct unpack_spec *spec, struct lxm_buf *metadata, struct
 		struct lxm_err *e);
 
 /**
+ * Read only as far as metadata.yaml and hand out its bytes, for archives that were checked before.
+ *
+ * Any thread. Returns 0 or as image_unpack().
+ */
+int image_peek_metadata(const struct unpack_spec *spec, struct lxm_buf *metadata, struct lxm_err *e);
+
+/**
  * Does an unpacked root have something that can be process 1 (/sbin/init, /lib/systemd/systemd, /init, /bin/init ...)?
  *
  * @rootfd  the root directory; links are followed inside it only

@@ -4,14 +4,6 @@
 
 #include "lxmd/storage/pool.h"
 
-enum pool_cap {
-	POOL_CAP_CLONE = 1 << 0,      /* volumes from an image or another volume in constant time */
-	POOL_CAP_SNAPSHOT = 1 << 1,   /* snapshots without copying data */
-	POOL_CAP_QUOTA = 1 << 2,      /* size limit of a volume is enforced */
-	POOL_CAP_SEND = 1 << 3,       /* optimized stream between pools of this driver */
-	POOL_CAP_OVERLAY_ROOT = 1 << 4, /* roots are VOLUME_ROOT_OVERLAY */
-};
-
 /*
  * Paths handed to a driver are relative to the pool's root directory (pool->dirfd), made of checked names:
  * `vol` like "instances/c1", `image` like "images/<fp>". Every function may block on disk, leaves nothing behind on
@@ -44,8 +36,8 @@ struct storage_driver {
 	bool (*is_small)(struct pool *pool, const char *vol);
 	/* Before an instance starts. Optional. */
 	int (*prepare)(struct pool *pool, const char *vol, struct lxm_err *e);
-	/* kind and paths of the root; `abs` is the volume's absolute path, image_abs NULL without an image. */
-	int (*root)(struct pool *pool, const char *abs, const char *image_abs, struct volume_root *out, struct lxm_err *e);
+	/* Kind and paths of the root. */
+	int (*root)(struct pool *pool, const char *vol, struct volume_root *out, struct lxm_err *e);
 	int (*usage)(struct pool *pool, const char *vol, struct volume_usage *out, struct lxm_err *e);
 	/* Size limit in bytes, 0 for none. Optional (POOL_CAP_QUOTA). */
 	int (*quota)(struct pool *pool, const char *vol, uint64_t bytes, struct lxm_err *e);

@@ -66,16 +66,25 @@ int storage_pool_create(struct lxmd *d, const char *name, const char *driver, co
 /** Delete a pool that nothing uses (else -EBUSY with http 400): its unpacked images, directory and row. Blocks on disk. */
 int storage_pool_delete(struct lxmd *d, const char *name, struct lxm_err *e);
 
-/** An instance or snapshot or image of any pool needs `fp` no more in the store: unpacked copies go when unused. */
+/** Image `fp` left the store: its unpacked copies go now, or with the last volume that stands on them. Any thread. */
 void storage_image_forget(struct lxmd *d, const char *fp);
 
-/** Forget and unlink everything about image `fp` where no volume stands on it. Returns true if `fp` is still used by a volume. */
-bool storage_image_in_use(struct lxmd *d, const char *fp);
+/** Fingerprints of all images that are unpacked in some pool, sorted, each once. Any thread, no disk. */
+void storage_images(struct lxmd *d, struct lxm_strv *out);
 
 /** Names of the drivers that this build has, in order of preference; NULL-terminated, static. */
 const char *const *storage_drivers(void);
 
 /* ---- one pool ---------------------------------------------------------------------------------------------------- */
+
+/* What a pool's driver can do. */
+enum pool_cap {
+	POOL_CAP_CLONE = 1 << 0,	/* volumes from an image in constant time */
+	POOL_CAP_SNAPSHOT = 1 << 1,	/* copies of a volume without copying data */
+	POOL_CAP_QUOTA = 1 << 2,	/* size limit of a volume is enforced */
+	POOL_CAP_SEND = 1 << 3,		/* optimized stream between pools of this driver */
+	POOL_CAP_OVERLAY_ROOT = 1 << 4, /* roots are VOLUME_ROOT_OVERLAY */
+};
 
 struct pool_space {
 	uint64_t total, used, free;	    /* bytes */
@@ -154,6 +163,17 @@ int pool_volume_root(struct pool *pool, const struct volume_id *v, struct volume
  * Make the volume ready before its instance starts: clears what a volatile mount left behind. Cheap; idempotent.
  */
 int pool_volume_prepare(struct pool *pool, const struct volume_id *v, struct lxm_err *e);
+
+/**
+ * Open the root as one tree, ids as on disk (container's root is uid 0): for publishing, copying, and files of a stopped instance.
+ *
+ * @write   false: nothing can be changed through it; true: only while the instance is not running
+ * @fd_out  receives an O_PATH directory; use lxm_open_in_root() below it and close it soon. Overlay: a mount that is
+ *          attached nowhere and ends with the descriptor
+ *
+ * Returns 0, -ENOENT or another -errno.
+ */
+int pool_volume_open_root(struct pool *pool, const struct volume_id *v, bool write, int *fd_out, struct lxm_err *e);
 
 /** Bytes in use; walks the upper tree. -EOPNOTSUPP if the driver cannot tell. */
 int pool_volume_usage(struct pool *pool, const struct volume_id *v, struct volume_usage *out, struct lxm_err *e);

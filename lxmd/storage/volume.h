@@ -45,18 +45,18 @@ struct volume_usage {
 	uint64_t total; /* its quota in bytes, 0: none */
 };
 
-/**
- * Is this a name that a volume of this kind may have?
- *
- * Instances: 1-63 of [A-Za-z0-9-], no digit or dash first, no dash last. Custom volumes and snapshots: 1-63 printable ASCII
- * without '/', blanks or a leading dot or dash. "v/s" is checked as both. Any thread. Returns 0 or -EINVAL.
- */
+/** Is this a name that a volume of this kind may have (lib/conf/names.h)? "v/s" is checked as both. Any thread. Returns 0 or -EINVAL. */
 int volume_id_check(const struct volume_id *v, struct lxm_err *e);
 
 /**
- * The directory name of a volume inside its kind's directory: NAME in project default, else PROJECT_NAME.
- * An instance name holds no '_', so it is reversible by the last '_'. free() it.
+ * The path of a checked volume inside its pool; free() it.
+ *
+ * instances/NAME in project default, else instances/PROJECT_NAME (an instance name holds no '_': reversible by the last one);
+ * snapshots/INSTANCE/SNAP; custom/PROJECT@NAME and snapshots/@PROJECT@NAME/SNAP (a volume name holds no '@').
  */
-char *volume_dirname(const struct volume_id *v);
+char *volume_path(const struct volume_id *v);
+
+/** The opposite for one entry of instances/: project and name, free() both. -EINVAL if it is no such name. */
+int volume_instance_of_dir(const char *dirname, char **project_out, char **name_out);
 
 #endif

@@ -1,0 +1,25 @@
+/*
+ * The API extensions that lxmd advertises: each name is a promise that the feature works as clients expect
+ * (doc/api-extensions.md). A row is added with the code that keeps it, in the block of its owner's room.
+ */
+#include "lxmd/api/api.h"
+
+#include <stddef.h>
+
+static const char *const extensions[] = {
+	/* server, operations, events */
+	"api_filtering",
+	"api_os",
+	"etag",
+	"event_lifecycle",
+	"event_lifecycle_requestor_address",
+	"kernel_features",
+	"operation_description",
+	"patch",
+	NULL,
+};
+
+const char *const *api_extensions(void)
+{
+	return extensions;
+}

@@ -1,0 +1,19 @@
+/* What `lxmd waitready` and `lxmd shutdown` ask for. Inline handlers. */
+#include "lxmd/api/api.h"
+
+#include "lxmd/core/daemon.h"
+
+int api_internal_ready_get(struct request *rq, struct lxm_err *e)
+{
+	if (!__atomic_load_n(&rq->d->ready, __ATOMIC_ACQUIRE))
+		return lxm_err_http(e, 503, EAGAIN, "the daemon is still starting");
+	if (__atomic_load_n(&rq->d->stopping, __ATOMIC_ACQUIRE))
+		return lxm_err_http(e, 503, ESHUTDOWN, "the daemon is stopping");
+	return reply_sync(rq, NULL);
+}
+
+int api_internal_shutdown_put(struct request *rq, struct lxm_err *e)
+{
+	daemon_stop(rq->d);
+	return reply_sync(rq, NULL);
+}

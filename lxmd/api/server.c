@@ -1,0 +1,133 @@
+/* `GET /` and `GET /1.0`: what every client reads first. */
+#include "lxmd/api/api.h"
+
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "db/config.h"
+#include "db/node.h"
+#include "lib/base/fd.h"
+#include "lib/conf/tables.h"
+#include "lxmd/api/server_config.h"
+#include "lxmd/core/daemon.h"
+
+int api_root_get(struct request *rq, struct lxm_err *e)
+{
+	return reply_sync(rq, json_pack("[s]", "/1.0"));
+}
+
+/* NAME="value" lines of /etc/os-release. */
+static void os_release(struct lxm_kv *out)
+{
+	lxm_auto(buf) struct lxm_buf b = { 0 };
+	lxm_auto(strv) struct lxm_strv lines = { 0 };
+	size_t i, n;
+	char *eq;
+
+	if (lxm_read_file("/etc/os-release", 65536, &b) < 0 || !b.data)
+		return;
+	lxm_strv_split(&lines, b.data, '\n');
+	for (i = 0; i < lines.n; i++) {
+		eq = strchr(lines.v[i], '=');
+		if (!eq)
+			continue;
+		*eq++ = '\0';
+		n = strlen(eq);
+		if (n >= 2 && eq[0] == '"' && eq[n - 1] == '"') {
+			eq[n - 1] = '\0';
+			eq++;
+		}
+		lxm_kv_set(out, lines.v[i], eq);
+	}
+}
+
+static json_t *architectures(const char *machine)
+{
+	if (strcmp(machine, "x86_64") == 0)
+		return json_pack("[ss]", "x86_64", "i686");
+	if (strcmp(machine, "aarch64") == 0)
+		return json_pack("[ss]", "aarch64", "armv7l");
+	return json_pack("[s]", machine);
+}
+
+static json_t *kernel_features(void)
+{
+	/* lxm does not start on a kernel without these; seccomp's listener and the mount calls are what clients show */
+	return json_pack("{s:s,s:s,s:s,s:s}", "idmapped_mounts", "true", "netnsid_getifaddrs", "true",
+			 "seccomp_listener", "true", "unpriv_fscaps", "true");
+}
+
+static json_t *environment(struct request *rq)
+{
+	lxm_auto(kv) struct lxm_kv os = { 0 };
+	struct utsname u;
+	json_t *o;
+
+	os_release(&os);
+	(void)uname(&u);
+	o = json_object();
+	json_object_set_new(o, "addresses", json_array()); /* nothing listens on the network yet */
+	json_object_set_new(o, "architectures", architectures(u.machine));
+	json_object_set_new(o, "driver", json_string("lxm"));
+	json_object_set_new(o, "driver_version", json_string(LXM_VERSION));
+	json_object_set_new(o, "firewall", json_string("nftables"));
+	json_object_set_new(o, "kernel", json_string(u.sysname));
+	json_object_set_new(o, "kernel_architecture", json_string(u.machine));
+	json_object_set_new(o, "kernel_features", kernel_features());
+	json_object_set_new(o, "kernel_version", json_string(u.release));
+	json_object_set_new(o, "lxc_features", json_object());
+	json_object_set_new(o, "os_name", js_string(lxm_kv_or(&os, "NAME", "Linux")));
+	json_object_set_new(o, "os_version", js_string(lxm_kv_or(&os, "VERSION_ID", "")));
+	json_object_set_new(o, "project", js_string(rq_project(rq)));
+	json_object_set_new(o, "server", json_string("lxm"));
+	json_object_set_new(o, "server_clustered", json_false());
+	json_object_set_new(o, "server_event_mode", json_string("full-mesh"));
+	json_object_set_new(o, "server_name", js_string(rq->d->server_name));
+	json_object_set_new(o, "server_pid", json_integer(getpid()));
+	json_object_set_new(o, "server_version", json_string(LXM_VERSION));
+	server_add_storage(rq->d, o);
+	return o;
+}
+
+static json_t *extensions(void)
+{
+	const char *const *x;
+	json_t *a = json_array();
+
+	for (x = api_extensions(); *x; x++)
+		json_array_append_new(a, json_string(*x));
+	return a;
+}
+
+int api_server_get(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(kv) struct lxm_kv config = { 0 };
+	json_t *o;
+	int r;
+
+	o = json_object();
+	json_object_set_new(o, "api_extensions", extensions());
+	json_object_set_new(o, "api_status", json_string("stable"));
+	json_object_set_new(o, "api_version", json_string("1.0"));
+	json_object_set_new(o, "auth_methods", json_pack("[s]", "tls"));
+	json_object_set_new(o, "public", json_false());
+	if (rq_caller(rq)->trust == CALLER_UNTRUSTED) {
+		json_object_set_new(o, "auth", json_string("untrusted"));
+		return reply_sync(rq, o);
+	}
+	json_object_set_new(o, "auth", json_string("trusted"));
+	json_object_set_new(o, "auth_user_name", js_string(rq_caller(rq)->username));
+	json_object_set_new(o, "auth_user_method", js_string(rq_caller(rq)->protocol));
+	json_object_set_new(o, "environment", environment(rq));
+	if (rq_caller(rq)->trust != CALLER_ADMIN) {
+		json_object_set_new(o, "config", json_null());
+		return reply_sync(rq, o);
+	}
+	r = server_config_load(rq->d, &config, e);
+	if (r < 0) {
+		json_decref(o);
+		return r;
+	}
+	json_object_set_new(o, "config", server_config_json(&config));
+	return reply_sync_etag(rq, o, js_from_kv(&config));
+}

@@ -1,0 +1,208 @@
+/*
+ * lxmd: options, then the daemon's parts up in order, a wait for a reason to end, and down again.
+ *
+ * The main thread does nothing else: it blocks the signals that end us in every thread and reads them from
+ * a signalfd. Ending never touches containers; they live under their monitors.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "db/db.h"
+#include "lib/base/log.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/core/notify.h"
+#include "lxmd/core/op.h"
+#include "lxmd/core/verbs.h"
+#include "lxmd/http/http.h"
+
+#define OPS_END_MS  10000
+#define HTTP_END_MS 5000
+
+static void usage(FILE *to)
+{
+	fprintf(to,
+		"usage: lxmd [OPTIONS]          run the daemon in the foreground\n"
+		"       lxmd VERB [ARGUMENTS]   act on the daemon\n"
+		"\n"
+		"options:\n"
+		"  --debug          log everything\n"
+		"  --verbose        log each request\n"
+		"  --group NAME     group that may use the socket (default: lxm, where it exists)\n"
+		"  --version        print the version\n"
+		"  --help           print this\n"
+		"\n"
+		"verbs:\n"
+		"%s"
+		"\n"
+		"LXMD_DIR names a directory to keep everything in, socket, state and logs; without it they are\n"
+		"in /var/lib/lxmd, /run/lxmd and /var/log/lxmd.\n",
+		verb_help());
+}
+
+/* The way up. What was started is in *d, so that stop() can take down a half-started daemon as well. */
+static int start(struct lxmd *d, struct lxm_err *e)
+{
+	int r = db_node_open(d->dirs.database.path, &d->node, e);
+
+	if (r == 0)
+		r = db_cluster_open(d->dirs.database.path, &d->db, e);
+	if (r == 0)
+		r = daemon_start_core(d, e);
+	if (r == 0)
+		r = http_start(d, e);
+	return r;
+}
+
+/* The way down. */
+static void stop(struct lxmd *d)
+{
+	if (d->ops)
+		ops_stop(d->ops, OPS_END_MS);
+	if (http_stop(d, HTTP_END_MS) < 0) {
+		/* Threads still work on requests: what they use must not be freed under them. */
+		lxm_warn("some requests did not end in time; leaving without them");
+		_exit(0);
+	}
+	if (d->loop)
+		daemon_stop_core(d);
+	db_cluster_close(d->db);
+	db_node_close(d->node);
+}
+
+static void wait_for_end(struct lxmd *d, int sigfd)
+{
+	struct pollfd p[2] = { { .fd = sigfd, .events = POLLIN }, { .fd = d->stop_fd, .events = POLLIN } };
+	struct signalfd_siginfo si;
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0)
+			continue;
+		if (p[1].revents) {
+			lxm_info("asked to end");
+			return;
+		}
+		if (p[0].revents && read(sigfd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo != SIGHUP) {
+			lxm_info("ending on signal %u", si.ssi_signo);
+			return;
+		}
+	}
+}
+
+static void open_log(struct lxmd *d)
+{
+	int fd = openat(d->dirs.log.fd, "lxmd.log",
+			O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		lxm_warn("open '%s/lxmd.log': %s", d->dirs.log.path, strerror(errno));
+	lxm_log_init(d->config.debug ? LXM_DEBUG : LXM_INFO, fd);
+}
+
+/* A thousand containers need many descriptors. */
+static void raise_nofile(struct lxmd *d)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return;
+	d->nofile_soft = rl.rlim_cur;
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
+		lxm_warn("raise the limit of open files: %s", strerror(errno));
+}
+
+static int run(const struct lxmd_config *config)
+{
+	struct lxm_err e = { 0 };
+	struct lxmd *d;
+	sigset_t ends;
+	int r, sigfd;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &ends, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)umask(022);
+	/* few arenas: the memory of an idle daemon counts more than the last per cent of malloc's speed */
+	(void)mallopt(M_ARENA_MAX, 2);
+	lxm_log_init(config->debug ? LXM_DEBUG : LXM_INFO, -1);
+
+	r = daemon_open(config, &d, &e);
+	if (r < 0) {
+		fprintf(stderr, "lxmd: %s\n", e.msg);
+		return 1;
+	}
+	open_log(d);
+	raise_nofile(d);
+	sigfd = signalfd(-1, &ends, SFD_CLOEXEC);
+	r = start(d, &e);
+	if (r < 0) {
+		lxm_error("start: %s", e.msg);
+	} else {
+		__atomic_store_n(&d->ready, true, __ATOMIC_RELEASE);
+		lxm_info("lxmd %s is ready, state in '%s'", LXM_VERSION, d->dirs.top.path);
+		notify_manager("READY=1");
+		wait_for_end(d, sigfd);
+		__atomic_store_n(&d->stopping, true, __ATOMIC_RELEASE);
+		notify_manager("STOPPING=1");
+	}
+	stop(d);
+	(void)close(sigfd);
+	daemon_close(d);
+	return r < 0 ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "debug", no_argument, NULL, 'd' },	 { "verbose", no_argument, NULL, 'v' },
+		{ "group", required_argument, NULL, 'g' }, { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },	 { 0 },
+	};
+	struct lxmd_config config = { .dir = daemon_env_dir() };
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, "+dvg:hV", options, NULL)) != -1) {
+		switch (c) {
+		case 'd':
+			config.debug = true;
+			break;
+		case 'v':
+			config.verbose = true;
+			break;
+		case 'g':
+			config.group = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			printf("%s\n", LXM_VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind == argc)
+		return run(&config);
+	r = verb_run(config.dir, argc - optind, argv + optind);
+	if (r < 0) {
+		fprintf(stderr, "lxmd: there is no verb '%s'\n", argv[optind]);
+		usage(stderr);
+		return 2;
+	}
+	return r;
+}

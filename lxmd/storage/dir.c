@@ -1,0 +1,66 @@
+/*
+ * Driver "dir": the last resort that works everywhere. A volume is a full copy of the unpacked image (metadata.yaml, templates/, rootfs/);
+ * where the file system can share blocks between files (btrfs, xfs) the copy costs no data.
+ */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/fd.h"
+#include "lxmd/storage/pool_priv.h"
+
+static int dir_create_volume(struct pool *pool, const char *tmp, const char *image, struct op *op, struct lxm_err *e)
+{
+	struct tree_copy how = { .skip = ".unsynced", .op = op, .progress_key = "create_instance_from_image_unpack_progress" };
+	lxm_auto(free) char *root = lxm_asprintf("%s/rootfs", tmp);
+	int r;
+
+	if (image) {
+		r = volume_tree_copy(pool, image, pool, tmp, &how, e);
+	} else if (mkdirat(pool->dirfd, tmp, 0700) < 0 || mkdirat(pool->dirfd, root, 0755) < 0) {
+		r = lxm_err_sys(e, "make directory '%s'", root);
+	} else {
+		r = 0;
+	}
+	if (r < 0)
+		(void)lxm_rm_tree_at(pool->dirfd, tmp);
+	return r;
+}
+
+static int dir_clone_volume(struct pool *pool, const char *from, const char *tmp, struct op *op, struct lxm_err *e)
+{
+	struct tree_copy how = { .op = op };
+	int r = volume_tree_copy(pool, from, pool, tmp, &how, e);
+
+	if (r < 0)
+		(void)lxm_rm_tree_at(pool->dirfd, tmp);
+	return r;
+}
+
+static int dir_root(struct pool *pool, const char *vol, struct volume_root *out, struct lxm_err *e)
+{
+	out->kind = VOLUME_ROOT_BIND;
+	out->lower = lxm_asprintf("%s/%s/rootfs", pool->path, vol);
+	out->dir = NULL;
+	return 0;
+}
+
+static int dir_usage(struct pool *pool, const char *vol, struct volume_usage *out, struct lxm_err *e)
+{
+	uint64_t n = 0;
+	int r = lxm_du_at(pool->dirfd, vol, &n);
+
+	if (r < 0)
+		return lxm_err_set(e, -r, "count the space of '%s': %s", vol, strerror(-r));
+	out->used = n;
+	out->total = 0;
+	return 0;
+}
+
+const struct storage_driver driver_dir = {
+	.name = "dir",
+	.create_volume = dir_create_volume,
+	.clone_volume = dir_clone_volume,
+	.root = dir_root,
+	.usage = dir_usage,
+};

@@ -1,0 +1,124 @@
+/* What the files of this room share about a pool. Nobody else includes it. */
+#ifndef LXMD_STORAGE_POOL_PRIV_H
+#define LXMD_STORAGE_POOL_PRIV_H
+
+#include <pthread.h>
+
+#include "lxmd/storage/driver.h"
+#include "lxmd/storage/pool.h"
+
+enum pool_image_state {
+	IMAGE_READY,   /* images/FP is whole */
+	IMAGE_BUSY,    /* somebody unpacks or removes it: wait on `changed` */
+	IMAGE_MISSING, /* volumes stand on it, but it is not there: unpack again before use */
+};
+
+struct pool_image {
+	char fp[65];
+	enum pool_image_state state;
+	unsigned int refs; /* volumes that stand on it, and calls that are using it */
+	bool doomed;	   /* no longer in the store: goes with the last reference */
+};
+
+struct pool {
+	struct lxmd *d;
+	struct storage *s; /* a reference */
+	int refs; /* atomic */
+	char *name, *path;
+	const struct storage_driver *drv;
+	struct lxm_kv config; /* as it was when the pool was opened */
+	int dirfd;	      /* -1: unavailable */
+	char *why;	      /* unavailable: the reason */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct pool_image *images; /* guarded by lock */
+	size_t n_images, cap_images;
+	bool trash_running, trash_again; /* guarded by lock */
+};
+
+struct storage {
+	int refs; /* atomic: the daemon's and one for each pool */
+	pthread_mutex_t lock;
+	struct pool **pools; /* guarded by lock; by name in no order, each with a reference */
+	size_t n;
+	pool_unpack_fn unpack;
+	bool stopping; /* atomic */
+};
+
+/* ---- storage.c */
+
+void storage_unref(struct storage *s);
+
+/* ---- pool.c */
+
+/** The directories that every pool has; NULL-terminated. */
+extern const char *const pool_dirs[];
+
+/** A pool object that is not open yet. */
+struct pool *pool_new(struct lxmd *d, const char *name, const char *path, const struct storage_driver *drv,
+		      const struct lxm_kv *config);
+/** Open the directory, make the standard directories. */
+int pool_open_dirs(struct pool *pool, bool create, struct lxm_err *e);
+
+/* ---- pool_image.c */
+
+/**
+ * Make sure that an image is unpacked, and keep it from being removed until pool_image_drop().
+ * Returns 0 or as pool_image_ensure().
+ */
+int pool_image_hold(struct pool *pool, const char *fp, struct op *op, struct lxm_err *e);
+/** Give a hold back; "" is fine. Removes a doomed image with its last one. */
+void pool_image_drop(struct pool *pool, const char *fp);
+/** One more volume stands on it (at start, or a copy of one that does): no disk. */
+void pool_image_count(struct pool *pool, const char *fp);
+/** At start: images/FP was found. */
+void pool_image_found(struct pool *pool, const char *fp);
+void pool_image_forget(struct pool *pool, const char *fp);
+
+/* ---- volume.c */
+
+/** The image that a volume directory stands on into out[65], "" if none. */
+void volume_base(struct pool *pool, const char *vol, char out[65]);
+int volume_set_base(struct pool *pool, const char *vol, const char *image, struct lxm_err *e);
+/** A volume built as `tmp` gets its name. -EEXIST. */
+int volume_put_in_place(struct pool *pool, const char *tmp, const struct volume_id *v, struct lxm_err *e);
+/** Throw away what was built as `tmp`; fine if there is nothing. */
+void volume_undo_tmp(struct pool *pool, const char *tmp);
+
+/* ---- trash.c */
+
+/** A fresh name "DIR/PREFIX-xxxx"; free() it. */
+char *pool_fresh_name(const char *dir, const char *prefix);
+/** Move a path of the pool into trash/; *name_out (may be NULL) receives the new path, free() it. -ENOENT is not an error: 1. */
+int pool_trash(struct pool *pool, const char *path, char **name_out, struct lxm_err *e);
+/** Empty trash/ on a worker thread. */
+void pool_trash_kick(struct pool *pool);
+
+/* ---- reconcile.c */
+
+/** Put an opened pool in order at start: see storage_start(). `instances` are the paths that rows stand for, sorted. */
+void pool_reconcile(struct pool *pool, const struct lxm_strv *instances);
+
+/* ---- copy.c */
+
+struct tree_copy {
+	const char *skip;	  /* name of a top-level entry that is left out, or NULL */
+	struct op *op;		  /* cancellation, may be NULL */
+	const char *progress_key; /* may be NULL */
+	uint64_t total;		  /* bytes expected, for percentages; 0: unknown */
+};
+
+/**
+ * Copy everything in directory `from` into the existing directory `to`, and its own attributes: owners, modes, times, all
+ * xattrs, hard links, holes, devices (overlay's whiteouts are such); data is shared where the file system can.
+ *
+ * Never follows a link, so the source may change meanwhile. Returns 0, -ECANCELED, -ELOOP (nested too deep) or -errno.
+ */
+int tree_copy(int from, int to, const struct tree_copy *how, struct lxm_err *e);
+
+/** tree_copy() between two paths of pools; makes `to_path` (0700). */
+int volume_tree_copy(struct pool *from, const char *from_path, struct pool *to, const char *to_path, const struct tree_copy *how,
+		     struct lxm_err *e);
+
+#endif
