@@ -42,16 +42,20 @@ $(FUZZ_B)/obj/%.o: %.c
 	$(call say,FUZZCC,$<)
 	@mkdir -p $(@D)
 	$(Q)clang $(CPPFLAGS) $(CFLAGS_D) $(FUZZ_CF) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
-$(FUZZ_B)/obj/db/%.o: | $(SQL_H)
+$(filter $(FUZZ_B)/obj/db/%,$(FUZZ_LIB)): | $(SQL_H)
 
-$(FUZZ_B)/fuzz_%: $(FUZZ_B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
+$(FUZZ_B)/rooms.a: $(FUZZ_LIB)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(FUZZ_B)/fuzz_%: $(FUZZ_B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_B)/rooms.a
 	$(call say,LD,$@)
 	$(Q)clang $(FUZZ_CF) -fsanitize=fuzzer -pthread -Wl,--gc-sections $^ $(LIBS_D) -o $@
 -include $(shell find $(FUZZ_B)/obj -name '*.d' 2>/dev/null)
 
 fuzz-bins: $(FUZZ_BIN)
+.SECONDARY: $(FUZZ_LIB) $(patsubst %.c,$(FUZZ_B)/obj/%.o,$(FUZZ_SRC))
 fuzz: fuzz-bins ## each decoder of foreign bytes for FUZZ_S seconds (clang; T=name for one)
-	$(Q)tests/fuzz/run $(FUZZ_S) $(filter %$(T)%,$(FUZZ_BIN))
+	$(Q)tests/fuzz/run $(FUZZ_S) $(foreach f,$(FUZZ_BIN),$(if $(findstring $(or $(T),fuzz_),$(notdir $(f))),$(f)))
 
 # ---- measuring
 bench: all   ## the table of doc/design.md section 6, beside LXD where installed (root; ARGS=...)

@@ -10,6 +10,26 @@
 /* events.c */
 API_HANDLER(api_events_get);
 
+/* instance.c */
+API_HANDLER(api_instance_get);
+API_HANDLER(api_instance_put);
+API_HANDLER(api_instance_patch);
+API_HANDLER(api_instance_post);
+API_HANDLER(api_instance_delete);
+API_HANDLER(api_instance_exec_post);
+API_HANDLER(api_instance_console_post);
+API_HANDLER(api_instance_console_get);
+API_HANDLER(api_instance_console_delete);
+
+/* instance_state.c */
+API_HANDLER(api_instance_state_get);
+API_HANDLER(api_instance_state_put);
+
+/* instances.c */
+API_HANDLER(api_instances_get);
+API_HANDLER(api_instances_post);
+API_HANDLER(api_instances_put);
+
 /* internal.c */
 API_HANDLER(api_internal_ready_get);
 API_HANDLER(api_internal_shutdown_put);

@@ -284,8 +284,14 @@ class Exec:
         return data if op == websocket.ABNF.OPCODE_BINARY else b""
 
     def wait(self, timeout=30):
-        """The operation's `return` value; waits for the command's end."""
-        return self.rest.wait(self.op, timeout)["metadata"]["return"]
+        """The operation's `return` value; waits for the command's end. 126 and 127 come with a failed operation."""
+        try:
+            return self.rest.wait(self.op, timeout)["metadata"]["return"]
+        except OperationFailed as e:
+            code = (e.op.get("metadata") or {}).get("return")
+            if code not in (126, 127):
+                raise
+            return code
 
     def close(self):
         for ws in self.ws.values():

@@ -1,7 +1,6 @@
 """Images of templates, built by the daemon under test once and then kept in LXM_CACHE between runs."""
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from . import images
@@ -9,7 +8,7 @@ from .daemon import TOP
 
 
 def cache_dir():
-    path = Path(os.environ.get("LXM_CACHE") or Path(tempfile.gettempdir()) / "lxm-test-images")
+    path = Path(os.environ.get("LXM_CACHE") or TOP / "build/cache/images")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 

@@ -1,0 +1,39 @@
+/* The command line's own configuration: config.yml with remotes, the default one and the current project. */
+#ifndef LXM_LXMC_CONF_H
+#define LXM_LXMC_CONF_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "lib/base/err.h"
+
+/* What a remote is. Strings borrowed from the conf. */
+struct remote {
+	const char *name;
+	const char *addr;     /* "unix:/path", "https://..." */
+	const char *protocol; /* "lxd", "simplestreams" */
+	const char *project;  /* "" is default */
+	bool is_static;	      /* made here, not in the file */
+};
+
+struct conf; /* opaque */
+
+/** Read $LXMC_CONF/config.yml or ~/.config/lxmc/config.yml; a missing file is an empty one. */
+int conf_load(struct conf **conf_out, struct lxm_err *e);
+void conf_free(struct conf *conf);
+/** Write it back (atomically, mode 0600, the directory made as needed). */
+int conf_save(struct conf *conf, struct lxm_err *e);
+
+const char *conf_default_remote(const struct conf *conf);
+int conf_set_default_remote(struct conf *conf, const char *name, struct lxm_err *e);
+/** 0, or -ENOENT naming it. */
+int conf_remote(const struct conf *conf, const char *name, struct remote *out, struct lxm_err *e);
+/** All remotes, one call for each i; false at the end. */
+bool conf_remote_at(const struct conf *conf, size_t i, struct remote *out);
+/** Remember the project that a remote is switched to. */
+void conf_set_project(struct conf *conf, const char *remote, const char *project);
+
+/** Path of the local daemon's socket: LXMC_SOCKET, else $LXMD_DIR/unix.socket, else the installed one; free() it. */
+char *conf_local_socket(void);
+
+#endif

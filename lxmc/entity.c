@@ -1,0 +1,361 @@
+/*
+ * The verbs that all kinds of objects share, see entity.h: list, show, create, delete, rename, get, set, unset, edit.
+ * What differs between kinds is data in entities.c.
+ */
+#include "lxmc/entity.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/fd.h"
+#include "lxmc/edit.h"
+#include "lxmc/json.h"
+#include "lxmc/out.h"
+#include "lxmc/verb.h"
+
+#define STDIN_MAX ((size_t)16 << 20)
+#define RETRIES	  5 /* when an object changes between GET and PUT */
+
+int read_stdin(char **text_out, size_t *n_out, struct lxm_err *e)
+{
+	struct lxm_buf b = { 0 };
+	char chunk[65536];
+	ssize_t n;
+
+	while ((n = lxm_read_full(STDIN_FILENO, chunk, sizeof(chunk))) > 0) {
+		lxm_buf_add(&b, chunk, (size_t)n);
+		if (b.len > STDIN_MAX) {
+			lxm_buf_deinit(&b);
+			return lxm_err_set(e, EFBIG, "stdin: over %zu MiB", STDIN_MAX >> 20);
+		}
+	}
+	if (n < 0) {
+		lxm_buf_deinit(&b);
+		errno = (int)-n;
+		return lxm_err_sys(e, "read stdin");
+	}
+	if (n_out)
+		*n_out = b.len;
+	*text_out = lxm_buf_take(&b);
+	return 0;
+}
+
+int split_key_value(const char *arg, char **key_out, char **value_out, struct lxm_err *e)
+{
+	const char *eq = strchr(arg, '=');
+	int r;
+
+	if (!eq || eq == arg)
+		return cli_usage(e, "'%s' is not KEY=VALUE", arg);
+	if (strcmp(eq + 1, "-") == 0) {
+		r = read_stdin(value_out, NULL, e);
+		if (r < 0)
+			return r;
+	} else {
+		*value_out = lxm_strdup(eq + 1);
+	}
+	*key_out = lxm_strndup(arg, (size_t)(eq - arg));
+	return 0;
+}
+
+json_t *js_map(json_t *object, const char *key)
+{
+	json_t *map = json_object_get(object, key);
+
+	if (!json_is_object(map)) {
+		map = json_object();
+		json_object_set_new(object, key, map);
+	}
+	return map;
+}
+
+int entity_apply_args(json_t *map, const char *const *args, size_t n, struct lxm_err *e)
+{
+	lxm_auto(free) char *joined = NULL;
+	size_t i;
+
+	if (n == 2 && !strchr(args[0], '=')) {
+		joined = lxm_asprintf("%s=%s", args[0], args[1]);
+		args = (const char *const[]){ joined };
+		n = 1;
+		return entity_apply_args(map, args, n, e);
+	}
+	for (i = 0; i < n; i++) {
+		lxm_auto(free) char *key = NULL, *value = NULL;
+		int r = split_key_value(args[i], &key, &value, e);
+
+		if (r < 0)
+			return r;
+		if (json_object_set_new(map, key, json_string(value)) < 0)
+			return cli_usage(e, "'%s' is not UTF-8", args[i]);
+	}
+	return 0;
+}
+
+int entity_url(struct cli *cli, const struct entity *ent, struct client **client_out, char **url_out,
+	       struct lxm_err *e)
+{
+	const char *name;
+	int r = cli_target(cli, cli->n_args && ent->ids ? cli->args[0] : "", client_out, &name, e);
+
+	if (r < 0)
+		return r;
+	if (ent->ids && !*name)
+		return cli_usage(e, "the %s's name is missing", ent->noun);
+	*url_out = client_url(*client_out, ent->one, name, cli->n_args > 1 ? cli->args[1] : "");
+	return 0;
+}
+
+json_t *entity_writable(const struct entity *ent, const json_t *object)
+{
+	json_t *o = json_object();
+	const char *const *k;
+
+	for (k = ent->writable; *k; k++)
+		if (json_object_get(object, *k))
+			json_object_set(o, *k, json_object_get(object, *k));
+	return o;
+}
+
+static int change_once(struct client *c, const struct entity *ent, const char *url, entity_edit_fn fn, void *arg,
+		       struct lxm_err *e)
+{
+	lxm_auto(call) struct call get = { .method = "GET", .url = url };
+	lxm_auto(call) struct call put = { .method = "PUT", .url = url };
+	lxm_auto(json) json_t *body = NULL;
+	int r;
+
+	r = client_call(c, &get, e);
+	if (r < 0)
+		return r;
+	r = fn(get.meta, arg, e);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	body = entity_writable(ent, get.meta);
+	put.body = body;
+	put.if_match = get.etag;
+	r = client_call(c, &put, e);
+	if (r == 0 && put.operation)
+		r = client_wait(c, put.operation, NULL, NULL, e);
+	return r;
+}
+
+int entity_change(struct client *c, const struct entity *ent, const char *url, entity_edit_fn fn, void *arg,
+		  struct lxm_err *e)
+{
+	int i, r = 0;
+
+	for (i = 0; i < RETRIES; i++) {
+		lxm_err_clear(e);
+		r = change_once(c, ent, url, fn, arg, e);
+		if (r >= 0 || !e || e->http != 412)
+			break;
+	}
+	return r;
+}
+
+/* ---- verbs */
+
+int verb_entity_list(struct cli *cli, struct lxm_err *e)
+{
+	const struct entity *ent = cli->verb->data;
+	lxm_auto(table) struct table t = { 0 };
+	lxm_auto(json) json_t *list = NULL;
+	const struct column *col;
+	struct client *c;
+	const char *name;
+	json_t *item;
+	size_t i;
+	int r;
+
+	r = cli_target(cli, cli->n_args ? cli->args[0] : "", &c, &name, e);
+	if (r == 0)
+		r = client_get(c, client_url(c, "%r?recursion=1", ent->list), &list, e);
+	if (r < 0)
+		return r;
+	for (col = ent->columns; col->head; col++)
+		table_head(&t, col->head);
+	json_array_foreach(list, i, item)
+		for (col = ent->columns; col->head; col++)
+			lxm_strv_take(&t.cells, col->cell(item));
+	table_sort(&t);
+	return out_list(cli, &t, list, e);
+}
+
+int verb_entity_show(struct cli *cli, struct lxm_err *e)
+{
+	const struct entity *ent = cli->verb->data;
+	lxm_auto(json) json_t *o = NULL;
+	struct client *c;
+	char *url;
+	int r;
+
+	r = entity_url(cli, ent, &c, &url, e);
+	if (r == 0)
+		r = client_get(c, url, &o, e);
+	return r < 0 ? r : out_object(cli, o, ent->order, e);
+}
+
+/* YAML that a create verb takes on stdin when that is a file or a pipe. */
+static int body_from_stdin(json_t **out, struct lxm_err *e)
+{
+	lxm_auto(free) char *text = NULL;
+	size_t n;
+	int r;
+
+	*out = NULL;
+	if (!edit_stdin_has_data())
+		return 0;
+	r = read_stdin(&text, &n, e);
+	if (r == 0)
+		r = yaml_body(text, n, out, e);
+	return r;
+}
+
+int verb_entity_create(struct cli *cli, struct lxm_err *e)
+{
+	const struct entity *ent = cli->verb->data;
+	lxm_auto(json) json_t *body = NULL;
+	const char *name, *type, *text;
+	struct client *c;
+	int r;
+
+	r = cli_target(cli, cli->args[0], &c, &name, e);
+	if (r == 0)
+		r = body_from_stdin(&body, e);
+	if (r < 0)
+		return r;
+	if (!body)
+		body = json_object();
+	json_object_set_new(body, "name", json_string(name));
+	type = cli_opt(cli, "type", NULL);
+	if (type)
+		json_object_set_new(body, "type", json_string(type));
+	text = cli_opt(cli, "description", NULL);
+	if (text)
+		json_object_set_new(body, "description", json_string(text));
+	r = entity_apply_args(js_map(body, "config"), cli->args + 1, cli->n_args - 1, e);
+	if (r == 0)
+		r = client_change(c, "POST", client_url(c, "%r", ent->list), json_incref(body), e);
+	if (r == 0 && cli->quiet)
+		printf("%s\n", name);
+	else if (r == 0)
+		printf("%s %s created\n", ent->noun, name);
+	return r;
+}
+
+int verb_entity_delete(struct cli *cli, struct lxm_err *e)
+{
+	const struct entity *ent = cli->verb->data;
+	size_t i, n = cli->n_args;
+	const char *const *all = cli->args;
+	struct client *c;
+	char *url;
+	int r = 0;
+
+	for (i = 0; i < n && r == 0; i++, cli->args++) {
+		r = entity_url(cli, ent, &c, &url, e);
+		if (r == 0)
+			r = client_change(c, "DELETE", url, NULL, e);
+		if (r == 0 && !cli->quiet)
+			printf("%s %s deleted\n", ent->noun, cli->args[0]);
+	}
+	cli->args = all;
+	return r;
+}
+
+int verb_entity_rename(struct cli *cli, struct lxm_err *e)
+{
+	const struct entity *ent = cli->verb->data;
+	struct client *c;
+	char *url;
+	int r = entity_url(cli, ent, &c, &url, e);
+
+	if (r < 0)
+		return r;
+	return client_change(c, "POST", url, json_pack("{s:s}", "name", cli->args[ent->ids]), e);
+}
+
+struct edit_arg {
+	struct cli *cli;
+	bool unset;
+};
+
+/* set and unset: keys of config, or with --property of the object itself. */
+static int edit_keys(json_t *o, void *arg, struct lxm_err *e)
+{
+	struct edit_arg *a = arg;
+	const struct entity *ent = a->cli->verb->data;
+	bool property = cli_has(a->cli, "property");
+	json_t *map = property ? o : js_map(o, "config");
+	const char *const *args = a->cli->args + ent->ids;
+
+	if (a->unset && !json_object_get(map, args[0]))
+		return lxm_err_set(e, ENOENT, "key '%s' is not set on %s '%s'", args[0], ent->noun, a->cli->args[0]);
+	if (a->unset) {
+		if (property)
+			json_object_set_new(map, args[0], json_string(""));
+		else
+			json_object_del(map, args[0]);
+		return 0;
+	}
+	return entity_apply_args(map, args, a->cli->n_args - (size_t)ent->ids, e);
+}
+
+static int change_keys(struct cli *cli, bool unset, struct lxm_err *e)
+{
+	const struct entity *ent = cli->verb->data;
+	struct edit_arg arg = { cli, unset };
+	lxm_auto(free) char *url = NULL;
+	struct client *c;
+	int r = entity_url(cli, ent, &c, &url, e);
+
+	return r < 0 ? r : entity_change(c, ent, url, edit_keys, &arg, e);
+}
+
+int verb_entity_set(struct cli *cli, struct lxm_err *e)
+{
+	return change_keys(cli, false, e);
+}
+
+int verb_entity_unset(struct cli *cli, struct lxm_err *e)
+{
+	return change_keys(cli, true, e);
+}
+
+int verb_entity_get(struct cli *cli, struct lxm_err *e)
+{
+	const struct entity *ent = cli->verb->data;
+	const char *key = cli->args[ent->ids];
+	lxm_auto(json) json_t *o = NULL;
+	lxm_auto(free) char *text = NULL;
+	const json_t *v;
+	struct client *c;
+	char *url;
+	int r;
+
+	r = entity_url(cli, ent, &c, &url, e);
+	if (r == 0)
+		r = client_get(c, url, &o, e);
+	if (r < 0)
+		return r;
+	v = cli_has(cli, "property") ? o : json_object_get(o, cli_has(cli, "expanded") ? "expanded_config" : "config");
+	v = json_object_get(v, key);
+	if (!json_is_string(v) && v)
+		text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	out_text(text ? text : v ? json_string_value(v) : "", strlen(text ? text : v ? json_string_value(v) : ""));
+	putchar('\n');
+	return 0;
+}
+
+int verb_entity_edit(struct cli *cli, struct lxm_err *e)
+{
+	const struct entity *ent = cli->verb->data;
+	lxm_auto(free) char *url = NULL;
+	struct client *c;
+	int r = entity_url(cli, ent, &c, &url, e);
+
+	return r < 0 ? r : edit_object(c, ent, url, e);
+}

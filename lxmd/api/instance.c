@@ -1,0 +1,409 @@
+/* /1.0/instances/NAME: the object, its changes, rename, delete; exec and console sessions. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/alloc.h"
+#include "lib/conf/names.h"
+#include "lxmd/api/api.h"
+#include "lxmd/api/instance_body.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/core/locks.h"
+#include "lxmd/core/op.h"
+#include "lxmd/instance/console.h"
+#include "lxmd/instance/exec.h"
+#include "lxmd/instance/life.h"
+#include "lxmd/instance/render.h"
+#include "lxmd/instance/run.h"
+
+json_t *instance_list_url(struct request *rq, const struct instance *i)
+{
+	if (rq_all_projects(rq) && strcmp(i->row.project, "default") != 0) {
+		lxm_auto(free) char *project = lxm_url_encode(i->row.project, NULL);
+
+		return json_sprintf("/1.0/%s/%s?project=%s", rq_collection(rq), i->row.name, project);
+	}
+	return json_sprintf("/1.0/%s/%s", rq_collection(rq), i->row.name);
+}
+
+static int replace_str(json_t *body, const char *key, char **out, struct lxm_err *e)
+{
+	const char *s = NULL;
+	int r = js_get_str(body, key, &s, e);
+
+	if (r == 0 && s && (*s || strcmp(key, "architecture") != 0)) {
+		free(*out);
+		*out = lxm_strdup(s);
+	}
+	return r;
+}
+
+int instance_body_read(json_t *body, struct db_instance *row, struct lxm_err *e)
+{
+	int r = replace_str(body, "architecture", &row->architecture, e);
+
+	if (r == 0 && row->architecture && strcmp(row->architecture, "x86_64") != 0 && strcmp(row->architecture, "i686") != 0)
+		r = lxm_err_set(e, EINVAL, "architecture '%.40s' does not run on this host", row->architecture);
+	if (r == 0)
+		r = replace_str(body, "description", &row->description, e);
+	if (r == 0)
+		r = js_get_bool(body, "ephemeral", &row->ephemeral, e);
+	if (r == 0)
+		r = js_get_kv(body, "config", &row->config, NULL, e);
+	if (r == 0)
+		r = js_get_devs(body, "devices", &row->devices, NULL, e);
+	if (r == 0)
+		r = js_get_strv(body, "profiles", &row->profiles, NULL, e);
+	return r;
+}
+
+int api_instance_get(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	lxm_auto(run_unref) struct run *run = NULL;
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r < 0)
+		return r;
+	run = run_get(rq->d, i.row.id);
+	return reply_sync_etag(rq, rq_recursion(rq) ? instance_full_json(rq->d, &i, run, true) : instance_json(&i, run),
+			       instance_etag_json(&i));
+}
+
+/* ---- jobs on one instance */
+
+struct job {
+	int64_t id;
+	struct db_instance row; /* wanted, for updates */
+	char *name;		/* new, for renames */
+};
+
+static void job_free(void *arg)
+{
+	struct job *j = arg;
+
+	db_instance_deinit(&j->row);
+	free(j->name);
+	free(j);
+}
+
+/* Take the lock and load it anew: what the handler saw may be stale. */
+static int begin(struct op *op, const struct job *j, const char *what, struct instance *i, struct lock **lock, struct lxm_err *e)
+{
+	struct lxmd *d = op_daemon(op);
+	char key[40];
+	int r = lock_try(d->locks, instance_lock_key(j->id, key), what, lock, e);
+
+	return r < 0 ? r : instance_load_id(d, j->id, i, e);
+}
+
+static int delete_run(struct op *op, void *arg, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance i = { 0 };
+	int r = begin(op, arg, "Deleting instance", &i, &lock, e);
+
+	return r < 0 ? r : instance_delete(op_daemon(op), &i, op_caller(op), e);
+}
+
+static int rename_run(struct op *op, void *arg, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance i = { 0 };
+	struct job *j = arg;
+	int r = begin(op, arg, "Renaming instance", &i, &lock, e);
+
+	return r < 0 ? r : instance_rename(op_daemon(op), &i, j->name, op_caller(op), e);
+}
+
+/* Everything of `row` that a PUT replaces goes into a copy of what is there now. */
+static int apply_row(struct lxmd *d, const struct instance *was, const struct db_instance *row, const struct caller *who,
+		     struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance now = { 0 };
+
+	db_instance_copy(&now.row, row);
+	now.row.id = was->row.id;
+	/* volatile keys are lxmd's: a client sends back what it saw, which may be old by now */
+	lxm_kv_del_prefix(&now.row.config, "volatile.");
+	lxm_kv_each(p, &was->row.config)
+		if (strncmp(p->key, "volatile.", 9) == 0)
+			lxm_kv_set(&now.row.config, p->key, p->value);
+	return instance_update(d, was, &now, who, e);
+}
+
+static int update_run(struct op *op, void *arg, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance i = { 0 };
+	struct job *j = arg;
+	int r = begin(op, arg, "Updating instance", &i, &lock, e);
+
+	return r < 0 ? r : apply_row(op_daemon(op), &i, &j->row, op_caller(op), e);
+}
+
+static int start_job(struct request *rq, const struct instance *i, const char *what,
+		     int (*run)(struct op *, void *, struct lxm_err *), struct job *j, struct lxm_err *e)
+{
+	struct op *op;
+	int r;
+
+	j->id = i->row.id;
+	r = op_new(rq->d,
+		   &(struct op_spec){ .cls = OP_TASK,
+				      .project = i->row.project,
+				      .description = what,
+				      .resources = instance_resources(i->row.name),
+				      .caller = rq_caller(rq),
+				      .run = run,
+				      .free_arg = job_free,
+				      .arg = j },
+		   &op, e);
+	return r < 0 ? r : reply_op_start(rq, op);
+}
+
+int api_instance_put(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	struct job *j;
+	json_t *body;
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r == 0)
+		r = rq_need_json(rq, &body, e);
+	if (r == 0)
+		r = rq_check_etag(rq, instance_etag_json(&i), e);
+	if (r < 0)
+		return r;
+	if (!lxm_empty(js_str(body, "restore")))
+		return lxm_err_set(e, EOPNOTSUPP, "snapshots cannot be restored yet");
+	j = lxm_alloc(sizeof(*j));
+	db_instance_copy(&j->row, &i.row);
+	/* PUT replaces: what the body leaves out is gone, except what can never be empty */
+	lxm_kv_deinit(&j->row.config);
+	lxm_devs_deinit(&j->row.devices);
+	lxm_strv_deinit(&j->row.profiles);
+	j->row.ephemeral = false;
+	free(j->row.description);
+	j->row.description = lxm_strdup("");
+	r = instance_body_read(body, &j->row, e);
+	if (r < 0) {
+		job_free(j);
+		return r;
+	}
+	return start_job(rq, &i, "Updating instance", update_run, j, e);
+}
+
+int api_instance_patch(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance i = { 0 };
+	lxm_auto(db_instance) struct db_instance row = { 0 };
+	lxm_auto(kv) struct lxm_kv config = { 0 };
+	lxm_auto(devs) struct lxm_devs devices = { 0 };
+	json_t *body;
+	char key[40];
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r == 0)
+		r = rq_need_json(rq, &body, e);
+	if (r == 0)
+		r = rq_check_etag(rq, instance_etag_json(&i), e);
+	if (r == 0)
+		r = lock_try(rq->d->locks, instance_lock_key(i.row.id, key), "Updating instance", &lock, e);
+	if (r < 0)
+		return r;
+	db_instance_copy(&row, &i.row);
+	r = instance_body_read(body, &row, e);
+	if (r < 0)
+		return r;
+	/* maps are merged, key by key and device by device */
+	lxm_kv_copy(&config, &i.row.config);
+	lxm_kv_merge(&config, &row.config);
+	lxm_kv_copy(&row.config, &config);
+	lxm_devs_copy(&devices, &i.row.devices);
+	lxm_devs_merge(&devices, &row.devices);
+	lxm_devs_copy(&row.devices, &devices);
+	r = apply_row(rq->d, &i, &row, rq_caller(rq), e);
+	return r < 0 ? r : reply_sync(rq, NULL);
+}
+
+int api_instance_post(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	lxm_auto(instance) struct instance other = { 0 };
+	const char *name = NULL;
+	bool migration = false;
+	struct job *j;
+	json_t *body;
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r == 0)
+		r = rq_need_json(rq, &body, e);
+	if (r == 0)
+		r = js_get_bool(body, "migration", &migration, e);
+	if (r == 0 && migration)
+		r = lxm_err_set(e, EOPNOTSUPP, "instances cannot be migrated yet");
+	if (r == 0)
+		r = js_need_str(body, "name", &name, e);
+	if (r == 0)
+		r = conf_name_instance(name, e);
+	if (r == 0 && instance_load(rq->d, rq_project(rq), name, &other, NULL) == 0)
+		r = lxm_err_set(e, EEXIST, "instance '%s' already exists", name);
+	if (r < 0)
+		return r;
+	j = lxm_alloc(sizeof(*j));
+	j->name = lxm_strdup(name);
+	return start_job(rq, &i, "Renaming instance", rename_run, j, e);
+}
+
+int api_instance_delete(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	lxm_auto(run_unref) struct run *run = NULL;
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r < 0)
+		return r;
+	run = run_get(rq->d, i.row.id);
+	if (run)
+		return lxm_err_http(e, 400, EBUSY, "instance '%s' is running: stop it before you delete it", i.row.name);
+	return start_job(rq, &i, "Deleting instance", delete_run, lxm_alloc(sizeof(struct job)), e);
+}
+
+/* ---- exec */
+
+static int read_id(json_t *body, const char *key, uint32_t *out, struct lxm_err *e)
+{
+	int64_t v = 0;
+	int r = js_get_int(body, key, &v, e);
+
+	if (r == 0 && (v < 0 || v >= UINT32_MAX))
+		return lxm_err_set(e, EINVAL, "key '%s': %lld is not an id", key, (long long)v);
+	*out = (uint32_t)v;
+	return r;
+}
+
+static int read_size(json_t *body, uint32_t *cols, uint32_t *rows, struct lxm_err *e)
+{
+	int64_t w = 0, h = 0;
+	int r = js_get_int(body, "width", &w, e);
+
+	if (r == 0)
+		r = js_get_int(body, "height", &h, e);
+	if (r == 0 && (w < 0 || w > 65535 || h < 0 || h > 65535))
+		r = lxm_err_set(e, EINVAL, "width and height must lie between 0 and 65535");
+	*cols = (uint32_t)w;
+	*rows = (uint32_t)h;
+	return r;
+}
+
+static int read_exec(json_t *body, const struct instance *i, struct exec_request *x, struct lxm_err *e)
+{
+	lxm_auto(kv) struct lxm_kv env = { 0 };
+	const char *cwd = NULL;
+	int r = js_get_strv(body, "command", &x->argv, NULL, e);
+
+	if (r == 0 && (!x->argv.n || !*x->argv.v[0]))
+		r = lxm_err_set(e, EINVAL, "key 'command' must name a program");
+	if (r == 0)
+		r = js_get_kv(body, "environment", &env, NULL, e);
+	if (r == 0)
+		r = js_get_bool(body, "wait-for-websocket", &x->websockets, e);
+	if (r == 0)
+		r = js_get_bool(body, "interactive", &x->interactive, e);
+	if (r == 0)
+		r = js_get_bool(body, "record-output", &x->record, e);
+	if (r == 0)
+		r = read_size(body, &x->cols, &x->rows, e);
+	if (r == 0)
+		r = read_id(body, "user", &x->uid, e);
+	if (r == 0)
+		r = read_id(body, "group", &x->gid, e);
+	if (r == 0)
+		r = js_get_str(body, "cwd", &cwd, e);
+	if (r < 0)
+		return r;
+	lxm_kv_each(p, &env)
+		if (!*p->key || strchr(p->key, '='))
+			return lxm_err_set(e, EINVAL, "environment: '%.60s' is not a variable's name", p->key);
+	x->cwd = lxm_empty(cwd) ? NULL : lxm_strdup(cwd);
+	if (!x->websockets)
+		x->interactive = false;
+	exec_env(i, x->uid, &env, &x->env);
+	return 0;
+}
+
+int api_instance_exec_post(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	struct exec_request x = { 0 };
+	struct op *op;
+	json_t *body;
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r == 0)
+		r = rq_need_json(rq, &body, e);
+	if (r == 0)
+		r = read_exec(body, &i, &x, e);
+	if (r == 0)
+		r = instance_exec(rq->d, &i, &x, rq_caller(rq), &op, e);
+	lxm_strv_deinit(&x.argv);
+	lxm_kv_deinit(&x.env);
+	free(x.cwd);
+	return r < 0 ? r : reply_op_start(rq, op);
+}
+
+/* ---- console */
+
+int api_instance_console_post(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	uint32_t cols = 0, rows = 0;
+	const char *type = NULL;
+	bool force = false;
+	struct op *op;
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r == 0)
+		r = js_get_str(rq_json(rq), "type", &type, e);
+	if (r == 0 && !lxm_empty(type) && strcmp(type, "console") != 0)
+		r = lxm_err_set(e, EINVAL, "type '%.20s': containers have a text console only", type);
+	if (r == 0)
+		r = js_get_bool(rq_json(rq), "force", &force, e);
+	if (r == 0)
+		r = read_size(rq_json(rq), &cols, &rows, e);
+	if (r == 0)
+		r = instance_console(rq->d, &i, cols, rows, force, rq_caller(rq), &op, e);
+	return r < 0 ? r : reply_op_start(rq, op);
+}
+
+int api_instance_console_get(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	struct stat st;
+	int fd = -1;
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r == 0)
+		r = instance_console_log(rq->d, &i, &fd, e);
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return reply_bytes(rq, "", 0, NULL, NULL);
+	if (fstat(fd, &st) < 0) {
+		r = lxm_err_sys(e, "console log of instance '%s'", i.row.name);
+		(void)close(fd);
+		return r;
+	}
+	return reply_file(rq, fd, (uint64_t)st.st_size, NULL, NULL);
+}
+
+int api_instance_console_delete(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r == 0)
+		r = instance_console_clear(rq->d, &i, e);
+	return r < 0 ? r : reply_sync(rq, NULL);
+}

@@ -1,0 +1,117 @@
+/*
+ * The one gate for the final, merged configuration of an instance. Whoever changes or starts an instance comes
+ * through instance_check(), so that nothing depends on which verb carried a setting in (cve-replay rows 12 to 16).
+ * Any thread of lxmd; changes nothing.
+ */
+#include "lxmd/instance/instance.h"
+
+#include <string.h>
+
+#include "db/project.h"
+#include "lib/base/alloc.h"
+#include "lib/conf/tables.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/device/device.h"
+#include "lxmd/instance/idmap.h"
+#include "lxmd/instance/policy.h"
+
+static const struct lxm_dev *root_disk(const struct instance *i)
+{
+	lxm_devs_each(d, &i->devices)
+		if (device_is_root(&d->kv))
+			return d;
+	return NULL;
+}
+
+const char *instance_root_pool(const struct instance *i)
+{
+	const struct lxm_dev *root = root_disk(i);
+
+	return root ? lxm_kv_get(&root->kv, "pool") : NULL;
+}
+
+/* What one device alone cannot know. */
+static int check_together(const struct instance *i, struct lxm_err *e)
+{
+	const struct lxm_dev *root = NULL;
+
+	lxm_devs_each(d, &i->devices) {
+		const char *path = lxm_kv_get(&d->kv, "path");
+
+		if (!lxm_streq(lxm_kv_get(&d->kv, "type"), "disk") || !path)
+			continue;
+		if (device_is_root(&d->kv)) {
+			if (root)
+				return lxm_err_set(e, EINVAL, "devices '%s' and '%s' are both root disks: keep one", root->name,
+						   d->name);
+			root = d;
+		}
+		lxm_devs_each(o, &i->devices)
+			if (o > d && lxm_streq(lxm_kv_get(&o->kv, "path"), path) &&
+			    lxm_streq(lxm_kv_get(&o->kv, "type"), "disk"))
+				return lxm_err_set(e, EINVAL, "devices '%s' and '%s' share the path '%s'", d->name, o->name, path);
+	}
+	lxm_devs_each(d, &i->devices) {
+		const char *name = lxm_kv_get(&d->kv, "name");
+
+		if (!lxm_streq(lxm_kv_get(&d->kv, "type"), "nic") || !name)
+			continue;
+		lxm_devs_each(o, &i->devices)
+			if (o > d && lxm_streq(lxm_kv_get(&o->kv, "type"), "nic") &&
+			    lxm_streq(lxm_kv_get(&o->kv, "name"), name))
+				return lxm_err_set(e, EINVAL, "devices '%s' and '%s' share the interface name '%s'", d->name,
+						   o->name, name);
+	}
+	if (!root)
+		return lxm_err_set(e, EINVAL,
+				   "instance '%s' has no root disk: add one to a profile or the instance (type=disk path=/ pool=POOL)",
+				   i->row.name);
+	return 0;
+}
+
+static int check_devices(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e)
+{
+	lxm_devs_each(dev, &i->devices) {
+		struct device_ctx c = {
+			.d = d,
+			.instance = i->row.id,
+			.project = i->row.project,
+			.instance_name = i->row.name,
+			.name = dev->name,
+			.kv = &dev->kv,
+			.config = &i->config,
+			.privileged = instance_privileged(i),
+		};
+		const struct lxm_dev *old = was ? lxm_devs_get(&was->devices, dev->name) : NULL;
+		int r;
+
+		if (old && lxm_kv_eq(&old->kv, &dev->kv))
+			continue;
+		r = device_validate(&c, true, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e)
+{
+	static const struct lxm_kv no_kv;
+	static const struct lxm_devs no_devs;
+	struct idmap map = { 0 };
+	int r;
+
+	r = conf_check_change(&conf_instance, was ? &was->config : &no_kv, &i->config, e);
+	if (r == 0)
+		r = conf_devices_check_change(was ? &was->devices : &no_devs, &i->devices, e);
+	if (r == 0)
+		r = check_together(i, e);
+	if (r == 0)
+		r = check_devices(d, i, was, e);
+	if (r == 0)
+		r = idmap_compose(0, 1, lxm_kv_get(&i->config, "raw.idmap"), &map, e);
+	idmap_deinit(&map);
+	if (r == 0)
+		r = policy_check(d, i, e);
+	return r;
+}

@@ -1,0 +1,82 @@
+/* An instance as the database knows it, with its profiles merged in; loading, checking, showing. */
+#ifndef LXMD_INSTANCE_INSTANCE_H
+#define LXMD_INSTANCE_INSTANCE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "db/instance.h"
+#include "lib/base/err.h"
+#include "lib/base/kv.h"
+
+struct lxmd;
+
+/* A copy for one caller: the row, and what follows from it and its profiles. Zeroed is empty. */
+struct instance {
+	struct db_instance row;
+	struct lxm_kv config;	 /* expanded: profiles in order, then its own */
+	struct lxm_devs devices; /* expanded likewise; a device replaces the whole one of that name */
+};
+
+struct instance_list {
+	struct instance *v; /* owned, n of them, by project and name */
+	size_t n;
+};
+
+void instance_deinit(struct instance *i);
+LXM_AUTO_STRUCT(instance, struct instance, instance_deinit)
+void instance_list_deinit(struct instance_list *l);
+LXM_AUTO_STRUCT(instance_list, struct instance_list, instance_list_deinit)
+
+/**
+ * Load one instance and merge its profiles.
+ *
+ * @out  filled on success; instance_deinit() it
+ *
+ * Any thread; one read transaction. Returns 0, or -ENOENT with a text that names the instance and the project.
+ */
+int instance_load(struct lxmd *d, const char *project, const char *name, struct instance *out, struct lxm_err *e);
+/** The same by id. */
+int instance_load_id(struct lxmd *d, int64_t id, struct instance *out, struct lxm_err *e);
+/** All instances of a project, or of every project (NULL), in a constant number of queries. */
+int instance_load_all(struct lxmd *d, const char *project, struct instance_list *out, struct lxm_err *e);
+
+/**
+ * Fill config and devices of an instance whose row is set but perhaps not stored yet, from the profiles that it names.
+ *
+ * Any thread; one read transaction. Returns 0, or -ENOENT naming the missing profile.
+ */
+int instance_expand(struct lxmd *d, struct instance *i, struct lxm_err *e);
+
+/**
+ * Check the final, merged configuration: keys, devices one by one and together, the root disk, and the policy of the
+ * project. The one gate that create, update, copy, restore, import, rebuild and start pass.
+ *
+ * @i    expanded
+ * @was  what it was before the change, whose unchanged keys pass unseen; NULL for a new instance or a start
+ *
+ * Any thread; reads the database. Returns 0, -EINVAL, -EPERM (policy) or -ENOENT (network, pool).
+ */
+int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e);
+
+/** The pool that the expanded root disk names; NULL without a root disk. Borrowed. */
+const char *instance_root_pool(const struct instance *i);
+
+static inline bool instance_privileged(const struct instance *i)
+{
+	return lxm_kv_bool(&i->config, "security.privileged", false);
+}
+
+/** Key of the lock that whoever changes the instance holds: "instance/ID". out has 40 bytes. */
+char *instance_lock_key(int64_t id, char out[40]);
+
+/** "/1.0/instances/NAME"; free() it. */
+char *instance_url(const char *name);
+
+/** {"instances":["/1.0/instances/NAME"]} for operations. New reference. */
+json_t *instance_resources(const char *name);
+
+/** Write volatile keys (and others); "" deletes. Not fsynced: see db_write_lazy(). Any thread. Returns 0 or -errno. */
+int instance_set_volatile(struct lxmd *d, int64_t id, const struct lxm_kv *keys, struct lxm_err *e);
+
+#endif

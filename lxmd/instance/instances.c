@@ -1,0 +1,386 @@
+/*
+ * Start and stop of the room, and reconciling: the kernel's truth (monitors, cgroups, run directories) against the
+ * database. Runs on the main thread while nobody else uses the daemon yet.
+ */
+#include "lxmd/instance/instances.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/fd.h"
+#include "lib/base/log.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/core/locks.h"
+#include "lxmd/core/loop.h"
+#include "lxmd/core/workers.h"
+#include "lxmd/instance/instance.h"
+#include "lxmd/instance/life.h"
+#include "lxmd/instance/plan.h"
+#include "lxmd/instance/run.h"
+#include "lxmd/instance/seccomp.h"
+#include "lxmd/spawn/spawn.h"
+
+/* Several daemons on one host need parents of their own; the name follows from the directory, so that it stays. */
+static void choose_parent(struct lxmd *d, char out[32])
+{
+	uint64_t h = 0xcbf29ce484222325u;
+	const char *p;
+
+	if (!d->private_dir) {
+		snprintf(out, 32, "lxm");
+		return;
+	}
+	for (p = d->dirs.top.path; *p; p++)
+		h = (h ^ (unsigned char)*p) * 0x100000001b3u;
+	snprintf(out, 32, "lxm.%08x", (unsigned int)(h ^ h >> 32));
+}
+
+static int open_ids(struct instances *in, struct lxm_err *e)
+{
+	lxm_auto(buf) struct lxm_buf uid = { 0 };
+	lxm_auto(buf) struct lxm_buf gid = { 0 };
+
+	(void)lxm_read_file("/etc/subuid", 1 << 20, &uid);
+	(void)lxm_read_file("/etc/subgid", 1 << 20, &gid);
+	return idmap_pool_init(&in->ids, uid.data ? uid.data : "", gid.data ? gid.data : "", e);
+}
+
+static void hold_ids(struct lxmd *d, const struct instance *i)
+{
+	uint64_t base, size;
+
+	if (lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.base"), &base) == 0 &&
+	    lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.size"), &size) == 0 && base <= UINT32_MAX &&
+	    size <= UINT32_MAX && base != d->instances->ids.first)
+		idmap_pool_hold(&d->instances->ids, i->row.id, (uint32_t)base, (uint32_t)size);
+}
+
+/* Its monitor answers: take it over. Returns true if the instance runs. */
+static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
+{
+	struct mon_hello h = MON_HELLO_EMPTY;
+	lxm_auto(run_unref) struct run *run = NULL;
+	struct lxm_err e = { 0 };
+	int sock = -1;
+
+	if (mon_connect(rundir, 2000, &sock, &h, &e) < 0) {
+		close(rundir);
+		return false;
+	}
+	if (run_add(d, i->row.id, i->row.project, i->row.name, rundir, &run, &e) < 0 ||
+	    run_started(run, sock, -1, &h, &e) < 0) {
+		lxm_error("adopt instance '%s': %s", i->row.name, e.msg);
+		return false;
+	}
+	pthread_mutex_lock(&run->lock);
+	run->frozen = cgroup_frozen(&d->instances->cgroups, run->cgroup) == 1;
+	pthread_mutex_unlock(&run->lock);
+	lxm_debug("instance '%s' runs on (init %d)", i->row.name, (int)run->init_pid);
+	return true;
+}
+
+/* The monitor wrote down how it ended: what powered itself off is not started again by itself. */
+static void read_reason(struct lxmd *d, const struct instance *i, struct lxm_kv *changes)
+{
+	lxm_auto(free) char *path = lxm_asprintf("%lld/%s", (long long)i->row.id, MON_STOPPED_FILE);
+	lxm_auto(buf) struct lxm_buf text = { 0 };
+
+	if (lxm_read_file_at(d->dirs.run.fd, path, 256, &text) < 0 || !text.data)
+		return;
+	text.data[strcspn(text.data, " \n")] = 0;
+	if (mon_reason_parse(text.data) == MON_REASON_POWEROFF)
+		lxm_kv_set(changes, "volatile.last_state.power", "STOPPED");
+	if (instance_set_volatile(d, i->row.id, changes, NULL) < 0)
+		lxm_warn("instance '%s': its end could not be recorded", i->row.name);
+}
+
+/* Nothing runs: remove what an end without lxmd, or a killed monitor, left. */
+static void settle(struct lxmd *d, const struct instance *i, bool had_rundir)
+{
+	lxm_auto(kv) struct lxm_kv changes = { 0 };
+	struct lxm_err e = { 0 };
+	char cg[64];
+
+	snprintf(cg, sizeof(cg), "%s/%lld", d->instances->cgroup_parent, (long long)i->row.id);
+	if (cgroup_kill(&d->instances->cgroups, cg, NULL) == 0)
+		(void)cgroup_remove(&d->instances->cgroups, cg, 5000, NULL);
+	if (!had_rundir)
+		return;
+	read_reason(d, i, &changes);
+	lxm_info("instance '%s' ended while no lxmd was there", i->row.name);
+	instance_devices_stop(d, i);
+	instance_remove_rundir(d, i->row.id);
+	if (i->row.ephemeral && instance_destroy(d, i, &e) < 0)
+		lxm_error("delete ephemeral instance '%s': %s", i->row.name, e.msg);
+}
+
+static void reconcile_one(struct lxmd *d, const struct instance *i)
+{
+	struct lxm_err e = { 0 };
+	char name[24];
+	int rundir;
+
+	if (lxm_kv_get(&i->row.config, "volatile.lxm.creating")) {
+		lxm_info("instance '%s': its creation was cut off, removing it", i->row.name);
+		if (instance_destroy(d, i, &e) < 0)
+			lxm_error("remove unfinished instance '%s': %s", i->row.name, e.msg);
+		return;
+	}
+	hold_ids(d, i);
+	snprintf(name, sizeof(name), "%lld", (long long)i->row.id);
+	rundir = openat(d->dirs.run.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (rundir < 0 || !adopt(d, i, rundir))
+		settle(d, i, rundir >= 0);
+}
+
+static bool known(const struct instance_list *l, const char *name)
+{
+	int64_t id;
+	size_t k;
+
+	if (lxm_parse_i64(name, &id) < 0)
+		return true; /* not one of ours */
+	for (k = 0; k < l->n; k++)
+		if (l->v[k].row.id == id)
+			return true;
+	return false;
+}
+
+/* Run directories and cgroups whose instance is not in the database any more. */
+static void sweep_strangers(struct lxmd *d, const struct instance_list *l)
+{
+	const struct cgroup_layout *cg = &d->instances->cgroups;
+	lxm_auto(strv) struct lxm_strv names = { 0 };
+	struct dirent *de;
+	DIR *dir;
+	size_t k;
+	int fd;
+
+	if (cgroup_list(cg, d->instances->cgroup_parent, &names, NULL) == 0) {
+		for (k = 0; k < names.n; k++) {
+			lxm_auto(free) char *path = lxm_asprintf("%s/%s", d->instances->cgroup_parent, names.v[k]);
+
+			if (known(l, names.v[k]))
+				continue;
+			lxm_info("cgroup '%s' belongs to no instance, removing it", path);
+			(void)cgroup_kill(cg, path, NULL);
+			(void)cgroup_remove(cg, path, 5000, NULL);
+		}
+	}
+	fd = openat(d->dirs.run.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		auto_fd_close(&fd);
+		return;
+	}
+	while ((de = readdir(dir)))
+		if (!known(l, de->d_name))
+			instance_remove_rundir(d, strtoll(de->d_name, NULL, 10));
+	closedir(dir);
+}
+
+int instances_start(struct lxmd *d, struct lxm_err *e)
+{
+	lxm_auto(instance_list) struct instance_list l = { 0 };
+	struct instances *in = lxm_alloc(sizeof(*in));
+	size_t k, running;
+	int r;
+
+	d->instances = in;
+	pthread_mutex_init(&in->lock, NULL);
+	pthread_cond_init(&in->idle, NULL);
+	choose_parent(d, in->cgroup_parent);
+	r = open_ids(in, e);
+	if (r == 0)
+		r = cgroup_layout_read(&in->cgroups, e);
+	if (r == 0)
+		r = cgroup_parent_make(&in->cgroups, in->cgroup_parent, e);
+	if (r == 0)
+		r = seccomp_cache_new(d->profiles_dir, &in->seccomp, e);
+	if (r == 0)
+		r = spawner_new(d->bin_dir, &in->spawner, e);
+	if (r == 0)
+		r = instance_load_all(d, NULL, &l, e);
+	if (r < 0)
+		return lxm_err_wrap(e, r, "start the instances' part");
+	for (k = 0; k < l.n; k++)
+		reconcile_one(d, &l.v[k]);
+	sweep_strangers(d, &l);
+	pthread_mutex_lock(&in->lock);
+	running = in->n;
+	pthread_mutex_unlock(&in->lock);
+	lxm_info("%zu instances, %zu of them running", l.n, running);
+	return 0;
+}
+
+/* ---- autostart */
+
+static int64_t number(const struct instance *i, const char *key)
+{
+	int64_t v = 0;
+
+	(void)lxm_parse_i64(lxm_kv_or(&i->config, key, "0"), &v);
+	return v;
+}
+
+static int cmp_autostart(const void *a, const void *b)
+{
+	const struct instance *x = a, *y = b;
+	int64_t p = number(x, "boot.autostart.priority"), q = number(y, "boot.autostart.priority");
+
+	return p != q ? (p < q ? 1 : -1) : strcmp(x->row.name, y->row.name);
+}
+
+static bool wants_start(const struct instance *i)
+{
+	int b = lxm_parse_bool(lxm_kv_get(&i->config, "boot.autostart"));
+
+	return b < 0 ? lxm_streq(lxm_kv_get(&i->row.config, "volatile.last_state.power"), "RUNNING") : b;
+}
+
+static void autostart_job(void *arg)
+{
+	lxm_auto(instance_list) struct instance_list l = { 0 };
+	struct lxmd *d = arg;
+	struct lxm_err e = { 0 };
+	size_t k;
+
+	if (instance_load_all(d, NULL, &l, &e) < 0) {
+		lxm_error("autostart: %s", e.msg);
+		return;
+	}
+	if (l.n)
+		qsort(l.v, l.n, sizeof(*l.v), cmp_autostart);
+	for (k = 0; k < l.n && !__atomic_load_n(&d->stopping, __ATOMIC_RELAXED); k++) {
+		lxm_auto(run_unref) struct run *run = run_get(d, l.v[k].row.id);
+		lxm_auto(lock_release) struct lock *lock = NULL;
+		int64_t delay = number(&l.v[k], "boot.autostart.delay");
+		char key[40];
+
+		if (run || !wants_start(&l.v[k]))
+			continue;
+		lxm_err_clear(&e);
+		if (lock_try(d->locks, instance_lock_key(l.v[k].row.id, key), "Starting instance", &lock, &e) < 0)
+			continue;
+		if (instance_start(d, &l.v[k], NULL, NULL, &e) < 0)
+			lxm_error("%s", e.msg);
+		else if (delay > 0 && delay < 3600)
+			nanosleep(&(struct timespec){ .tv_sec = delay }, NULL);
+	}
+}
+
+void instances_autostart(struct lxmd *d)
+{
+	workers_run(d->workers, autostart_job, d);
+}
+
+/* ---- the host goes down */
+
+struct leaving {
+	struct run *run;
+	struct instance i;
+};
+
+static void shutdown_job(void *arg)
+{
+	struct leaving *s = arg;
+	struct lxmd *d = s->run->d;
+	int64_t timeout = number(&s->i, "boot.host_shutdown_timeout");
+	lxm_auto(kv) struct lxm_kv keys = { 0 };
+	struct lxm_err e = { 0 };
+
+	if (instance_stop(d, &s->i, false, (timeout > 0 ? timeout : 30) * 1000, true, NULL, NULL, &e) < 0 &&
+	    e.code != ESRCH && instance_stop(d, &s->i, true, -1, true, NULL, NULL, &e) < 0 && e.code != ESRCH) {
+		lxm_error("%s", e.msg);
+		return;
+	}
+	/* it comes back with the host */
+	lxm_kv_set(&keys, "volatile.last_state.power", "RUNNING");
+	if (instance_set_volatile(d, s->i.row.id, &keys, &e) < 0)
+		lxm_error("instance '%s': %s", s->i.row.name, e.msg);
+}
+
+static int cmp_leaving(const void *a, const void *b)
+{
+	const struct leaving *x = a, *y = b;
+	int64_t p = number(&x->i, "boot.stop.priority"), q = number(&y->i, "boot.stop.priority");
+
+	return p < q ? 1 : p > q ? -1 : 0;
+}
+
+void instances_shutdown(struct lxmd *d)
+{
+	struct run **runs = NULL;
+	size_t n = run_list(d, &runs), k, m, first;
+	struct leaving *v = lxm_alloc(n * sizeof(*v));
+
+	for (k = 0, m = 0; k < n; k++) {
+		v[m].run = runs[k];
+		if (instance_load_id(d, runs[k]->id, &v[m].i, NULL) == 0)
+			m++;
+		else
+			run_unref(runs[k]);
+	}
+	free(runs);
+	if (m)
+		qsort(v, m, sizeof(*v), cmp_leaving);
+	/* one round for each priority, highest first; all of a round side by side */
+	for (first = 0; first < m; first = k) {
+		for (k = first; k < m && cmp_leaving(&v[first], &v[k]) == 0; k++)
+			workers_run(d->workers, shutdown_job, &v[k]);
+		for (size_t w = first; w < k; w++)
+			(void)run_wait_gone(v[w].run, -1);
+	}
+	/* the jobs' last writes */
+	while (m && workers_busy(d->workers) > 1)
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	for (k = 0; k < m; k++) {
+		run_unref(v[k].run);
+		instance_deinit(&v[k].i);
+	}
+	free(v);
+}
+
+/* ---- the daemon goes down */
+
+static void unwatch(void *arg)
+{
+	struct instances *in = ((struct lxmd *)arg)->instances;
+	size_t k;
+
+	for (k = 0; k < in->n; k++) {
+		loop_del(in->v[k]->watch);
+		in->v[k]->watch = NULL;
+	}
+}
+
+void instances_stop(struct lxmd *d)
+{
+	struct instances *in = d->instances;
+	size_t k;
+
+	if (!in)
+		return;
+	if (d->loop)
+		loop_call(d->loop, unwatch, d);
+	pthread_mutex_lock(&in->lock);
+	while (in->ending)
+		pthread_cond_wait(&in->idle, &in->lock);
+	pthread_mutex_unlock(&in->lock);
+	for (k = 0; k < in->n; k++)
+		run_unref(in->v[k]);
+	if (!in->n)
+		cgroup_parent_remove(&in->cgroups, in->cgroup_parent);
+	free(in->v);
+	spawner_free(in->spawner);
+	seccomp_cache_free(in->seccomp);
+	idmap_pool_deinit(&in->ids);
+	pthread_mutex_destroy(&in->lock);
+	pthread_cond_destroy(&in->idle);
+	free(in);
+	d->instances = NULL;
+}

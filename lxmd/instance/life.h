@@ -1,0 +1,82 @@
+/* The life of an instance: create, start, stop, restart, freeze, rename, delete. */
+#ifndef LXMD_INSTANCE_LIFE_H
+#define LXMD_INSTANCE_LIFE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lxmd/instance/instance.h"
+
+struct caller;
+struct op;
+
+/*
+ * Unless a comment says otherwise: worker threads; the caller holds the instance's lock (instance_lock_key()); they
+ * block; on failure everything that was done on the host is undone; the lifecycle event is sent.
+ * @op      for progress and cancellation, may be NULL
+ * @caller  who asked, for events; may be NULL
+ */
+
+enum instance_source { SOURCE_NONE, SOURCE_IMAGE };
+
+/* A new instance; borrowed by instance_create(). */
+struct instance_new {
+	struct instance *i;	/* row filled but for id and pool, config and devices expanded, checked */
+	enum instance_source source;
+	const char *image; /* SOURCE_IMAGE: full fingerprint */
+	bool start;
+};
+
+/** Create, and start if asked. Takes the lock itself. i->row.id is set. */
+int instance_create(struct lxmd *d, struct instance_new *n, struct op *op, const struct caller *caller, struct lxm_err *e);
+
+/** -EEXIST (400) if it runs already. */
+int instance_start(struct lxmd *d, struct instance *i, struct op *op, const struct caller *caller, struct lxm_err *e);
+
+/**
+ * Stop.
+ *
+ * @force       kill instead of asking init
+ * @timeout_ms  how long a clean stop may take; < 0: for ever
+ * @restarting  an ephemeral instance is not deleted
+ *
+ * -ESRCH (400) if it does not run; -ETIMEDOUT leaves it running.
+ */
+int instance_stop(struct lxmd *d, const struct instance *i, bool force, int64_t timeout_ms, bool restarting, struct op *op,
+		  const struct caller *caller, struct lxm_err *e);
+int instance_restart(struct lxmd *d, struct instance *i, bool force, int64_t timeout_ms, struct op *op,
+		     const struct caller *caller, struct lxm_err *e);
+int instance_freeze(struct lxmd *d, const struct instance *i, bool freeze, const struct caller *caller, struct lxm_err *e);
+
+/** Must be stopped (-EBUSY, 400). */
+int instance_delete(struct lxmd *d, const struct instance *i, const struct caller *caller, struct lxm_err *e);
+/** Must be stopped; -EEXIST if the name is taken. */
+int instance_rename(struct lxmd *d, const struct instance *i, const char *name, const struct caller *caller,
+		    struct lxm_err *e);
+
+/**
+ * Replace what PUT and PATCH can change, and bring a running instance in line (limits, hot devices).
+ *
+ * @was  as loaded, expanded
+ * @now  the wanted one: same id and name; expanded here, and checked
+ */
+int instance_update(struct lxmd *d, const struct instance *was, struct instance *now, const struct caller *caller,
+		    struct lxm_err *e);
+
+/** Remove every trace: volume, ids, row, log. Safe to repeat; nothing is told. Used by delete, undo and reconcile. */
+int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e);
+
+/**
+ * Give an instance the host ids that its configuration asks for, keeping those it has while they fit.
+ *
+ * @changes  receives volatile.idmap.base and .size when they change
+ *
+ * Any thread. Returns 0, -ENOSPC, -EEXIST or -EINVAL.
+ */
+int instance_take_ids(struct lxmd *d, const struct instance *i, struct lxm_kv *changes, struct lxm_err *e);
+
+/** Remove RUN/ID. Any thread; a failure is logged. */
+void instance_remove_rundir(struct lxmd *d, int64_t id);
+
+#endif

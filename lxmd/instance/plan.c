@@ -1,0 +1,419 @@
+/*
+ * The start plan. lxmd decides everything here, from the merged configuration, the image's file templates and the
+ * devices; the monitor checks each step again and runs it. Runs on a worker thread, changes nothing on the host but
+ * what devices prepare (and undoes that when a later step fails).
+ */
+#include "lxmd/instance/plan.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/fd.h"
+#include "lib/base/log.h"
+#include "lib/conf/tables.h"
+#include "lib/wire/plan.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/device/device.h"
+#include "lxmd/image/metadata.h"
+#include "lxmd/image/template.h"
+#include "lxmd/instance/instance.h"
+#include "lxmd/instance/limits.h"
+#include "lxmd/instance/run.h"
+#include "lxmd/instance/seccomp.h"
+#include "lxmd/storage/pool.h"
+
+static const struct {
+	const char *name;
+	uint32_t resource;
+} rlimits[] = {
+	{ "as", RLIMIT_AS },	       { "core", RLIMIT_CORE },	      { "cpu", RLIMIT_CPU },
+	{ "data", RLIMIT_DATA },       { "fsize", RLIMIT_FSIZE },     { "locks", RLIMIT_LOCKS },
+	{ "memlock", RLIMIT_MEMLOCK }, { "msgqueue", RLIMIT_MSGQUEUE }, { "nice", RLIMIT_NICE },
+	{ "nofile", RLIMIT_NOFILE },   { "nproc", RLIMIT_NPROC },     { "rss", RLIMIT_RSS },
+	{ "rtprio", RLIMIT_RTPRIO },   { "rttime", RLIMIT_RTTIME },   { "sigpending", RLIMIT_SIGPENDING },
+	{ "stack", RLIMIT_STACK },
+};
+
+static int parse_limit(const char *s, uint64_t *out)
+{
+	if (lxm_streq(s, "unlimited")) {
+		*out = RLIM_INFINITY;
+		return 0;
+	}
+	return lxm_parse_u64(s, out);
+}
+
+/* limits.kernel.NAME = "N", "unlimited" or "SOFT:HARD" */
+static int add_rlimit(struct plan *p, const char *name, const char *value, struct lxm_err *e)
+{
+	lxm_auto(strv) struct lxm_strv part = { 0 };
+	struct plan_step s = { .kind = PLAN_RLIMIT };
+	size_t i;
+
+	lxm_strv_split(&part, value, ':');
+	for (i = 0; i < LXM_ARRAY_LEN(rlimits); i++)
+		if (lxm_streq(rlimits[i].name, name))
+			break;
+	if (i == LXM_ARRAY_LEN(rlimits) || part.n < 1 || part.n > 2 || parse_limit(part.v[0], &s.u.rlimit.soft) < 0 ||
+	    parse_limit(part.v[part.n - 1], &s.u.rlimit.hard) < 0)
+		return lxm_err_set(e, EINVAL, "limits.kernel.%s: '%s' is not a limit", name, value);
+	s.u.rlimit.resource = rlimits[i].resource;
+	return plan_add(p, &s, e);
+}
+
+/* Keys that become steps one by one. */
+static int add_config(struct plan *p, const struct instance *i, struct lxm_err *e)
+{
+	int r = 0;
+
+	lxm_kv_each(kv, &i->config) {
+		if (lxm_empty(kv->value))
+			continue;
+		if (lxm_starts(kv->key, "environment."))
+			r = plan_env(p, kv->key + 12, kv->value, e);
+		else if (lxm_starts(kv->key, "limits.kernel."))
+			r = add_rlimit(p, kv->key + 14, kv->value, e);
+		else if (lxm_starts(kv->key, "linux.sysctl."))
+			r = plan_add(p, &(struct plan_step){ PLAN_SYSCTL, .u.sysctl = { kv->key + 13, kv->value } }, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_idmap(struct plan *p, const struct idmap *m, struct lxm_err *e)
+{
+	size_t k;
+	int r = 0;
+
+	for (k = 0; r == 0 && k < m->nuid; k++)
+		r = plan_add(p,
+			     &(struct plan_step){ PLAN_IDMAP,
+						  .u.idmap = { PLAN_MAP_UID, m->uid[k].inside, m->uid[k].outside,
+							       m->uid[k].count } },
+			     e);
+	for (k = 0; r == 0 && k < m->ngid; k++)
+		r = plan_add(p,
+			     &(struct plan_step){ PLAN_IDMAP,
+						  .u.idmap = { PLAN_MAP_GID, m->gid[k].inside, m->gid[k].outside,
+							       m->gid[k].count } },
+			     e);
+	return r;
+}
+
+static int add_root(struct plan *p, struct pool *pool, const struct instance *i, struct lxm_err *e)
+{
+	lxm_auto(volume_root) struct volume_root root = { 0 };
+	const struct volume_id *v = VOLUME_OF_INSTANCE(i->row.project, i->row.name);
+	struct plan_step s = { .kind = PLAN_ROOT };
+	int r = pool_volume_prepare(pool, v, e);
+
+	if (r == 0)
+		r = pool_volume_root(pool, v, &root, e);
+	if (r < 0)
+		return r;
+	s.u.root.flags = instance_privileged(i) ? 0 : PLAN_ROOT_IDMAP;
+	if (root.kind == VOLUME_ROOT_OVERLAY) {
+		s.u.root.kind = PLAN_ROOT_OVERLAY;
+		s.u.root.dir = root.dir;
+		if (i->row.ephemeral)
+			s.u.root.flags |= PLAN_ROOT_VOLATILE;
+		r = plan_add(p, &(struct plan_step){ PLAN_LOWER, .u.lower = { root.lower } }, e);
+	} else {
+		s.u.root.kind = PLAN_ROOT_BIND;
+		s.u.root.dir = root.lower;
+	}
+	return r < 0 ? r : plan_add(p, &s, e);
+}
+
+/* What a device of a host may be reached by root of a privileged container (others cannot open any node but ours). */
+static int add_device_rules(struct plan *p, struct lxm_err *e)
+{
+	static const struct plan_cgroup_dev rules[] = {
+		{ 1, 'c', -1, -1, "m" },    { 1, 'b', -1, -1, "m" },	{ 1, 'c', 1, 3, "rwm" },  { 1, 'c', 1, 5, "rwm" },
+		{ 1, 'c', 1, 7, "rwm" },    { 1, 'c', 1, 8, "rwm" },	{ 1, 'c', 1, 9, "rwm" },  { 1, 'c', 5, 0, "rwm" },
+		{ 1, 'c', 5, 1, "rwm" },    { 1, 'c', 5, 2, "rwm" },	{ 1, 'c', 136, -1, "rwm" }, { 1, 'c', 10, 229, "rwm" },
+		{ 1, 'c', 10, 200, "rwm" },
+	};
+	size_t k;
+	int r = 0;
+
+	for (k = 0; r == 0 && k < LXM_ARRAY_LEN(rules); k++)
+		r = plan_add(p, &(struct plan_step){ PLAN_CGROUP_DEV, .u.cgroup_dev = rules[k] }, e);
+	return r;
+}
+
+static int add_seccomp(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
+{
+	struct plan_step s = { .kind = PLAN_SECCOMP };
+	int r = instance_seccomp(d, i, &s.u.seccomp.bpf, e);
+
+	return r < 0 || !s.u.seccomp.bpf.len ? r : plan_add(p, &s, e);
+}
+
+int instance_seccomp(struct lxmd *d, const struct instance *i, struct wire_bytes *bpf_out, struct lxm_err *e)
+{
+	struct seccomp_want w = {
+		.nesting = lxm_kv_bool(&i->config, "security.nesting", false),
+		.privileged = instance_privileged(i),
+		.no_default = !lxm_kv_bool(&i->config, "security.syscalls.deny_default", true),
+		.deny_compat = lxm_kv_bool(&i->config, "security.syscalls.deny_compat", false),
+		.deny = lxm_kv_get(&i->config, "security.syscalls.deny"),
+		.allow = lxm_kv_get(&i->config, "security.syscalls.allow"),
+	};
+
+	return seccomp_get(d->instances->seccomp, &w, bpf_out, e);
+}
+
+/* ---- file templates of the image */
+
+struct render {
+	struct lxmd *d;
+	struct plan *plan;
+	const struct instance *i;
+	int metafd;
+	struct lxm_kv vars; /* `instance` in templates */
+};
+
+static int add_template(struct render *c, const struct image_template *t, const char *trigger, struct lxm_err *e)
+{
+	struct template_vars vars = {
+		.trigger = trigger,
+		.path = t->target,
+		.instance = &c->vars,
+		.config = &c->i->config,
+		.devices = &c->i->devices,
+		.properties = &t->properties,
+	};
+	lxm_auto(free) char *rel = lxm_asprintf("templates/%s", t->source);
+	lxm_auto(fd_close) int fd = lxm_open_beneath(c->metafd, rel, O_RDONLY | O_NONBLOCK, 0);
+	lxm_auto(buf) struct lxm_buf out = { 0 };
+	lxm_auto(free) char *text = NULL;
+	struct plan_step s = { .kind = PLAN_FILE };
+	struct stat st;
+	ssize_t n;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return lxm_err_sys(e, "open template '%s' of the image", t->source);
+	if (!S_ISREG(st.st_mode) || st.st_size > TEMPLATE_MAX)
+		return lxm_err_set(e, EINVAL, "template '%s' of the image is not a file of at most %d bytes", t->source,
+				   TEMPLATE_MAX);
+	text = lxm_alloc((size_t)st.st_size + 1);
+	n = lxm_read_full(fd, text, (size_t)st.st_size);
+	if (n < 0)
+		return lxm_err_set(e, (int)-n, "read template '%s' of the image", t->source);
+	r = template_render(text, (size_t)n, &vars, &out, e);
+	if (r < 0)
+		return lxm_err_wrap(e, r, "template '%s' of the image", t->source);
+	s.u.file.path = t->target;
+	s.u.file.data = (struct wire_bytes){ out.data ? out.data : "", out.len };
+	s.u.file.mode = t->mode < 0 ? 0644 : (uint32_t)t->mode;
+	s.u.file.uid = t->uid < 0 ? 0 : (uint32_t)t->uid;
+	s.u.file.gid = t->gid < 0 ? 0 : (uint32_t)t->gid;
+	s.u.file.flags = t->create_only ? PLAN_FILE_CREATE_ONLY : 0;
+	return plan_add(c->plan, &s, e);
+}
+
+/* Templates fire for the pending trigger (volatile.apply_template: create, copy, rename) and at every start. */
+static int add_templates(struct lxmd *d, struct plan *p, struct pool *pool, const struct instance *i, struct lxm_err *e)
+{
+	const char *pending = lxm_kv_get(&i->config, "volatile.apply_template");
+	lxm_auto(image_metadata) struct image_metadata meta = { 0 };
+	lxm_auto(fd_close) int metafd = -1;
+	struct render c = { .d = d, .plan = p, .i = i };
+	size_t k;
+	int r = pool_volume_open_meta(pool, VOLUME_OF_INSTANCE(i->row.project, i->row.name), &metafd, NULL, e);
+
+	if (r == -ENOENT) {
+		lxm_err_clear(e);
+		return 0;
+	}
+	if (r == 0)
+		r = image_metadata_read(metafd, &meta, e);
+	if (r < 0)
+		return lxm_err_wrap(e, r, "read the metadata of instance '%s'", i->row.name);
+	c.metafd = metafd;
+	lxm_kv_set(&c.vars, "name", i->row.name);
+	lxm_kv_set(&c.vars, "architecture", i->row.architecture);
+	lxm_kv_set(&c.vars, "type", "container");
+	lxm_kv_set(&c.vars, "privileged", instance_privileged(i) ? "true" : "false");
+	lxm_kv_set(&c.vars, "ephemeral", i->row.ephemeral ? "true" : "false");
+	for (k = 0; r == 0 && k < meta.n_templates; k++) {
+		const struct image_template *t = &meta.templates[k];
+
+		if (!lxm_empty(pending) && image_template_fires(t, pending))
+			r = add_template(&c, t, pending, e);
+		else if (image_template_fires(t, "start"))
+			r = add_template(&c, t, "start", e);
+	}
+	lxm_kv_deinit(&c.vars);
+	return r;
+}
+
+/* ---- devices */
+
+static struct device_ctx device_ctx(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev,
+				    struct lxm_kv *changes)
+{
+	return (struct device_ctx){
+		.d = d,
+		.instance = i->row.id,
+		.project = i->row.project,
+		.instance_name = i->row.name,
+		.name = dev->name,
+		.kv = &dev->kv,
+		.config = &i->config,
+		.changes = changes,
+		.privileged = instance_privileged(i),
+	};
+}
+
+void instance_devices_stop(struct lxmd *d, const struct instance *i)
+{
+	lxm_auto(kv) struct lxm_kv changes = { 0 };
+	struct lxm_err e = { 0 };
+
+	lxm_devs_each(dev, &i->devices) {
+		struct device_ctx c = device_ctx(d, i, dev, &changes);
+
+		if (!device_is_root(&dev->kv))
+			device_stop(&c);
+	}
+	if (instance_set_volatile(d, i->row.id, &changes, &e) < 0)
+		lxm_warn("instance '%s': %s", i->row.name, e.msg);
+}
+
+static int cmp_disk(const void *a, const void *b)
+{
+	const struct lxm_dev *const *x = a, *const *y = b;
+
+	/* a shorter path first, so that a mount below another one comes after it */
+	return strcmp(lxm_kv_or(&(*x)->kv, "path", ""), lxm_kv_or(&(*y)->kv, "path", ""));
+}
+
+/* Disks by path, then the others by name. */
+static int start_devices(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_kv *changes,
+			 struct lxm_err *e)
+{
+	lxm_auto(free) const struct lxm_dev **order = lxm_realloc_n(NULL, i->devices.n, sizeof(*order));
+	size_t n = 0, disks, k;
+	int nics = 0, r;
+
+	lxm_devs_each(dev, &i->devices)
+		if (lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk") && !device_is_root(&dev->kv))
+			order[n++] = dev;
+	disks = n;
+	if (disks)
+		qsort(order, disks, sizeof(*order), cmp_disk);
+	lxm_devs_each(dev, &i->devices)
+		if (!lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk"))
+			order[n++] = dev;
+	for (k = 0; k < n; k++) {
+		struct device_ctx c = device_ctx(d, i, order[k], changes);
+
+		c.nics = nics;
+		r = device_start(&c, p, e);
+		if (r < 0) {
+			lxm_err_wrap(e, r, "device '%s'", order[k]->name);
+			while (k-- > 0) {
+				c = device_ctx(d, i, order[k], changes);
+				device_stop(&c);
+			}
+			return r;
+		}
+		nics += lxm_streq(lxm_kv_get(&order[k]->kv, "type"), "nic");
+	}
+	return 0;
+}
+
+/* ---- the whole */
+
+/* The image may know better than a look at its init does; 0: look. */
+static uint32_t stop_signal(const struct instance *i)
+{
+	static const struct {
+		const char *name;
+		uint32_t sig;
+	} names[] = {
+		{ "SIGHUP", 1 },   { "SIGINT", 2 },   { "SIGUSR1", 10 },    { "SIGUSR2", 12 },
+		{ "SIGTERM", 15 }, { "SIGPWR", 30 },  { "SIGRTMIN+3", 37 }, { "SIGRTMIN+4", 38 },
+	};
+	const char *v = lxm_kv_get(&i->config, "image.lxm.stop_signal");
+	size_t k;
+
+	for (k = 0; v && k < LXM_ARRAY_LEN(names); k++)
+		if (lxm_streq(names[k].name, v))
+			return names[k].sig;
+	return 0;
+}
+
+static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
+{
+	struct instances *in = d->instances;
+	bool nesting = lxm_kv_bool(&i->config, "security.nesting", false), priv = instance_privileged(i);
+	lxm_auto(free) char *label = lxm_asprintf("%s/%s", i->row.project, i->row.name);
+	lxm_auto(free) char *log = lxm_asprintf("%s/%s/console.log", d->dirs.log.path, label);
+	struct plan_step opt = { .kind = PLAN_OPTIONS };
+	char id[24];
+	int r;
+
+	snprintf(id, sizeof(id), "%lld", (long long)i->row.id);
+	opt.u.options.flags = (priv ? PLAN_PRIVILEGED : 0) | (nesting ? PLAN_NESTING : 0);
+	opt.u.options.stop_signal = stop_signal(i);
+	r = plan_add(p, &(struct plan_step){ PLAN_IDENTITY, .u.identity = { id, label, i->row.name } }, e);
+	if (r == 0)
+		r = plan_add(p, &opt, e);
+	if (r == 0)
+		r = plan_add_defaults(p, opt.u.options.flags, e);
+	if (r == 0)
+		r = plan_add_cgroups(p, &in->cgroups, in->cgroup_parent, id, !priv || nesting, e);
+	if (r == 0)
+		r = plan_add(p, &(struct plan_step){ PLAN_CAPS, .u.caps = { plan_caps_default() } }, e);
+	if (r == 0)
+		r = plan_add(p, &(struct plan_step){ PLAN_CONSOLE, .u.console = { .log = log } }, e);
+	if (r == 0)
+		r = plan_env(p, "container", "lxc", e);
+	if (r == 0)
+		r = plan_env(p, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", e);
+	if (r == 0)
+		r = plan_env(p, "TERM", "linux", e);
+	if (r == 0)
+		r = plan_arg(p, "/sbin/init", e);
+	if (r == 0 && priv)
+		r = add_device_rules(p, e);
+	return r;
+}
+
+int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *map, struct lxm_kv *changes,
+		  struct plan **plan_out, struct lxm_err *e)
+{
+	lxm_auto(plan_free) struct plan *p = plan_new();
+	lxm_auto(pool_unref) struct pool *pool = NULL;
+	int r = storage_pool_get(d, instance_root_pool(i), &pool, e);
+
+	if (r == 0)
+		r = add_basics(d, p, i, e);
+	if (r == 0)
+		r = add_idmap(p, map, e);
+	if (r == 0)
+		r = add_root(p, pool, i, e);
+	if (r == 0)
+		r = limits_plan(d, i, p, e);
+	if (r == 0)
+		r = add_config(p, i, e);
+	if (r == 0)
+		r = add_seccomp(d, p, i, e);
+	if (r == 0)
+		r = add_templates(d, p, pool, i, e);
+	if (r == 0)
+		r = start_devices(d, p, i, changes, e);
+	if (r < 0)
+		return r;
+	lxm_kv_set(changes, "volatile.apply_template", "");
+	*plan_out = LXM_TAKE(p, NULL);
+	return 0;
+}

@@ -1,0 +1,117 @@
+/*
+ * The policy of projects. A project with restricted=true refuses what reaches the host; the table below names each
+ * rule once, with the value it has when the project says nothing (the strictest, as in LXD). Any thread of lxmd.
+ */
+#include "lxmd/instance/policy.h"
+
+#include <string.h>
+
+#include "db/project.h"
+#include "lib/base/alloc.h"
+#include "lib/conf/conf.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/device/device.h"
+#include "lxmd/instance/instance.h"
+
+/* 0 when the instance keeps the rule, else -EPERM with a text. `value` is the project's setting or the default. */
+typedef int (*rule_fn)(const struct instance *i, const char *value, struct lxm_err *e);
+
+static int refuse(const char *rule, const char *what, struct lxm_err *e)
+{
+	return lxm_err_set(e, EPERM, "%s is not allowed here: the project sets %s", what, rule);
+}
+
+static int rule_privilege(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	/* "isolated" wants the key in force, whoever set it: an omitted key takes our default, which is isolated */
+	bool isolated = lxm_kv_bool(&i->config, "security.idmap.isolated", true);
+
+	if (lxm_streq(value, "allow"))
+		return 0;
+	if (instance_privileged(i))
+		return refuse("restricted.containers.privilege", "security.privileged=true", e);
+	if (lxm_streq(value, "isolated") && !isolated)
+		return refuse("restricted.containers.privilege", "security.idmap.isolated=false", e);
+	return 0;
+}
+
+static int rule_nesting(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	if (lxm_streq(value, "allow") || !lxm_kv_bool(&i->config, "security.nesting", false))
+		return 0;
+	return refuse("restricted.containers.nesting", "security.nesting=true", e);
+}
+
+static int rule_interception(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	if (lxm_streq(value, "allow") || lxm_streq(value, "full"))
+		return 0;
+	lxm_kv_each(p, &i->config)
+		if (strncmp(p->key, "security.syscalls.intercept.", 28) == 0 && lxm_parse_bool(p->value) != 0)
+			return refuse("restricted.containers.interception", p->key, e);
+	return 0;
+}
+
+static int rule_lowlevel(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	static const char *const keys[] = { "raw.apparmor", "raw.idmap", "raw.lxc", "raw.seccomp", "linux.kernel_modules",
+					    "security.syscalls.allow", "security.syscalls.deny_default",
+					    "security.syscalls.deny", "security.idmap.base" };
+	size_t k;
+
+	if (lxm_streq(value, "allow"))
+		return 0;
+	for (k = 0; k < LXM_ARRAY_LEN(keys); k++)
+		if (!lxm_empty(lxm_kv_get(&i->config, keys[k])))
+			return refuse("restricted.containers.lowlevel", keys[k], e);
+	return 0;
+}
+
+static int rule_devices(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	if (lxm_streq(value, "allow"))
+		return 0;
+	lxm_devs_each(d, &i->devices) {
+		const char *type = lxm_kv_or(&d->kv, "type", "");
+
+		/* a disk of a pool and a NIC of a managed network stay inside; everything else names something of the host */
+		if (lxm_streq(type, "none") || (lxm_streq(type, "disk") && lxm_kv_get(&d->kv, "pool")) ||
+		    (lxm_streq(type, "nic") && lxm_kv_get(&d->kv, "network")))
+			continue;
+		if (device_type_flags(type) & DEVICE_ON_HOST)
+			return refuse("restricted.devices", d->name, e);
+	}
+	return 0;
+}
+
+static const struct {
+	const char *key, *dflt;
+	rule_fn fn;
+} rules[] = {
+	{ "restricted.containers.interception", "block", rule_interception },
+	{ "restricted.containers.lowlevel", "block", rule_lowlevel },
+	{ "restricted.containers.nesting", "block", rule_nesting },
+	{ "restricted.containers.privilege", "unprivileged", rule_privilege },
+	{ "restricted.devices.disk", "managed", rule_devices },
+};
+
+static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	struct db_project *p = arg;
+	lxm_auto(free) char *name = lxm_strdup(p->name);
+	int r = db_project_get(tx, name, p, e);
+
+	return r == DB_NONE ? lxm_err_set(e, ENOENT, "project '%s' not found", name) : r;
+}
+
+int policy_check(struct lxmd *d, const struct instance *i, struct lxm_err *e)
+{
+	struct db_project p = { .name = lxm_strdup(i->row.project) };
+	size_t k;
+	int r = db_read(d->db, project_tx, &p, e);
+
+	for (k = 0; r == 0 && lxm_kv_bool(&p.config, "restricted", false) && k < LXM_ARRAY_LEN(rules); k++)
+		r = rules[k].fn(i, lxm_kv_or(&p.config, rules[k].key, rules[k].dflt), e);
+	db_project_deinit(&p);
+	return r;
+}

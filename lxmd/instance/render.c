@@ -1,0 +1,221 @@
+/*
+ * Instances and their state as JSON. State comes from the cgroups and from a netlink socket inside the instance's
+ * network namespace; no process is started and no namespace entered. Any thread.
+ */
+#include "lxmd/instance/render.h"
+
+#include <arpa/inet.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+#include "lib/api/json.h"
+#include "lib/wire/cgroup.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/instance/run.h"
+#include "lxmd/network/netns_state.h"
+#include "lxmd/storage/pool.h"
+
+json_t *instance_json(const struct instance *i, struct run *run)
+{
+	int status = run_status(run);
+
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "name",
+			 i->row.name, "description", i->row.description ? i->row.description : "", "status",
+			 api_status_name(status), "status_code", status, "location",
+			 i->row.location ? i->row.location : "none", "type", "container", "project", i->row.project,
+			 "architecture", i->row.architecture, "config", js_from_kv(&i->row.config), "expanded_config",
+			 js_from_kv(&i->config), "devices", js_from_devs(&i->row.devices), "expanded_devices",
+			 js_from_devs(&i->devices), "profiles", js_from_strv(&i->row.profiles), "ephemeral",
+			 i->row.ephemeral, "stateful", i->row.stateful, "created_at", js_time(i->row.created_at),
+			 "last_used_at", js_time(i->row.last_used_at));
+}
+
+json_t *instance_etag_json(const struct instance *i)
+{
+	lxm_auto(kv) struct lxm_kv config = { 0 };
+
+	lxm_kv_copy(&config, &i->row.config);
+	lxm_kv_del_prefix(&config, "volatile.");
+	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o}", "architecture", i->row.architecture, "description",
+			 i->row.description ? i->row.description : "", "config", js_from_kv(&config), "devices",
+			 js_from_devs(&i->row.devices), "ephemeral", i->row.ephemeral, "profiles",
+			 js_from_strv(&i->row.profiles));
+}
+
+/* ---- state */
+
+/* The first of two files that can be read (v1's name, v2's name); 0 when there is neither. */
+static uint64_t counter(struct run *run, const char *controller, const char *v1, const char *v2)
+{
+	const struct cgroup_layout *cg = &run->d->instances->cgroups;
+	const struct cgroup_hier *h = cgroup_find(cg, controller);
+	uint64_t v = 0;
+
+	if (h && (h->v2 ? v2 : v1) && cgroup_read_u64(cg, controller, run->cgroup, h->v2 ? v2 : v1, &v) < 0)
+		return 0;
+	return v;
+}
+
+/* Nanoseconds of CPU time. */
+static uint64_t cpu_usage(struct run *run)
+{
+	const struct cgroup_layout *cg = &run->d->instances->cgroups;
+	uint64_t v = 0, usec;
+	char text[1024];
+	const char *p;
+
+	if (cgroup_find(cg, "cpuacct"))
+		return counter(run, "cpuacct", "cpuacct.usage", NULL);
+	if (cgroup_read(cg, "unified", run->cgroup, "cpu.stat", text, sizeof(text)) < 0)
+		return 0;
+	p = strstr(text, "usage_usec ");
+	if (p && sscanf(p, "usage_usec %lu", &usec) == 1)
+		v = usec * 1000;
+	return v;
+}
+
+static uint64_t swap_usage(struct run *run, uint64_t memory)
+{
+	const struct cgroup_hier *h = cgroup_find(&run->d->instances->cgroups, "memory");
+	uint64_t both;
+
+	if (h && h->v2)
+		return counter(run, "memory", NULL, "memory.swap.current");
+	both = counter(run, "memory", "memory.memsw.usage_in_bytes", NULL);
+	return both > memory ? both - memory : 0;
+}
+
+static json_t *memory_json(struct run *run)
+{
+	uint64_t usage = counter(run, "memory", "memory.usage_in_bytes", "memory.current");
+	uint64_t peak = counter(run, "memory", "memory.max_usage_in_bytes", "memory.peak");
+
+	return json_pack("{s:I, s:I, s:I, s:I}", "usage", (json_int_t)usage, "usage_peak", (json_int_t)peak, "swap_usage",
+			 (json_int_t)swap_usage(run, usage), "swap_usage_peak", (json_int_t)0);
+}
+
+static const char *scope_name(uint8_t scope)
+{
+	return scope == RT_SCOPE_UNIVERSE ? "global" : scope == RT_SCOPE_HOST ? "local" : "link";
+}
+
+static json_t *addresses_json(const struct net_state *st, int index)
+{
+	json_t *a = json_array();
+	char text[INET6_ADDRSTRLEN], len[8];
+	size_t k;
+
+	for (k = 0; k < st->addrs.n; k++) {
+		const struct nl_addr *ad = &st->addrs.v[k];
+
+		if (ad->index != index || !inet_ntop(ad->family, ad->addr, text, sizeof(text)))
+			continue;
+		snprintf(len, sizeof(len), "%d", ad->prefixlen);
+		json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s}", "family", ad->family == AF_INET ? "inet" : "inet6",
+						   "address", text, "netmask", len, "scope", scope_name(ad->scope)));
+	}
+	return a;
+}
+
+/* The host end of a NIC, by the volatile key that its device set; "" for links the container made itself. */
+static const char *host_name_of(const struct instance *i, const char *link)
+{
+	lxm_devs_each(dev, &i->devices) {
+		char key[300];
+		const char *name = lxm_kv_or(&dev->kv, "name", dev->name);
+
+		snprintf(key, sizeof(key), "volatile.%s.name", dev->name);
+		if (!lxm_streq(lxm_kv_or(&i->config, key, name), link))
+			continue;
+		snprintf(key, sizeof(key), "volatile.%s.host_name", dev->name);
+		return lxm_kv_or(&i->config, key, "");
+	}
+	return "";
+}
+
+static json_t *link_json(const struct instance *i, const struct net_state *st, const struct nl_link *l)
+{
+	bool loop = l->flags & IFF_LOOPBACK;
+	char mac[18] = "";
+
+	if (l->has_mac && !loop)
+		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", l->mac[0], l->mac[1], l->mac[2], l->mac[3],
+			 l->mac[4], l->mac[5]);
+	return json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:s, s:s, s:I, s:s, s:s}", "addresses",
+			 addresses_json(st, l->index), "counters", "bytes_received", (json_int_t)l->rx_bytes, "bytes_sent",
+			 (json_int_t)l->tx_bytes, "packets_received", (json_int_t)l->rx_packets, "packets_sent",
+			 (json_int_t)l->tx_packets, "errors_received", (json_int_t)l->rx_errors, "errors_sent",
+			 (json_int_t)l->tx_errors, "packets_dropped_inbound", (json_int_t)l->rx_dropped,
+			 "packets_dropped_outbound", (json_int_t)l->tx_dropped, "hwaddr", mac, "host_name",
+			 loop ? "" : host_name_of(i, l->name), "mtu", (json_int_t)l->mtu, "state",
+			 l->flags & IFF_UP ? "up" : "down", "type", loop ? "loopback" : "broadcast");
+}
+
+static json_t *network_json(const struct instance *i, struct run *run)
+{
+	const struct net_state *st;
+	json_t *o = NULL;
+	size_t k;
+
+	pthread_mutex_lock(&run->net_lock);
+	if (run->net && net_cache_lock(run->net, true, &st, NULL) == 0) {
+		o = json_object();
+		for (k = 0; k < st->links.n; k++) {
+			json_t *name = js_string(st->links.v[k].name);
+
+			json_object_set_new(o, json_string_value(name), link_json(i, st, &st->links.v[k]));
+			json_decref(name);
+		}
+		net_cache_unlock(run->net);
+	}
+	pthread_mutex_unlock(&run->net_lock);
+	return o ? o : json_object();
+}
+
+static json_t *disk_json(struct lxmd *d, const struct instance *i)
+{
+	lxm_auto(pool_unref) struct pool *pool = NULL;
+	struct volume_usage u = { 0 };
+	json_t *root;
+
+	if (!i->row.pool || storage_pool_get(d, i->row.pool, &pool, NULL) < 0 ||
+	    pool_volume_usage(pool, VOLUME_OF_INSTANCE(i->row.project, i->row.name), &u, NULL) < 0)
+		return json_object();
+	root = json_pack("{s:I}", "usage", (json_int_t)u.used);
+	if (u.total)
+		json_object_set_new(root, "total", json_integer((json_int_t)u.total));
+	return json_pack("{s:o}", "root", root);
+}
+
+json_t *instance_state_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage)
+{
+	int status = run_status(run);
+	bool on = status != API_STOPPED;
+	pid_t pid = 0;
+
+	if (on) {
+		pthread_mutex_lock(&run->lock);
+		pid = run->init_pid;
+		pthread_mutex_unlock(&run->lock);
+	}
+	return json_pack("{s:s, s:i, s:i, s:I, s:{s:I}, s:o, s:o, s:o}", "status", api_status_name(status), "status_code",
+			 status, "pid", (int)pid, "processes",
+			 on ? (json_int_t)counter(run, "pids", "pids.current", "pids.current") : (json_int_t)0, "cpu", "usage",
+			 on ? (json_int_t)cpu_usage(run) : (json_int_t)0, "memory",
+			 on ? memory_json(run) :
+			      json_pack("{s:i, s:i, s:i, s:i}", "usage", 0, "usage_peak", 0, "swap_usage", 0,
+					"swap_usage_peak", 0),
+			 "disk", usage ? disk_json(d, i) : json_object(), "network",
+			 on ? network_json(i, run) : json_null());
+}
+
+json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage)
+{
+	json_t *o = instance_json(i, run);
+
+	json_object_set_new(o, "state", instance_state_json(d, i, run, usage));
+	json_object_set_new(o, "snapshots", json_null());
+	json_object_set_new(o, "backups", json_null());
+	return o;
+}

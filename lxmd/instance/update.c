@@ -1,0 +1,158 @@
+/*
+ * Changing an instance's configuration, and bringing a running one in line: limits and hot-pluggable devices at once,
+ * everything else at the next start. Worker threads, under the instance's lock.
+ */
+#include <string.h>
+
+#include "db/instance.h"
+#include "lib/base/alloc.h"
+#include "lib/base/log.h"
+#include "lib/conf/tables.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/core/event.h"
+#include "lxmd/device/device.h"
+#include "lxmd/instance/life.h"
+#include "lxmd/instance/limits.h"
+#include "lxmd/instance/run.h"
+
+static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	const struct instance *i = arg;
+	int r = db_instance_update(tx, &i->row, e);
+
+	return r == DB_NONE ? lxm_err_set(e, ENOENT, "instance '%s' not found", i->row.name) : r;
+}
+
+static struct device_ctx ctx_of(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev, struct lxm_kv *changes)
+{
+	return (struct device_ctx){
+		.d = d,
+		.instance = i->row.id,
+		.project = i->row.project,
+		.instance_name = i->row.name,
+		.name = dev->name,
+		.kv = &dev->kv,
+		.config = &i->config,
+		.changes = changes,
+		.privileged = instance_privileged(i),
+	};
+}
+
+/* The pool of a root disk is where the data lies: moving it is not a matter of configuration. */
+static int check_root_stays(const struct instance *was, const struct instance *now, struct lxm_err *e)
+{
+	if (lxm_streq(instance_root_pool(was), instance_root_pool(now)))
+		return 0;
+	return lxm_err_set(e, EINVAL, "instance '%s' lies in pool '%s': its root disk cannot be given another pool by an update",
+			   was->row.name, instance_root_pool(was));
+}
+
+/* Keys whose change needs a stopped instance. */
+static int check_frozen_keys(const struct instance *was, const struct instance *now, struct lxm_err *e)
+{
+	static const char *const keys[] = { "security.privileged", "security.idmap.isolated", "security.idmap.size",
+					    "security.idmap.base", "raw.idmap", "security.nesting" };
+	size_t k;
+
+	for (k = 0; k < LXM_ARRAY_LEN(keys); k++)
+		if (!lxm_streq(lxm_kv_or(&was->config, keys[k], NULL), lxm_kv_or(&now->config, keys[k], NULL)))
+			return lxm_err_http(e, 400, EBUSY, "instance '%s' is running: stop it before you change %s",
+					    was->row.name, keys[k]);
+	return 0;
+}
+
+static bool same_device(const struct instance *in, const struct lxm_dev *dev)
+{
+	const struct lxm_dev *o = lxm_devs_get(&in->devices, dev->name);
+
+	return o && lxm_kv_eq(&o->kv, &dev->kv);
+}
+
+/* Devices that went or changed leave, new or changed ones come; `live` is NULL for a stopped instance. */
+static int change_devices(struct lxmd *d, const struct instance *was, const struct instance *now,
+			  const struct device_live *live, struct lxm_kv *changes, struct lxm_err *e)
+{
+	int r = 0;
+
+	lxm_devs_each(dev, &was->devices) {
+		struct device_ctx c = ctx_of(d, was, dev, changes);
+
+		if (device_is_root(&dev->kv) || same_device(now, dev))
+			continue;
+		r = live ? device_hot_remove(&c, live, e) : 0;
+		if (r < 0)
+			return lxm_err_wrap(e, r, "remove device '%s'", dev->name);
+		if (!lxm_devs_get(&now->devices, dev->name))
+			device_remove(&c);
+	}
+	lxm_devs_each(dev, &now->devices) {
+		struct device_ctx c = ctx_of(d, now, dev, changes);
+
+		if (device_is_root(&dev->kv) || same_device(was, dev))
+			continue;
+		r = device_add(&c, e);
+		if (r == 0 && live)
+			r = device_hot_add(&c, live, e);
+		if (r < 0)
+			return lxm_err_wrap(e, r, "add device '%s'", dev->name);
+	}
+	return 0;
+}
+
+static int apply_live(struct lxmd *d, struct run *run, const struct instance *was, const struct instance *now,
+		      struct lxm_kv *changes, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int pidfd = run_pidfd(run, e);
+	struct device_live live = { .init_pidfd = pidfd };
+	int r;
+
+	if (pidfd < 0)
+		return pidfd;
+	pthread_mutex_lock(&run->lock);
+	live.init_pid = run->init_pid;
+	pthread_mutex_unlock(&run->lock);
+	r = limits_apply(run, now, &was->config, e);
+	if (r == 0)
+		r = change_devices(d, was, now, &live, changes, e);
+	if (r < 0) {
+		struct lxm_err e2 = { 0 };
+
+		if (limits_apply(run, was, &now->config, &e2) < 0)
+			lxm_warn("instance '%s': going back to the old limits: %s", was->row.name, e2.msg);
+	}
+	return r;
+}
+
+int instance_update(struct lxmd *d, const struct instance *was, struct instance *now, const struct caller *caller,
+		    struct lxm_err *e)
+{
+	lxm_auto(run_unref) struct run *run = run_get(d, was->row.id);
+	lxm_auto(kv) struct lxm_kv changes = { 0 };
+	lxm_auto(free) char *url = instance_url(was->row.name);
+	size_t k;
+	int r;
+
+	conf_drop_empty(&now->row.config);
+	for (k = 0; k < now->row.devices.n; k++)
+		conf_drop_empty(&now->row.devices.v[k].kv);
+	r = instance_expand(d, now, e);
+	if (r == 0)
+		r = instance_check(d, now, was, e);
+	if (r == 0)
+		r = check_root_stays(was, now, e);
+	if (r == 0 && run)
+		r = check_frozen_keys(was, now, e);
+	if (r == 0 && run)
+		r = apply_live(d, run, was, now, &changes, e);
+	else if (r == 0)
+		r = change_devices(d, was, now, NULL, &changes, e);
+	if (r == 0) {
+		lxm_kv_merge(&now->row.config, &changes);
+		conf_drop_empty(&now->row.config);
+		r = db_write(d->db, update_tx, now, e);
+	}
+	if (r < 0)
+		return lxm_err_wrap(e, r, "update instance '%s'", was->row.name);
+	event_lifecycle(d, was->row.project, "instance-updated", url, NULL, caller);
+	return 0;
+}
