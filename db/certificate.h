@@ -25,6 +25,7 @@ void db_certificates_deinit(struct db_certificates *c);
 LXM_AUTO_STRUCT(db_certificate, struct db_certificate, db_certificate_deinit)
 LXM_AUTO_STRUCT(db_certificates, struct db_certificates, db_certificates_deinit)
 
+/** All of them, oldest first. */
 int db_certificate_list(struct db_tx *tx, struct db_certificates *out, struct lxm_err *e);
 /** By a prefix of the fingerprint; DB_NONE, -EINVAL when not hex, -ENOTUNIQ when it fits several. */
 int db_certificate_get(struct db_tx *tx, const char *prefix, struct db_certificate *out, struct lxm_err *e);

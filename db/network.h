@@ -109,6 +109,7 @@ int db_forward_create(struct db_tx *tx, struct db_forward *f, struct lxm_err *e)
 int db_forward_update(struct db_tx *tx, const struct db_forward *f, struct lxm_err *e); /* DB_NONE */
 int db_forward_delete(struct db_tx *tx, int64_t id, struct lxm_err *e);		      /* DB_NONE */
 
+/** ACLs of a project. */
 int db_acl_list(struct db_tx *tx, const char *project, struct db_acls *out, struct lxm_err *e);
 int db_acl_get(struct db_tx *tx, const char *project, const char *name, struct db_acl *out,
 	       struct lxm_err *e); /* DB_NONE */
@@ -117,6 +118,7 @@ int db_acl_update(struct db_tx *tx, const struct db_acl *a, struct lxm_err *e); 
 int db_acl_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_err *e); /* DB_NONE, -EEXIST */
 int db_acl_delete(struct db_tx *tx, int64_t id, struct lxm_err *e); /* DB_NONE, -EBUSY while used */
 
+/** DNS zones of a project. */
 int db_zone_list(struct db_tx *tx, const char *project, struct db_zones *out, struct lxm_err *e);
 int db_zone_get(struct db_tx *tx, const char *project, const char *name, struct db_zone *out,
 		struct lxm_err *e); /* DB_NONE */
@@ -124,6 +126,7 @@ int db_zone_create(struct db_tx *tx, struct db_zone *z, struct lxm_err *e); /* s
 int db_zone_update(struct db_tx *tx, const struct db_zone *z, struct lxm_err *e); /* DB_NONE */
 int db_zone_delete(struct db_tx *tx, int64_t id, struct lxm_err *e); /* DB_NONE, -EBUSY while used */
 
+/** Records of a zone. */
 int db_record_list(struct db_tx *tx, int64_t zone_id, struct db_records *out, struct lxm_err *e);
 int db_record_get(struct db_tx *tx, int64_t zone_id, const char *name, struct db_record *out,
 		  struct lxm_err *e); /* DB_NONE */

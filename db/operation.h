@@ -20,6 +20,7 @@ void db_operations_deinit(struct db_operations *o);
 LXM_AUTO_STRUCT(db_operation, struct db_operation, db_operation_deinit)
 LXM_AUTO_STRUCT(db_operations, struct db_operations, db_operations_deinit)
 
+/** Operations of a project; NULL: of all. */
 int db_operation_list(struct db_tx *tx, const char *project, struct db_operations *out, struct lxm_err *e);
 int db_operation_create(struct db_tx *tx, struct db_operation *o, struct lxm_err *e); /* sets o->id; -EEXIST */
 int db_operation_delete(struct db_tx *tx, const char *uuid, struct lxm_err *e);	    /* DB_NONE */

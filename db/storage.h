@@ -69,6 +69,7 @@ int db_volume_type_parse(const char *name);
 /** "filesystem", "block". */
 const char *db_content_name(int content);
 
+/** All pools, oldest first. */
 int db_pool_list(struct db_tx *tx, struct db_pools *out, struct lxm_err *e);
 int db_pool_get(struct db_tx *tx, const char *name, struct db_pool *out, struct lxm_err *e); /* DB_NONE */
 int db_pool_create(struct db_tx *tx, struct db_pool *p, struct lxm_err *e);	/* sets p->id; -EEXIST */

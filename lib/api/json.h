@@ -112,6 +112,7 @@ char *js_text(const json_t *o);
 
 /* ---- envelopes: metadata is stolen and may be NULL (null) */
 
+/** The three envelopes of the API; the caller owns the answer. */
 json_t *api_sync(json_t *metadata);
 json_t *api_async(const char *op_url, json_t *operation);
 json_t *api_error(int http_status, const char *text);

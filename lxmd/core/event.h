@@ -50,6 +50,7 @@ bool event_wanted(struct events *ev, enum event_type type);
 
 /* ---- used by lxmd/api/events.c and the daemon */
 
+/** The daemon's one set of listeners; events_free() it. Main thread. */
 struct events *events_new(struct lxmd *d);
 /** Listeners are cut off. After the loop has ended. NULL is fine. */
 void events_free(struct events *ev);

@@ -17,6 +17,7 @@
 struct locks;
 struct lock;
 
+/** An empty set of named locks; locks_free() it. */
 struct locks *locks_new(void);
 /** Every lock must have been released. NULL is fine. */
 void locks_free(struct locks *ls);

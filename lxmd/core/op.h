@@ -142,6 +142,7 @@ json_t *op_json(struct op *op);
 
 /* ---- used by lxmd/api/operations.c and the daemon */
 
+/** The daemon's set of operations; ops_free() it. Main thread. */
 struct ops *ops_new(struct lxmd *d);
 /** All operations must be final or forgotten. NULL is fine. */
 void ops_free(struct ops *ops);

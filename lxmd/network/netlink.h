@@ -158,6 +158,7 @@ int nl_bridge_add(int fd, const struct nl_bridge_spec *spec, struct lxm_err *e);
  */
 int nl_bridge_multicast(int fd, int index, struct lxm_err *e);
 
+/** Change one thing of a link, by index; up and down, MTU, address, alias, name, bridge. Return 0 or -errno. */
 int nl_link_up(int fd, int index, bool up, struct lxm_err *e);
 int nl_link_mtu(int fd, int index, uint32_t mtu, struct lxm_err *e);
 int nl_link_mac(int fd, int index, const uint8_t mac[6], struct lxm_err *e);
