@@ -22,8 +22,9 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/notify.h"
 #include "lxmd/core/op.h"
-#include "lxmd/core/verbs.h"
+#include "lxmd/verbs.h"
 #include "lxmd/http/http.h"
+#include "lxmd/storage/pool.h"
 
 #define OPS_END_MS  10000
 #define HTTP_END_MS 5000
@@ -59,6 +60,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = daemon_start_core(d, e);
 	if (r == 0)
+		r = storage_start(d, e);
+	if (r == 0)
 		r = http_start(d, e);
 	return r;
 }
@@ -73,6 +76,7 @@ static void stop(struct lxmd *d)
 		lxm_warn("some requests did not end in time; leaving without them");
 		_exit(0);
 	}
+	storage_stop(d);
 	if (d->loop)
 		daemon_stop_core(d);
 	db_cluster_close(d->db);

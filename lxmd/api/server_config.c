@@ -9,6 +9,7 @@
 #include "lib/api/json.h"
 #include "lxmd/api/api.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/storage/pool.h"
 
 static int load_node(struct db_ntx *tx, void *arg, struct lxm_err *e)
 {
@@ -54,10 +55,15 @@ static char *pool_drivers(struct lxmd *d)
 void server_add_storage(struct lxmd *d, json_t *environment)
 {
 	lxm_auto(free) char *names = pool_drivers(d);
+	const char *const *driver;
+	json_t *list = json_array();
 
+	for (driver = storage_drivers(); *driver; driver++)
+		json_array_append_new(list, json_pack("{s:s,s:s,s:b}", "Name", *driver, "Version", "1",
+						      "Remote", 0));
 	json_object_set_new(environment, "storage", js_string(names));
 	json_object_set_new(environment, "storage_version", json_string("1"));
-	json_object_set_new(environment, "storage_supported_drivers", json_array());
+	json_object_set_new(environment, "storage_supported_drivers", list);
 }
 
 json_t *server_config_json(const struct lxm_kv *config)

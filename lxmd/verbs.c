@@ -2,7 +2,7 @@
  * The verbs of the lxmd binary. They talk to a running daemon through its socket, or open its databases
  * (SQLite's locks make that safe beside the daemon). Single-threaded, no privileges beyond the caller's.
  */
-#include "lxmd/core/verbs.h"
+#include "lxmd/verbs.h"
 
 #include <getopt.h>
 #include <limits.h>

@@ -1,6 +1,6 @@
 /* `lxmd VERB`: short commands that act on the daemon of a directory. Each runs alone in its process. */
-#ifndef LXMD_CORE_VERBS_H
-#define LXMD_CORE_VERBS_H
+#ifndef LXMD_VERBS_H
+#define LXMD_VERBS_H
 
 /**
  * Run a verb.
