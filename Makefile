@@ -131,7 +131,7 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/rooms.a
 include tests/tests.mk
 
 # ---- for people
-.PHONY: help deps deps-test up down install uninstall clean format lint
+.PHONY: docs help deps deps-test up down install uninstall clean format lint
 help:        ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
@@ -166,6 +166,9 @@ install: all ## into DESTDIR/PREFIX: programs, templates, profiles, units, compl
 
 uninstall:   ## remove what install put there; data and configuration stay
 	$(Q)rm -rf $(addprefix $(dest)/,$(INSTALLED))
+
+docs: $(B)/unit/test_conf_keys ## print doc/config-keys.md from the tables in lib/conf
+	$(Q)LXM_UPDATE_DOCS=1 $< >/dev/null
 
 format:      ## lay the C out by .clang-format
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -33,7 +33,7 @@ const struct conftable *conf_device(const char *type, const char *subtype);
 
 /** One entry for each table, for documentation and tests; ends with a NULL table. */
 struct conf_named_table {
-	const char *title;
+	const char *title; /* "instance", "network-bridge", "device-nic-bridged" ...; unique */
 	const struct conftable *table;
 };
 const struct conf_named_table *conf_all_tables(void);

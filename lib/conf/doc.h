@@ -1,0 +1,14 @@
+/* Prints the key tables as doc/config-keys.md. */
+#ifndef LXM_CONF_DOC_H
+#define LXM_CONF_DOC_H
+
+#include "lib/base/str.h"
+#include "lib/conf/conf.h"
+
+/** Append the whole page in Markdown. Any thread. */
+void conf_doc(struct lxm_buf *out);
+
+/** "string", "bool", "integer", "size", "blob". */
+const char *conf_type_name(enum confkey_type type);
+
+#endif
