@@ -30,7 +30,7 @@ struct image_pack {
 
 /**
  * Write a unified image (metadata.yaml, templates/, rootfs/) to out_fd: owners, modes, times, hard links, holes, file capabilities and
- * ACLs are kept, sockets left out, links never followed, mounts not crossed; entries are sorted so that equal trees give equal bytes.
+ * ACLs and user xattrs are kept, sockets left out, links never followed, mounts not crossed; entries are sorted so that equal trees give equal bytes.
  *
  * Any thread; blocks on disk. Returns 0, -ECANCELED, -ENOSPC or another -errno.
  */
