@@ -97,7 +97,8 @@ bool mm_progress_line(struct mm_progress *p, const char *line)
 
 /* ---- output: to the log, to progress, the last of it kept for the error */
 
-#define TAIL_LINES 3
+#define TAIL_LINES     3
+#define SPEED_AFTER_US 300000 /* before that a rate says nothing */
 
 struct output {
 	struct build *b;
@@ -113,6 +114,7 @@ static void output_line(struct output *o)
 {
 	const char *s = o->line;
 	uint64_t speed = 0;
+	int64_t took_us;
 
 	o->line[o->len] = '\0';
 	o->len = 0;
@@ -128,8 +130,9 @@ static void output_line(struct output *o)
 			o->since_us = lxm_mono_us();
 		return;
 	}
-	if (o->progress.got && o->progress.need && lxm_starts(s, "Get:") && lxm_mono_us() > o->since_us)
-		speed = o->progress.got * 1000000 / (uint64_t)(lxm_mono_us() - o->since_us);
+	took_us = lxm_mono_us() - o->since_us;
+	if (o->progress.got && o->progress.need && lxm_starts(s, "Get:") && took_us > SPEED_AFTER_US)
+		speed = o->progress.got * 1000000 / (uint64_t)took_us;
 	o->b->progress(o->b->arg, o->progress.stage, o->progress.percent, speed);
 }
 
@@ -211,6 +214,28 @@ static int mirror_of(const struct recipe *r, const char **out, struct lxm_err *e
 	return 0;
 }
 
+/*
+ * The host's own words to apt on proxies and on the age of package lists hold for the build too: mmdebstrap reads none
+ * of /etc/apt. They end up in a file that recipes remove. A host without apt has none.
+ */
+static void add_host_settings(struct lxm_strv *argv)
+{
+	static const char *const ask[] = { "apt-config", "dump", "--format", "%f \"%v\";%n", "Acquire::http::Proxy",
+					   "Acquire::https::Proxy", "Acquire::Check-Valid-Until", "Acquire::Check-Date",
+					   "Acquire::Retries", NULL };
+	lxm_auto(buf) struct lxm_buf out = { 0 };
+	lxm_auto(strv) struct lxm_strv lines = { 0 };
+	struct lxm_err none = { 0 };
+	size_t i;
+
+	if (spawn_run(&(struct spawn_spec){ .path = "apt-config", .argv = ask }, &out, NULL, 16 * 1024, 10000, &none) != 0)
+		return;
+	lxm_strv_split(&lines, out.data ? out.data : "", '\n');
+	for (i = 0; i < lines.n; i++)
+		if (lxm_starts(lines.v[i], "Acquire::"))
+			lxm_strv_take(argv, lxm_asprintf("--aptopt=%s", lines.v[i]));
+}
+
 static int make_argv(const struct build *b, struct lxm_strv *argv, struct lxm_err *e)
 {
 	static const char *const fixed[] = { "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
@@ -231,6 +256,7 @@ static int make_argv(const struct build *b, struct lxm_strv *argv, struct lxm_er
 		lxm_strv_take(argv, joined("--include=", &pick->part.packages, ","));
 	for (i = 0; i < pick->part.dpkg.n; i++)
 		lxm_strv_take(argv, lxm_asprintf("--dpkgopt=%s", pick->part.dpkg.v[i]));
+	add_host_settings(argv);
 	if (keyring) {
 		lxm_auto(free) char *path = lxm_asprintf(KEYRINGS "/%s", keyring);
 
