@@ -140,7 +140,8 @@ struct plan_mount {
 	uint32_t propagation; /* 0 or MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE */
 };
 
-enum plan_protect_how { PLAN_MASK = 1, PLAN_READONLY = 2 };
+/* PLAN_WRITABLE before a PLAN_READONLY above it keeps the branch writable. */
+enum plan_protect_how { PLAN_MASK = 1, PLAN_READONLY = 2, PLAN_WRITABLE = 3 };
 
 /* A missing path is fine. */
 struct plan_protect {
