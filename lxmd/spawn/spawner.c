@@ -1,0 +1,209 @@
+/*
+ * How lxmd starts its two helpers: from sealed copies in memory, taken once. A container can never reach or overwrite
+ * those (CVE-2019-5736), all monitors share the pages of their text, and replaced files on disk do not disturb a running
+ * lxmd. Any thread; the spawner does not change after spawner_new().
+ */
+#include "lxmd/spawn/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/fd.h"
+#include "lib/wire/cgroup.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+#define MONITORS "lxm.monitors" /* in the unified hierarchy */
+
+struct spawner {
+	int monitor, helper; /* sealed programs */
+	int monitors;	     /* v2 cgroup that monitors are born in, -1: none */
+	int fast;	     /* mount that keeps cgroup attaching fast, -1: none */
+};
+
+static int sealed_copy(int dir, const char *name, int *fd_out, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int from = openat(dir, name, O_RDONLY | O_CLOEXEC), to = -1;
+	struct stat st;
+	off_t at = 0;
+
+	if (from < 0 || fstat(from, &st) < 0)
+		return lxm_err_sys(e, "open program '%s'", name);
+	/* MFD_EXEC says what kernels since 6.3 want said; older ones do not know it */
+	to = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	if (to < 0 && errno == EINVAL)
+		to = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (to < 0)
+		return lxm_err_sys(e, "memory for program '%s'", name);
+	while (at < st.st_size) {
+		ssize_t n = sendfile(to, from, &at, (size_t)(st.st_size - at));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return lxm_err_sys(e, "copy program '%s'", name);
+	}
+	if (fchmod(to, 0500) < 0 || fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return lxm_err_sys(e, "seal program '%s'", name);
+	*fd_out = LXM_TAKE(to, -1);
+	return 0;
+}
+
+/*
+ * Joining a v1 cgroup first waits for RCU, 5 to 8 ms after some idleness, unless a hierarchy with `favordynmods` exists. A
+ * named hierarchy of our own has no controllers and disturbs nothing; it is never attached anywhere and goes with lxmd.
+ */
+static int fast_attach(void)
+{
+	lxm_auto(fd_close) int fs = fsopen("cgroup", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_FLAG, "none", NULL, 0) < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "name", "lxm", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_FLAG, "favordynmods", NULL, 0) < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return fsmount(fs, FSMOUNT_CLOEXEC, 0);
+}
+
+/* Monitors leave lxmd's service, so that stopping it does not reach them. */
+static int monitors_cgroup(const struct cgroup_layout *l)
+{
+	const struct cgroup_hier *u = cgroup_unified(l);
+	lxm_auto(fd_close) int mount = u ? open(u->mount, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (mount < 0 || lxm_mkdir_at(mount, MONITORS, 0755) < 0)
+		return -1;
+	return openat(mount, MONITORS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int spawner_new(const char *bin_dir, struct spawner **out, struct lxm_err *e)
+{
+	lxm_auto(spawner_free) struct spawner *s = lxm_alloc(sizeof(*s));
+	lxm_auto(fd_close) int dir = open(bin_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct cgroup_layout layout;
+	int r;
+
+	s->monitor = s->helper = s->monitors = s->fast = -1;
+	if (dir < 0)
+		return lxm_err_sys(e, "open '%s'", bin_dir);
+	r = sealed_copy(dir, "lxm-monitor", &s->monitor, e);
+	if (r == 0)
+		r = sealed_copy(dir, "lxm-helper", &s->helper, e);
+	if (r < 0)
+		return r;
+	if (cgroup_layout_read(&layout, NULL) == 0) {
+		s->monitors = monitors_cgroup(&layout);
+		if (!layout.pure_v2)
+			s->fast = fast_attach();
+	}
+	*out = LXM_TAKE(s, NULL);
+	return 0;
+}
+
+/* Only succeeds when no monitor is left. */
+static void monitors_cgroup_remove(void)
+{
+	struct cgroup_layout l;
+	const struct cgroup_hier *u = cgroup_layout_read(&l, NULL) == 0 ? cgroup_unified(&l) : NULL;
+	lxm_auto(fd_close) int mount = u ? open(u->mount, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (mount >= 0)
+		(void)unlinkat(mount, MONITORS, AT_REMOVEDIR);
+}
+
+void spawner_free(struct spawner *s)
+{
+	if (!s)
+		return;
+	if (s->monitors >= 0)
+		monitors_cgroup_remove();
+	auto_fd_close(&s->monitor);
+	auto_fd_close(&s->helper);
+	auto_fd_close(&s->monitors);
+	auto_fd_close(&s->fast);
+	free(s);
+}
+
+int spawn_monitor(struct spawner *s, const char *id, int plan_fd, int rundir, int log_fd, int *sock_out, int *pidfd_out, struct lxm_err *e)
+{
+	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	const char *argv[] = { "lxm-monitor", id, NULL };
+	lxm_auto(fd_close) int ours = -1, theirs = -1;
+	struct spawn_spec spec = { .exec_fd = s->monitor, .argv = argv, .env = env, .cgroup_fd = s->monitors, .setsid = true };
+	int sv[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return lxm_err_sys(e, "make a socket");
+	ours = sv[0];
+	theirs = sv[1];
+	spec.fds[spec.nfds++] = (struct spawn_fd){ log_fd >= 0 ? log_fd : 2, 2 };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ plan_fd, 3 };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ rundir, 4 };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ theirs, 5 };
+	r = spawn_child(&spec, pidfd_out, NULL, e);
+	if (r < 0)
+		return lxm_err_wrap(e, r, "start the monitor");
+	*sock_out = LXM_TAKE(ours, -1);
+	return 0;
+}
+
+/*
+ * The unified cgroup for an exec session. Once the container's systemd has passed controllers on to its children, no
+ * process may be added to the container's own directory (EBUSY): a leaf beside systemd's then takes them.
+ */
+static int spawn_in_cgroup(struct spawn_spec *spec, int unified_dir, int *pidfd_out, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int leaf = -1;
+	int r;
+
+	spec->cgroup_fd = unified_dir;
+	r = spawn_child(spec, pidfd_out, NULL, e);
+	if (r != -EBUSY && r != -EOPNOTSUPP)
+		return r;
+	if (unified_dir < 0 || lxm_mkdir_at(unified_dir, ".lxm-exec", 0755) < 0)
+		return r;
+	leaf = openat(unified_dir, ".lxm-exec", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (leaf < 0)
+		return r;
+	lxm_err_clear(e);
+	spec->cgroup_fd = leaf;
+	return spawn_child(spec, pidfd_out, NULL, e);
+}
+
+int spawn_exec(struct spawner *s, const struct exec_job *job, int init_pidfd, int unified_dir, const struct spawn_stdio *io, int *sock_out,
+	       int *pidfd_out, struct lxm_err *e)
+{
+	static const char *const env[] = { NULL };
+	static const char *const argv[] = { "lxm-helper", "exec", NULL };
+	lxm_auto(fd_close) int ours = -1, theirs = -1, job_fd = -1;
+	struct spawn_spec spec = { .exec_fd = s->helper, .argv = argv, .env = env, .setsid = true };
+	const int std[3] = { io->in, io->out, io->err };
+	int sv[2], i, r = exec_job_seal(job, &job_fd, e);
+
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return lxm_err_sys(e, "make a socket");
+	ours = sv[0];
+	theirs = sv[1];
+	for (i = 0; i < 3; i++)
+		if (std[i] >= 0)
+			spec.fds[spec.nfds++] = (struct spawn_fd){ std[i], i };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ job_fd, 3 };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ theirs, 4 };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ init_pidfd, 5 };
+	r = spawn_in_cgroup(&spec, unified_dir, pidfd_out, e);
+	if (r < 0)
+		return lxm_err_wrap(e, r, "start lxm-helper");
+	*sock_out = LXM_TAKE(ours, -1);
+	return 0;
+}
