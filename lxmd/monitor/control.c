@@ -1,0 +1,277 @@
+/*
+ * The control socket: who may connect, what they may ask. One table names the requests. Only root of the host is
+ * served; the run directory is 0700 as well. Answers never block: a client that does not read loses its connection.
+ */
+#include "lxmd/monitor/mon.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "lib/base/fd.h"
+#include "lib/base/sys.h"
+#include "lxmd/monitor/netlink.h"
+
+int control_open(struct mon *m, struct lxm_err *e)
+{
+	int fd = lxm_unix_listen(m->rundir, MON_SOCKET, SOCK_SEQPACKET | SOCK_NONBLOCK, MON_CLIENTS, 0600);
+
+	if (fd == -EADDRINUSE) {
+		lxm_auto(fd_close) int other = lxm_unix_connect(m->rundir, MON_SOCKET, SOCK_SEQPACKET);
+
+		if (other >= 0)
+			return lxm_err_set(e, EEXIST, "another monitor runs this instance");
+		(void)unlinkat(m->rundir, MON_SOCKET, 0);
+		fd = lxm_unix_listen(m->rundir, MON_SOCKET, SOCK_SEQPACKET | SOCK_NONBLOCK, MON_CLIENTS, 0600);
+	}
+	if (fd < 0)
+		return lxm_err_set(e, -fd, "listen on '%s': %s", MON_SOCKET, strerror(-fd));
+	m->listen = fd;
+	return 0;
+}
+
+/* A netlink socket in the container's network namespace; -1 when that is impossible. */
+static int inner_netlink(struct mon *m)
+{
+	int fd;
+
+	if (m->pidfd < 0 || setns(m->pidfd, CLONE_NEWNET) < 0)
+		return -1;
+	fd = nl_open(NULL);
+	if (setns(m->own_netns, CLONE_NEWNET) < 0)
+		_exit(1); /* a monitor in the wrong namespace must not go on */
+	return fd < 0 ? -1 : fd;
+}
+
+static void drop(struct mon *m, int slot)
+{
+	auto_fd_close(&m->clients[slot]);
+}
+
+static void send_to(struct mon *m, int slot, const struct mon_msg *msg, const int *fds, size_t nfds)
+{
+	if (mon_send(m->clients[slot], msg, fds, nfds, MSG_DONTWAIT) < 0)
+		drop(m, slot);
+}
+
+/* Adds state and descriptors of a running init to a message. */
+static void send_state(struct mon *m, int slot, const struct mon_msg *in)
+{
+	struct mon_msg msg = *in;
+	lxm_auto(fd_close) int netlink = -1;
+	int fds[2];
+	size_t n = 0;
+
+	msg.state = m->state;
+	msg.pid = m->pid;
+	msg.start_ms = m->start_ms;
+	msg.status = (int32_t)m->reboots;
+	if (m->pidfd >= 0) {
+		netlink = inner_netlink(m);
+		fds[n++] = m->pidfd;
+		if (netlink >= 0)
+			fds[n++] = netlink;
+	}
+	send_to(m, slot, &msg, fds, n);
+}
+
+void control_event(struct mon *m, const struct mon_msg *msg, bool with_state)
+{
+	int i;
+
+	for (i = 0; i < MON_CLIENTS; i++) {
+		if (m->clients[i] < 0)
+			continue;
+		if (with_state)
+			send_state(m, i, msg);
+		else
+			send_to(m, i, msg, NULL, 0);
+	}
+}
+
+int control_accept(struct mon *m)
+{
+	lxm_auto(fd_close) int fd = accept4(m->listen, NULL, NULL, SOCK_CLOEXEC);
+	const struct mon_msg hello = { .kind = MON_HELLO };
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int i;
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != 0)
+		return -1;
+	for (i = 0; i < MON_CLIENTS && m->clients[i] >= 0; i++)
+		;
+	if (i == MON_CLIENTS)
+		return -1;
+	m->clients[i] = LXM_TAKE(fd, -1);
+	send_state(m, i, &hello);
+	return m->clients[i] >= 0 ? i : -1;
+}
+
+/* ---- requests. Each fills reply->arg and *fd_out if it has something to give. */
+
+typedef int (*request_fn)(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e);
+
+static int send_signal(struct mon *m, int sig, struct lxm_err *e)
+{
+	if (sys_pidfd_send_signal(m->pidfd, sig) < 0)
+		return lxm_err_sys(e, "signal init");
+	return 0;
+}
+
+static int on_signal(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	if (q->arg < 1 || q->arg > 64)
+		return lxm_err_set(e, EINVAL, "no signal has the number %d", q->arg);
+	return send_signal(m, q->arg, e);
+}
+
+static int on_stop(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	struct plan_view plan;
+	struct plan_step p;
+	int sig = 0, r;
+
+	if (q->kind == MON_STOP && plan_open(m->plan_fd, &plan, NULL) == 0) {
+		if (plan_find(&plan, PLAN_OPTIONS, &p))
+			sig = (int)p.u.options.stop_signal;
+		plan_close(&plan);
+	}
+	if (!sig)
+		sig = signal_for_init(m->pid, q->kind == MON_REBOOT, e);
+	if (sig < 0)
+		return sig;
+	r = send_signal(m, sig, e);
+	if (r == 0 && q->kind == MON_STOP)
+		m->state = MON_STATE_STOPPING;
+	reply->arg = sig;
+	return r;
+}
+
+static int on_kill(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	m->state = MON_STATE_STOPPING;
+	return send_signal(m, SIGKILL, e);
+}
+
+static int on_console(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	int r = console_attach(m, q->arg == 1, fd_out, e);
+
+	if (r == 0)
+		(void)console_size(m, q->rows, q->cols);
+	return r;
+}
+
+static int on_console_size(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	int r = console_size(m, q->rows, q->cols);
+
+	return r < 0 ? lxm_err_set(e, -r, "resize the console to %u x %u", q->rows, q->cols) : 0;
+}
+
+static int on_console_log(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	return console_log(m, fd_out, e);
+}
+
+static int on_console_clear(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	m->ring_start = m->ring_len = 0;
+	return 0;
+}
+
+static int on_plan(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	struct plan_view plan;
+	struct plan_step p;
+	bool same;
+	int r = plan_open(fd, &plan, e);
+
+	if (r < 0)
+		return r;
+	(void)plan_find(&plan, PLAN_IDENTITY, &p);
+	same = strcmp(p.u.identity.id, m->id) == 0;
+	plan_close(&plan);
+	if (!same)
+		return lxm_err_set(e, EBADMSG, "the plan is of another instance");
+	auto_fd_close(&m->next_fd);
+	m->next_fd = fcntl(fd, F_DUPFD_CLOEXEC, MON_FD_FIRST_FREE);
+	return m->next_fd < 0 ? lxm_err_sys(e, "keep the plan") : 0;
+}
+
+static const struct {
+	request_fn fn;
+	bool running; /* makes sense only while init lives */
+	bool with_fd; /* brings a descriptor */
+} requests[] = {
+	[MON_SIGNAL] = { on_signal, true, false },
+	[MON_STOP] = { on_stop, true, false },
+	[MON_REBOOT] = { on_stop, true, false },
+	[MON_KILL] = { on_kill, true, false },
+	[MON_CONSOLE] = { on_console, true, false },
+	[MON_CONSOLE_SIZE] = { on_console_size, true, false },
+	[MON_CONSOLE_LOG] = { on_console_log, false, false },
+	[MON_CONSOLE_CLEAR] = { on_console_clear, false, false },
+	[MON_PLAN] = { on_plan, false, true },
+};
+
+static void answer(struct mon *m, int slot, const struct mon_msg *q, int fd)
+{
+	struct mon_msg reply = { .kind = MON_OK, .seq = q->seq };
+	struct lxm_err e = { 0 };
+	lxm_auto(fd_close) int out = -1;
+	int r;
+
+	if (q->kind == MON_QUERY) {
+		reply.kind = MON_HELLO;
+		send_state(m, slot, &reply);
+		return;
+	}
+	if (q->kind >= LXM_ARRAY_LEN(requests) || !requests[q->kind].fn)
+		r = lxm_err_set(&e, EOPNOTSUPP, "unknown request %u", q->kind);
+	else if (requests[q->kind].running && m->pidfd < 0)
+		r = lxm_err_set(&e, ESRCH, "the instance is not running");
+	else if (requests[q->kind].with_fd != (fd >= 0))
+		r = lxm_err_set(&e, EBADMSG, "request %u with a wrong number of descriptors", q->kind);
+	else
+		r = requests[q->kind].fn(m, q, fd, &reply, &out, &e);
+	if (r < 0) {
+		reply.kind = MON_ERROR;
+		reply.code = e.code;
+		reply.text = e.msg;
+	}
+	send_to(m, slot, &reply, &out, out >= 0 ? 1 : 0);
+}
+
+void control_read(struct mon *m, int slot)
+{
+	unsigned char buf[MON_MAX];
+	int fds[MON_FDS];
+	struct mon_msg q;
+	size_t nfds, i;
+	int r = mon_recv(m->clients[slot], &q, buf, fds, &nfds, MSG_DONTWAIT, NULL);
+
+	if (r == -EAGAIN)
+		return;
+	if (r <= 0) {
+		drop(m, slot);
+		return;
+	}
+	answer(m, slot, &q, nfds ? fds[0] : -1);
+	for (i = 0; i < nfds; i++)
+		auto_fd_close(&fds[i]);
+}
+
+void control_close(struct mon *m)
+{
+	int i;
+
+	auto_fd_close(&m->listen);
+	for (i = 0; i < MON_CLIENTS; i++)
+		drop(m, i);
+}

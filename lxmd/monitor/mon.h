@@ -1,0 +1,164 @@
+/* What the files of lxm-monitor share: its state, the context of one start, and the parts' entry points. */
+#ifndef LXM_MONITOR_MON_H
+#define LXM_MONITOR_MON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/base/err.h"
+#include "lib/wire/monitor.h"
+#include "lib/wire/plan.h"
+
+/* Descriptors that lxmd/spawn hands over. */
+enum { MON_FD_PLAN = 3, MON_FD_RUNDIR, MON_FD_CONTROL, MON_FD_FIRST_FREE };
+
+#define MON_HIERS 16
+#define RING_SIZE 65536u
+
+/* Everything that lasts while the instance runs. One instance of it, static: the loop takes no memory. */
+struct mon {
+	int plan_fd;   /* what runs now */
+	int next_fd;   /* what the next reboot runs instead, -1: the same again; from MON_PLAN */
+	int rundir;    /* RUN/<id> */
+	int listen;    /* monitor.sock */
+	int own_netns; /* to come back from a container's */
+	int root;      /* the root filesystem's mount, held past init's end so that its sync does not delay the report */
+	int held_netns; /* the container's, only while a physical link is in it */
+	int pidfd;     /* of init */
+	pid_t pid;
+	uint32_t state; /* enum mon_state */
+	uint32_t reboots;
+	uint64_t start_ms;
+	char id[65];
+	int clients[MON_CLIENTS]; /* control connections, -1: free */
+	/* console */
+	int pty;	  /* master, -1: none */
+	int console;	  /* attached client's end, -1: none */
+	bool console_new; /* a client came in this turn of the loop */
+	bool pump_again;  /* the last pump stopped before everything was moved */
+	int64_t stall_ms; /* since when that client takes nothing, 0: it does */
+	uint32_t ring_start, ring_len;
+	uint32_t held, held_off; /* bytes of chunk that the client has yet to take */
+	char chunk[4096];
+	uint32_t typed, typed_off; /* bytes of keys that the pty has yet to take */
+	char keys[1024];
+	char ring[RING_SIZE];
+};
+
+/* One start, from reading the plan to init's execution. Lives on the stack of start_run(). */
+struct start {
+	struct mon *m;
+	struct plan_view plan;
+	uint32_t uid0, gid0; /* host ids of root inside */
+	int sock;	     /* to the other side: parent <-> child */
+	int pidfd;
+	pid_t pid;
+	int proc;   /* parent: /proc/PID of the child; child: the container's own proc */
+	int userns; /* parent: of the child; -1 when privileged */
+	int netns;  /* parent: of the child */
+	int nl;	    /* parent: NETLINK_ROUTE socket on the host */
+	int cgroup[MON_HIERS]; /* parent: the container's directory in each hierarchy, in plan order */
+	int ncgroup;
+	int unified;	       /* index in cgroup[], -1: none */
+	bool devices_denied;   /* v1 devices: the first rule has denied all */
+	int root, dev, pts;    /* child: mounts */
+	int mounts[512];       /* child: filesystems made inside, in order of PLAN_MOUNT; -1: comes from the parent */
+	int nmount;	       /* child: counter of the running phase */
+	int slave;	       /* child: console */
+};
+
+/* Messages on start.sock; parent to child one byte each, in the order of the phases. */
+enum {
+	TELL_MAPPED = 'm', /* id maps are written, cgroups joined */
+	TELL_FD = 'f',	   /* [descriptor] */
+	TELL_NONE = 'n',   /* instead of a descriptor: an optional one failed */
+	TELL_DONE = 'd',   /* links are there; go on to the end */
+};
+
+/* Child to parent. */
+struct told {
+	uint32_t what; /* enum */
+	struct lxm_err err;
+};
+enum { TOLD_CONSOLE = 1 /* [pty master] */, TOLD_ERROR };
+
+/* ---- start.c */
+
+/** Run the plan: init executes when this returns 0; after a failure everything is undone. */
+int start_run(struct mon *m, struct lxm_err *e);
+/** After init's end: cgroups. Quick; may leave what is busy to cleanup_rest(). */
+void cleanup_first(struct mon *m);
+/** The slow rest: root filesystem, links. */
+void cleanup_rest(struct mon *m);
+/** Send one byte and perhaps a descriptor to the child. */
+int tell(struct start *s, char what, int fd, struct lxm_err *e);
+
+/* ---- child.c: runs in the new namespaces, never returns */
+void child_main(struct start *s) __attribute__((noreturn));
+/** Wait for a byte from the parent; *fd_out receives a descriptor or -1. */
+int hear(struct start *s, char want, int *fd_out, struct lxm_err *e);
+
+/* ---- steps: run by the tables in start.c and child.c. All return 0 or -errno. */
+int cgroup_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int cgroup_step_set(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int cgroup_step_dev(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int cgroup_attach(struct start *s, struct lxm_err *e);
+int cgroup_devices_done(struct start *s, struct lxm_err *e);
+bool cgroup_clean(const struct plan_view *plan); /* true: all gone */
+void cgroup_close(struct start *s);
+
+int root_make(struct start *s, int *fd_out, struct lxm_err *e);
+int dev_make(struct start *s, int *fd_out, struct lxm_err *e);
+int mount_step_outside(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int mount_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int mount_step_attach(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int protect_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
+
+int nic_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int nic_step_up(struct start *s, const struct plan_step *p, struct lxm_err *e);
+void nic_clean(struct mon *m, const struct plan_view *plan);
+int nic_loopback_up(struct lxm_err *e);
+
+int file_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int sysctl_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
+
+/* ---- mountfd.c: the new mount API in small pieces */
+struct mount_param {
+	const char *key, *value; /* value NULL: a flag */
+};
+/** A detached mount of a new filesystem instance. Returns the descriptor or -errno with the kernel's own words in e. */
+int mountfd_new(const char *fstype, const char *source, const struct mount_param *params, size_t n, unsigned int attrs, struct lxm_err *e);
+/** The same with "key=value,flag" text. */
+int mountfd_new_text(const char *fstype, const char *source, const char *options, unsigned int attrs, struct lxm_err *e);
+/** Clone what lies at dirfd/path (detached), optionally idmapped by userns (>= 0) and with attributes set. */
+int mountfd_clone(int dirfd, const char *path, bool recursive, int userns, uint64_t attrs, struct lxm_err *e);
+/** Attach a detached mount on an O_PATH descriptor. */
+int mountfd_attach(int mount, int target, struct lxm_err *e);
+/** Put the kernel's message about an fscontext into e. */
+int mountfd_error(int fs, struct lxm_err *e, const char *what);
+/** Act on files as this host user and group, keeping all capabilities (needs SECBIT_NO_SETUID_FIXUP). */
+void fs_as(uint32_t uid, uint32_t gid);
+
+/* ---- console.c */
+/** Move bytes in both directions until nothing more goes. */
+void console_pump(struct mon *m);
+int console_attach(struct mon *m, bool take_over, int *fd_out, struct lxm_err *e);
+int console_log(const struct mon *m, int *fd_out, struct lxm_err *e);
+void console_save(const struct mon *m, const char *path);
+void console_close(struct mon *m);
+int console_size(const struct mon *m, uint32_t rows, uint32_t cols);
+
+/* ---- control.c */
+int control_open(struct mon *m, struct lxm_err *e);
+/** Take a new connection; its slot, or -1. */
+int control_accept(struct mon *m);
+void control_read(struct mon *m, int slot);
+void control_event(struct mon *m, const struct mon_msg *msg, bool with_state);
+void control_close(struct mon *m);
+
+/* ---- signals.c */
+/** The signal that makes this init power off (or reboot). Returns it, or -EOPNOTSUPP with init's name in e. */
+int signal_for_init(pid_t pid, bool reboot, struct lxm_err *e);
+
+#endif
