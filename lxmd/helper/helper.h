@@ -1,0 +1,33 @@
+/* What the files of lxm-helper share. */
+#ifndef LXM_HELPER_HELPER_H
+#define LXM_HELPER_HELPER_H
+
+#include "lib/base/err.h"
+#include "lib/wire/exec.h"
+
+/* Descriptors that lxmd/spawn hands over; 0-2 are the session's own. */
+enum { HELP_FD_JOB = 3, HELP_FD_REPORT, HELP_FD_INIT, HELP_FD_FIRST_FREE };
+
+/* One exec session. */
+struct session {
+	const struct exec_job *job;
+	int proc;	   /* the host's /proc: the container's is not to be trusted */
+	int master, slave; /* pty, -1: none */
+};
+
+/** Run the job to its end and report. Returns the helper's exit status. */
+int exec_run(void);
+
+/** Join cgroups and namespaces of the instance. Returns 0 or -errno. */
+int enter_instance(const struct exec_job *job, struct lxm_err *e);
+/** Open a pty in the container's devpts, checked to be one. Returns 0 or -errno. */
+int session_pty(struct session *s, struct lxm_err *e);
+
+/**
+ * In the vforked child: become what the job says and execute.
+ *
+ * Returns only on failure: the exit status 126 or 127 with the reason in e.
+ */
+int child_exec(struct session *s, struct lxm_err *e);
+
+#endif
