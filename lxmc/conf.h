@@ -24,6 +24,7 @@ void conf_free(struct conf *conf);
 /** Write it back (atomically, mode 0600, the directory made as needed). */
 int conf_save(struct conf *conf, struct lxm_err *e);
 
+/** The remote that names without one mean; setting it to an unknown one is -ENOENT. */
 const char *conf_default_remote(const struct conf *conf);
 int conf_set_default_remote(struct conf *conf, const char *name, struct lxm_err *e);
 /** 0, or -ENOENT naming it. */

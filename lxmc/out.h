@@ -34,6 +34,7 @@ struct table {
 
 void table_deinit(struct table *t);
 LXM_AUTO_STRUCT(table, struct table, table_deinit)
+/** Add a column; before the first cell. */
 void table_head(struct table *t, const char *title);
 /** Cells are added in row order; text may have several lines. */
 void table_cell(struct table *t, const char *text);

@@ -19,9 +19,7 @@ static int bad(struct lxm_err *e, const char *kind, const char *name, const char
 	/* a hostile name shall not break a log line or a terminal */
 	for (i = 0; i < n && i < sizeof(shown) - 4; i++)
 		shown[i] = (unsigned char)name[i] < 0x20 || (unsigned char)name[i] >= 0x7f ? '?' : name[i];
-	shown[i] = '\0';
-	if (i < n)
-		strcat(shown, "...");
+	memcpy(shown + i, i < n ? "..." : "", i < n ? 4 : 1);
 	return lxm_err_set(e, EINVAL, "bad %s name '%s': %s", kind, shown, rule);
 }
 
