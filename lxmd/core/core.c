@@ -25,9 +25,10 @@ int daemon_start_core(struct lxmd *d, struct lxm_err *e)
 
 void daemon_stop_core(struct lxmd *d)
 {
+	workers_close(d->workers); /* jobs use the loop, and loop callbacks start jobs: these are dropped */
+	loop_free(d->loop);
 	workers_free(d->workers);
 	d->workers = NULL;
-	loop_free(d->loop);
 	ops_free(d->ops);
 	d->ops = NULL;
 	events_free(d->events);

@@ -49,6 +49,7 @@ struct loop {
 	int epfd, wakefd;
 	pthread_t thread;
 	struct loop_watch *dead; /* loop thread only */
+	struct loop_hook *hooks; /* loop thread only */
 	pthread_mutex_t lock;
 	bool stop;		       /* guarded by lock, and the rest */
 	bool woken;		       /* wakefd was written and not yet read */
@@ -332,6 +333,42 @@ void loop_del(struct loop_watch *w)
 	w->loop->dead = w;
 }
 
+void loop_hook_add(struct loop *loop, struct loop_hook *hook)
+{
+	assert(loop_here(loop));
+	hook->prev = NULL;
+	hook->next = loop->hooks;
+	if (hook->next)
+		hook->next->prev = hook;
+	loop->hooks = hook;
+}
+
+void loop_hook_del(struct loop *loop, struct loop_hook *hook)
+{
+	assert(loop_here(loop));
+	if (loop->hooks != hook && !hook->prev)
+		return;
+	if (hook->prev)
+		hook->prev->next = hook->next;
+	else
+		loop->hooks = hook->next;
+	if (hook->next)
+		hook->next->prev = hook->prev;
+	hook->next = hook->prev = NULL;
+}
+
+/* Takes off and runs one hook; false when there is none. */
+static bool hook_run(struct loop *l)
+{
+	struct loop_hook *hook = l->hooks;
+
+	if (!hook)
+		return false;
+	loop_hook_del(l, hook);
+	hook->fn(hook->arg);
+	return true;
+}
+
 static void bury(struct loop *l)
 {
 	struct loop_watch *w;
@@ -378,7 +415,7 @@ static void *loop_main(void *arg)
 		stop = l->stop;
 		pthread_mutex_unlock(&l->lock);
 	} while (!stop);
-	while (posts_run(l))
+	while (posts_run(l) || hook_run(l))
 		;
 	bury(l);
 	return NULL;

@@ -21,8 +21,15 @@ typedef uint64_t loop_timer_id;
 /** Start the thread. Main thread. Returns 0 or -errno; loop_free() it. */
 int loop_new(struct loop **loop_out, struct lxm_err *e);
 
+/* Something that wants to be told before the loop ends; embed it. Loop thread only. */
+struct loop_hook {
+	loop_fn fn;
+	void *arg;
+	struct loop_hook *next, *prev; /* the loop's */
+};
+
 /**
- * Run what was posted, then end the thread and free everything. Descriptors stay open, they are their
+ * Run what was posted, call the hooks, run what they posted, then end the thread and free everything. Descriptors stay open, they are their
  * owners'; timers that did not fire are forgotten. Not on the loop thread. NULL is fine.
  */
 void loop_free(struct loop *loop);
@@ -59,6 +66,11 @@ void loop_post(struct loop *loop, loop_fn fn, void *arg);
  * Any other thread, holding no lock that a loop callback takes.
  */
 void loop_call(struct loop *loop, loop_fn fn, void *arg);
+
+/** Have hook->fn(hook->arg) called once when the loop ends. Loop thread only. */
+void loop_hook_add(struct loop *loop, struct loop_hook *hook);
+/** Take it back; one that is not added is fine. Loop thread only. */
+void loop_hook_del(struct loop *loop, struct loop_hook *hook);
 
 /** True on the loop thread. */
 bool loop_here(const struct loop *loop);

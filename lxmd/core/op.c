@@ -138,10 +138,9 @@ static void op_leave(struct op *op)
 
 static void on_forget(void *arg)
 {
-	struct op *op = arg;
+	struct op *op = arg; /* alive: the registry has a reference until here */
 
 	ops_forget(op->d->ops, op);
-	op_unref(op);
 }
 
 /* Those to be told now, with the lock held; the others' time is up just now and on_wait_time() tells them. */
@@ -184,7 +183,7 @@ static void end(struct op *op, int status, const char *text)
 	emit(op);
 	w = take_waiters(op);
 	pthread_cond_broadcast(&op->ended);
-	loop_timer(op->d->loop, OP_KEEP_MS, on_forget, op_ref(op));
+	loop_timer(op->d->loop, OP_KEEP_MS, on_forget, op);
 	ops_ended(op->d->ops);
 	unlock_and_free_arg(op);
 	if (status == API_FAILURE)

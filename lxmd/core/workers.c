@@ -129,6 +129,11 @@ void workers_run(struct workers *w, worker_fn fn, void *arg)
 	j->fn = fn;
 	j->arg = arg;
 	pthread_mutex_lock(&w->lock);
+	if (w->stop && w->threads == 0) { /* the daemon ends; nobody waits for this any more */
+		pthread_mutex_unlock(&w->lock);
+		free(j);
+		return;
+	}
 	*w->last_at = j;
 	w->last_at = &j->next;
 	w->queued++;
@@ -151,7 +156,7 @@ unsigned int workers_busy(struct workers *w)
 	return n;
 }
 
-void workers_free(struct workers *w)
+void workers_close(struct workers *w)
 {
 	if (!w)
 		return;
@@ -161,6 +166,13 @@ void workers_free(struct workers *w)
 	while (w->threads > 0)
 		pthread_cond_wait(&w->gone, &w->lock);
 	pthread_mutex_unlock(&w->lock);
+}
+
+void workers_free(struct workers *w)
+{
+	if (!w)
+		return;
+	workers_close(w);
 	pthread_cond_destroy(&w->work);
 	pthread_cond_destroy(&w->gone);
 	pthread_mutex_destroy(&w->lock);

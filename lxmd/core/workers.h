@@ -15,7 +15,13 @@ typedef void (*worker_fn)(void *arg);
  */
 struct workers *workers_new(unsigned int max);
 
-/** Run every job that is queued, wait for all threads to end, free. Not on a worker. NULL is fine. */
+/**
+ * Run every job that is queued and wait for all threads to end; what workers_run() is given afterwards is
+ * dropped. Not on a worker. NULL is fine.
+ */
+void workers_close(struct workers *w);
+
+/** workers_close(), and free. No thread may use the pool any more. NULL is fine. */
 void workers_free(struct workers *w);
 
 /**

@@ -70,6 +70,7 @@ struct ws {
 	bool ctrl_frame;
 	struct lxm_buf text;
 	loop_timer_id timer;
+	struct loop_hook at_end;
 };
 
 static void ws_io(struct ws *ws);
@@ -114,6 +115,7 @@ static void ws_gone(struct ws *ws)
 	ws->timer = 0;
 	loop_del(ws->watch);
 	ws->watch = NULL;
+	loop_hook_del(ws->loop, &ws->at_end);
 	(void)shutdown(ws->fd, SHUT_RDWR);
 	ws_unref(ws); /* the loop's */
 }
@@ -474,6 +476,15 @@ static void on_ping_time(void *arg)
 	ws_io(ws);
 }
 
+static void on_loop_end(void *arg)
+{
+	struct ws *ws = ws_ref(arg);
+
+	ws_detach(ws, CODE_ABNORMAL);
+	ws_gone(ws);
+	ws_unref(ws);
+}
+
 static void ws_begin(void *arg)
 {
 	static const struct wslay_event_callbacks cbs = {
@@ -494,6 +505,8 @@ static void ws_begin(void *arg)
 	if (loop_add(ws->loop, ws->fd, ws->watched, on_event, ws, &ws->watch, NULL) < 0)
 		ws->io_error = true;
 	ws->started = true;
+	ws->at_end = (struct loop_hook){ .fn = on_loop_end, .arg = ws };
+	loop_hook_add(ws->loop, &ws->at_end);
 	if (!ws->detached)
 		ws->timer = loop_timer(ws->loop, PING_MS, on_ping_time, ws);
 	ws_io(ws);
