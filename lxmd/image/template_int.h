@@ -61,6 +61,7 @@ int tv_fail(struct trun *t, const char *fmt, ...) LXM_PRINTF(2, 3);
 /** Counts work; -E2BIG when a template asks for too much. */
 int tv_step(struct trun *t);
 
+/** What {% if %} takes for true. */
 bool tv_true(const struct tval *v);
 /** As it is printed; numbers go into room. */
 const char *tv_text(const struct tval *v, char room[24]);

@@ -100,8 +100,9 @@ class Check:
                 self.say(path, code.count("\n", 0, match.start()) + 1, f"{match.group(1)}() has no place in '{room}'")
 
     def docstrings(self, path, text):
-        """A prototype needs a comment above it in the same paragraph; a group may share one."""
-        documented = in_comment = in_body = False
+        """A prototype needs a comment above it in the same paragraph; a group may share one, and the words of a
+        section line ("/* ---- steps: all return 0 or -errno") hold up to the next section."""
+        documented = in_comment = in_body = section = False
         pending = ""
         for number, line in enumerate(text.splitlines(), 1):
             if in_comment:
@@ -111,8 +112,10 @@ class Check:
                 in_body = not line.startswith("}")
                 continue
             if not line.strip():
-                documented, pending = False, ""
+                documented, pending = section, ""
             elif line.startswith("/*"):
+                if line.startswith("/* ----"):
+                    section = ":" in line
                 documented, in_comment = True, "*/" not in line
             elif line.startswith("#") or line.startswith("LXM_AUTO"):
                 pending = ""
