@@ -145,7 +145,6 @@ int nl_link_get(int fd, const char *name, struct nl_link *out, struct lxm_err *e
 
 struct nl_bridge_spec {
 	const char *name;
-	const char *alias;	/* ifalias, or NULL */
 	const uint8_t *mac;	/* 6 bytes, or NULL for the kernel's choice */
 	uint32_t mtu;		/* 0: default */
 	bool vlan_filtering;
