@@ -29,9 +29,12 @@ enum network_flags {
 struct network_type {
 	const char *name; /* "bridge" */
 	unsigned int flags; /* enum network_flags */
-	/** Put defaults in (the word "auto" becomes an address). Called with the host-wide subnet lock held. */
-	int (*fill)(struct lxmd *d, const char *name, struct lxm_kv *config, struct lxm_err *e);
-	/** Check keys and values, alone and together. Pure. */
+	/**
+	 * Put defaults in, and an address where the configuration says "auto". Called under subnet_lock().
+	 * @create  also fill in keys that are missing altogether
+	 */
+	int (*fill)(struct lxmd *d, bool create, struct lxm_kv *config, struct lxm_err *e);
+	/** Check keys and values, alone and together; "auto" is fine. Pure. */
 	int (*validate)(const char *name, const struct lxm_kv *config, struct lxm_err *e);
 	/** Make the kernel's and dnsmasq's state equal to the configuration; safe to repeat, adopts what is there. */
 	int (*start)(struct network *n, struct lxm_err *e);
@@ -75,8 +78,16 @@ LXM_AUTO_STRUCT(network_leases, struct network_leases, network_leases_deinit)
 
 struct network_state {
 	struct nl_link link;
-	struct nl_addrs addrs;
+	struct nl_addrs addrs; /* of this link only */
+	bool is_bridge;
+	char bridge_id[32]; /* "8000.00163e010203" */
+	bool stp, vlan_filtering;
+	uint64_t forward_delay;
+	uint32_t vlan_default;
+	struct lxm_strv ports;
 };
+void network_state_deinit(struct network_state *s);
+LXM_AUTO_STRUCT(network_state, struct network_state, network_state_deinit)
 
 /* ---- life of the room */
 
@@ -103,8 +114,6 @@ int network_rename(struct lxmd *d, const char *name, const char *new_name, struc
 int network_delete(struct lxmd *d, const char *name, struct lxm_err *e);
 /** A free name for a first bridge: lxmbr0, lxmbr1, ... unused on the host and in the database. */
 int network_free_name(struct lxmd *d, char out[IFNAMSIZ], struct lxm_err *e);
-/** Letters, digits, '-', '_', '.', 1-15 characters, nothing that sysfs or nft would misread. */
-int network_name_check(const char *name, struct lxm_err *e);
 
 /* ---- looking */
 

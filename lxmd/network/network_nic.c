@@ -1,0 +1,187 @@
+/*
+ * What devices ask of networks: where a NIC plugs in, its host entry, its packet filter, and the end of its link.
+ *
+ * Called for every start and stop of an instance, so nothing here grows with the number of instances but the scan
+ * of host entries in memory, and nothing waits for the kernel's slow deletion of links.
+ */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/log.h"
+#include "lxmd/core/workers.h"
+#include "lxmd/network/network_priv.h"
+
+#define REAP_MS 2000
+
+/* Ports of a bridge as the kernel counts them now, or -errno. */
+static int count_ports(const char *bridge)
+{
+	lxm_auto(nl_links) struct nl_links links = { 0 };
+	lxm_auto(fd_close) int rtnl = nl_open();
+	int index = (int)if_nametoindex(bridge), n = 0;
+	size_t i;
+
+	if (rtnl < 0 || nl_link_list(rtnl, 1u << 20, &links, NULL) < 0)
+		return -EIO;
+	for (i = 0; i < links.n; i++)
+		n += links.v[i].master == index;
+	return n;
+}
+
+static int port_of(struct networks *ns, const char *name, struct network_port *out, unsigned int *ports_out,
+		   struct lxm_err *e)
+{
+	struct network *n;
+	int r = 0;
+
+	pthread_mutex_lock(&ns->lock);
+	n = network_find(ns, name);
+	if (!n) {
+		r = lxm_err_set(e, ENOENT, "network '%s' not found", name);
+	} else if (!n->up) {
+		r = lxm_err_set(e, ENETDOWN, "network '%s' is unavailable: %s", name, n->why);
+	} else {
+		*out = (struct network_port){
+			.mtu = n->mtu, .managed = true, .dhcp4 = n->dhcp4, .dhcp6 = n->dhcp6
+		};
+		(void)snprintf(out->bridge, sizeof(out->bridge), "%s", n->name);
+		memcpy(out->gateway4, n->gateway4, sizeof(out->gateway4));
+		memcpy(out->gateway6, n->gateway6, sizeof(out->gateway6));
+		*ports_out = ++n->ports_at_most;
+	}
+	pthread_mutex_unlock(&ns->lock);
+	return r;
+}
+
+int network_port_get(struct lxmd *d, const char *name, struct network_port *out, struct lxm_err *e)
+{
+	struct networks *ns = d->networks;
+	struct network *n;
+	unsigned int ports;
+	int real, r;
+
+	r = port_of(ns, name, out, &ports, e);
+	/* the estimate only grows; the real count, which looks at every link, is taken when it reaches the limit */
+	if (r < 0 || ports <= NETWORK_MAX_PORTS)
+		return r;
+	real = count_ports(out->bridge);
+	pthread_mutex_lock(&ns->lock);
+	n = network_find(ns, name);
+	if (n && real >= 0)
+		n->ports_at_most = (unsigned int)real + 1;
+	pthread_mutex_unlock(&ns->lock);
+	if (real >= NETWORK_MAX_PORTS)
+		return lxm_err_set(e, EXFULL, "network '%s' is full: a bridge holds at most %d interfaces; create another "
+					      "network for further instances", name, NETWORK_MAX_PORTS);
+	return 0;
+}
+
+int network_port_get_parent(struct lxmd *d, const char *parent, struct network_port *out, struct lxm_err *e)
+{
+	char path[64];
+	bool managed;
+
+	pthread_mutex_lock(&d->networks->lock);
+	managed = network_find(d->networks, parent) != NULL;
+	pthread_mutex_unlock(&d->networks->lock);
+	if (managed)
+		return network_port_get(d, parent, out, e);
+	if (strlen(parent) >= IFNAMSIZ || strchr(parent, '/') || !if_nametoindex(parent))
+		return lxm_err_set(e, ENODEV, "no link '%s' on the host", parent);
+	(void)snprintf(path, sizeof(path), "/sys/class/net/%s/bridge", parent);
+	if (access(path, F_OK) < 0)
+		return lxm_err_set(e, EINVAL, "link '%s' is not a bridge", parent);
+	memset(out, 0, sizeof(*out));
+	(void)snprintf(out->bridge, sizeof(out->bridge), "%s", parent);
+	return 0;
+}
+
+int network_host_set(struct lxmd *d, const char *name, const struct dhcp_host *h, struct lxm_err *e)
+{
+	struct networks *ns = d->networks;
+	struct network *n;
+	int r;
+
+	pthread_mutex_lock(&ns->lock);
+	n = network_find(ns, name);
+	r = n ? dhcp_hosts_set(n->hosts, h, e) : lxm_err_set(e, ENOENT, "network '%s' not found", name);
+	if (r == DHCP_CHANGED)
+		dhcp_reload(n->dhcp);
+	pthread_mutex_unlock(&ns->lock);
+	return r < 0 ? r : 0;
+}
+
+void network_host_del(struct lxmd *d, const char *name, int64_t instance, const char *device)
+{
+	struct networks *ns = d->networks;
+	struct network *n;
+
+	pthread_mutex_lock(&ns->lock);
+	n = network_find(ns, name);
+	if (n && dhcp_hosts_del(n->hosts, instance, device))
+		dhcp_reload(n->dhcp);
+	pthread_mutex_unlock(&ns->lock);
+}
+
+int network_filter_set(struct lxmd *d, const struct fw_nic *nic, struct lxm_err *e)
+{
+	if (!d->networks->fw)
+		return lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", d->networks->fw_why);
+	return fw_nic_set(d->networks->fw, nic, e);
+}
+
+void network_filter_unset(struct lxmd *d, const char *bridge, const char *host)
+{
+	struct lxm_err e = { 0 };
+
+	if (d->networks->fw && fw_nic_unset(d->networks->fw, bridge, host, &e) < 0)
+		lxm_warn("end filter of link '%s': %s", host, e.msg);
+}
+
+/* ---- links that should be gone */
+
+/* Worker: delete what the end of its namespace did not. */
+static void reap_links(void *arg)
+{
+	struct networks *ns = arg;
+	lxm_auto(strv) struct lxm_strv names = { 0 };
+	lxm_auto(fd_close) int rtnl = nl_open();
+	struct lxm_err e = { 0 };
+	int *index;
+	size_t i, n = 0;
+
+	pthread_mutex_lock(&ns->lock);
+	names = ns->doomed;
+	memset(&ns->doomed, 0, sizeof(ns->doomed));
+	pthread_mutex_unlock(&ns->lock);
+	index = calloc(names.n + 1, sizeof(*index));
+	for (i = 0; index && i < names.n; i++) {
+		index[n] = (int)if_nametoindex(names.v[i]);
+		n += index[n] != 0;
+	}
+	if (n && rtnl >= 0 && nl_link_del_many(rtnl, index, n, &e) < 0)
+		lxm_warn("delete %zu links of stopped instances: %s", n, e.msg);
+	free(index);
+}
+
+/* Loop thread. */
+static void on_reap(void *arg)
+{
+	struct networks *ns = arg;
+
+	pthread_mutex_lock(&ns->lock);
+	ns->reaper = 0;
+	pthread_mutex_unlock(&ns->lock);
+	workers_run(ns->d->workers, reap_links, ns);
+}
+
+void network_link_reap(struct lxmd *d, const char *host)
+{
+	struct networks *ns = d->networks;
+
+	pthread_mutex_lock(&ns->lock);
+	lxm_strv_add(&ns->doomed, host);
+	if (!ns->reaper)
+		ns->reaper = loop_timer(d->loop, REAP_MS, on_reap, ns);
+	pthread_mutex_unlock(&ns->lock);
+}

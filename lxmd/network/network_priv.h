@@ -1,0 +1,69 @@
+/* What the files of lxmd/network share and nobody else sees. */
+#ifndef LXMD_NETWORK_NETWORK_PRIV_H
+#define LXMD_NETWORK_NETWORK_PRIV_H
+
+#include <pthread.h>
+
+#include "db/network.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/core/loop.h"
+#include "lxmd/network/firewall.h"
+#include "lxmd/network/network.h"
+
+/*
+ * One managed network. `change` of struct networks is held by whoever starts, stops or edits it; `lock` guards the
+ * fields against readers, so a changer holds both while it writes them.
+ */
+struct network {
+	struct lxmd *d;
+	const struct network_type *type;
+	int64_t id;
+	char *name, *description; /* owned */
+	struct lxm_kv config;
+	char *dir;		  /* owned; absolute path of networks/NAME */
+	int dirfd;		  /* the same, open */
+	struct dhcp_hosts *hosts; /* owned; kept while the object lives */
+	struct dhcp *dhcp;	  /* owned; NULL while none runs */
+	bool up;
+	bool dhcp4, dhcp6;
+	uint32_t mtu; /* 0: default */
+	char gateway4[32], gateway6[64]; /* "10.1.0.1/16", "" without */
+	char why[300];			 /* not up because of */
+	unsigned int ports_at_most; /* upper estimate of the ports in use, see network_port_get() */
+};
+
+struct networks {
+	struct lxmd *d;
+	pthread_mutex_t change; /* one change at a time; taken before lock */
+	pthread_mutex_t lock;	/* short; nothing blocks under it but small files */
+	struct network **v;	/* guarded by lock, n of them, sorted by name */
+	size_t n;
+	struct firewall *fw;	/* NULL where the kernel has no nf_tables; fixed after the start */
+	char fw_why[200];	/* why it has none */
+	struct lxm_strv doomed; /* guarded by lock: host links to look for */
+	loop_timer_id reaper;	/* guarded by lock */
+};
+
+extern const struct network_type network_bridge;
+
+/** The row for a type name ("" is bridge), or NULL. */
+const struct network_type *network_type_find(const char *name);
+/** By name, or NULL; lock held. */
+struct network *network_find(struct networks *ns, const char *name);
+/** Object for a row: makes and opens its directory, loads its host entries. Not yet in the list. */
+int network_object(struct lxmd *d, const struct db_network *row, struct network **out, struct lxm_err *e);
+/** Free the object; whatever runs goes on. */
+void network_object_free(struct network *n);
+LXM_AUTO_PTR(network_object_free, struct network, network_object_free)
+void networks_insert(struct networks *ns, struct network *n);
+/** Take it out of the list; the caller has it then. */
+void networks_remove(struct networks *ns, struct network *n);
+
+/** type->start() with its outcome noted: up or why not, and the warning raised or resolved. `change` held. */
+int network_bring_up(struct network *n, struct lxm_err *e);
+/** Text that marks links of this daemon (ifalias). */
+void network_mark(const struct lxmd *d, char out[NL_ALIAS_MAX]);
+/** Raise or resolve (message NULL) a warning about a network; failures are logged. */
+void network_warn(struct lxmd *d, const char *name, const char *type, const char *message);
+
+#endif
