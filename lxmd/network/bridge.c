@@ -5,10 +5,8 @@
  * adopting after a crash and repairing are one code path. A link is taken for ours only by its mark (ifalias) or,
  * when a crash came between creating and marking it, by the MAC that is derived from directory and name.
  *
- * IPv6 on a large bridge: each interface that comes up sends MLD reports and a solicitation for duplicate address
- * detection; flooded to every port these made starts cost O(n). With multicast snooping and an active querier on
- * the bridge the kernel forwards them only to those who asked (nl_bridge_multicast()); neighbour discovery works
- * because every solicited-node group has its members registered. Broadcast and 224.0.0.x still go everywhere.
+ * Multicast snooping is off: without a querier it does nothing, and with one that an instance plays it would let
+ * that instance decide who receives multicast. What keeps large bridges quiet is in firewall.c.
  *
  * Worker threads, with the networks' `change` lock held.
  */
@@ -187,11 +185,8 @@ static int bridge_sysctls(const struct bridge_conf *c, struct lxm_err *e)
 /* Stable, so that containers' ARP entries and dnsmasq's DUID survive a reboot of the host. */
 static void bridge_mac(const struct network *n, uint8_t mac[6])
 {
-	uint32_t h = 2166136261u;
-	const char *p;
+	uint32_t h = network_hash(n);
 
-	for (p = n->dir; *p; p++)
-		h = (h ^ (uint8_t)*p) * 16777619u;
 	mac[0] = 0x00;
 	mac[1] = 0x16;
 	mac[2] = 0x3e;
@@ -244,7 +239,7 @@ static int link_ensure(int rtnl, const struct network *n, const struct bridge_co
 	if (r == 0 && l->mtu != (c->mtu ? c->mtu : 1500))
 		r = nl_link_mtu(rtnl, l->index, c->mtu ? c->mtu : 1500, e);
 	if (r == 0)
-		r = nl_bridge_multicast(rtnl, l->index, e);
+		r = nl_bridge_snooping(rtnl, l->index, false, e);
 	return r;
 }
 
@@ -313,9 +308,14 @@ static int firewall_start(struct network *n, const struct bridge_conf *c, struct
 	lxm_auto(buf) struct lxm_buf drops = { 0 };
 	lxm_auto(free) char *text = NULL;
 	struct fw_bridge fb;
+	uint8_t raw[6];
+	char mac[18];
 	int r;
 
+	bridge_mac(n, raw);
 	bridge_conf_firewall(c, &fb);
+	fb.ports = n->ports;
+	fb.mac = nl_mac_str(c->has_mac ? c->mac : raw, mac);
 	if (!ns->fw)
 		return lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", ns->fw_why);
 	r = fw_bridge_apply(ns->fw, &fb, e);

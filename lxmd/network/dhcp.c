@@ -268,8 +268,9 @@ static void want_reload(void *arg)
 
 void dhcp_reload(struct dhcp *s)
 {
+	/* not loop_call(): the caller may hold a lock that a loop callback takes */
 	if (s)
-		loop_call(s->loop, want_reload, s);
+		loop_post(s->loop, want_reload, s);
 }
 
 static void stop_watching(void *arg)

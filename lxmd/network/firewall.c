@@ -3,9 +3,9 @@
  *
  * Each bridge has a table of its own, `inet lxm_BRIDGE`, replaced as a whole in one transaction; bridge names are
  * unique on a host, so daemons side by side never meet, and other people's tables are only read (fw_foreign_drops).
- * The number of rules does not depend on the number of instances: what a single NIC may send lies in sets of a
- * second table, `bridge lxm_BRIDGE`, which exists only once a NIC is filtered, so that unfiltered traffic pays
- * nothing for it.
+ * A second table, `bridge lxm_BRIDGE`, keeps needless frames from being flooded. The number of rules does not depend
+ * on the number of instances: what a single NIC may send lies in sets, which exist only once a NIC is filtered, so
+ * that unfiltered traffic pays nothing for them.
  *
  * Any thread; one context (it costs 0.3-0.5 ms to make) under one lock. Everything that reaches a command was
  * validated: names by conf_name_network(), addresses by inet_pton(), MACs by nl_mac_parse().
@@ -141,6 +141,38 @@ static void text_nat(struct lxm_buf *t, const char *ip, const char *subnet, cons
 		lxm_buf_str(t, "masquerade\n");
 }
 
+/*
+ * What need not be flooded to every port. Each interface that comes up announces itself several times by multicast;
+ * with n instances that is n frames handled in n namespaces, and starts get slower with every instance. Nobody but
+ * the host wants these: group membership reports are dropped (the bridge does not snoop), and so is duplicate
+ * address detection (addresses derive from MACs that lxmd keeps unique); solicitations of routers and DHCP servers
+ * get the bridge's own MAC as destination, where they are answered. Everything else, neighbour discovery and
+ * 224.0.0.x among it, is flooded as on any switch. A querier on the bridge instead makes it worse: the kernel asks
+ * all ports again whenever one is added. The chain sees frames of all bridges and not every kernel can tell which
+ * one a port belongs to (NFT_BRIDGE_META), hence ports with a common beginning of their names.
+ */
+static void text_flooding(const struct fw_bridge *b, const char *table, struct lxm_buf *t)
+{
+	lxm_buf_fmt(t, "table bridge %s {\n\tchain flooding {\n"
+		       "\t\ttype filter hook prerouting priority -200; policy accept;\n\t}\n}\n"
+		       "flush chain bridge %s flooding\n"
+		       "table bridge %s {\n\tchain flooding {\n",
+		    table, table, table);
+	/* bulk traffic is unicast and leaves at the first rule */
+	lxm_buf_str(t, "\t\tether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 accept\n");
+	lxm_buf_fmt(t, "\t\tiifname != \"%s*\" accept\n", b->ports);
+	lxm_buf_str(t, "\t\ticmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } drop\n"
+		       "\t\tmeta l4proto igmp drop\n"
+		       "\t\tip6 saddr :: icmpv6 type nd-neighbor-solicit drop\n");
+	if (b->subnet6)
+		lxm_buf_fmt(t, "\t\ticmpv6 type nd-router-solicit ether daddr set %s\n", b->mac);
+	if (b->subnet4 && b->dhcp4)
+		lxm_buf_fmt(t, "\t\tudp dport 67 ether daddr set %s\n", b->mac);
+	if (b->subnet6 && b->dhcp6)
+		lxm_buf_fmt(t, "\t\tudp dport 547 ether daddr set %s\n", b->mac);
+	lxm_buf_str(t, "\t}\n}\n");
+}
+
 void fw_bridge_text(const struct fw_bridge *b, struct lxm_buf *t)
 {
 	char table[80];
@@ -161,6 +193,7 @@ void fw_bridge_text(const struct fw_bridge *b, struct lxm_buf *t)
 	if (b->subnet6 && b->nat6)
 		text_nat(t, "ip6", b->subnet6, b->nat6_address);
 	lxm_buf_str(t, "\t}\n}\n");
+	text_flooding(b, table, t);
 }
 
 int fw_bridge_apply(struct firewall *fw, const struct fw_bridge *b, struct lxm_err *e)

@@ -14,6 +14,8 @@ struct firewall;
 /* What the ruleset of one bridge needs; all strings were validated and are borrowed. */
 struct fw_bridge {
 	const char *bridge;  /* interface name */
+	const char *mac;     /* of the bridge */
+	const char *ports;   /* what the names of its ports begin with, "veth1a2b3" */
 	const char *subnet4; /* "10.1.0.0/16", or NULL without IPv4 */
 	const char *subnet6; /* "fd42::/64", or NULL without IPv6 */
 	const char *nat4_address, *nat6_address; /* SNAT source, NULL: masquerade */
@@ -42,7 +44,7 @@ void fw_table_name(const char *bridge, char *out, size_t size);
 /** The whole transaction that (re)makes a bridge's tables, as nft text. Pure. */
 void fw_bridge_text(const struct fw_bridge *b, struct lxm_buf *out);
 
-/** Put the ruleset of a bridge in place, replacing an older one in the same transaction (NIC filters are kept by the caller adding them again). */
+/** Put the ruleset of a bridge in place, replacing an older one in the same transaction; NIC filters stay. */
 int fw_bridge_apply(struct firewall *fw, const struct fw_bridge *b, struct lxm_err *e);
 /** Remove what fw_bridge_apply() made; nothing there is fine. */
 int fw_bridge_remove(struct firewall *fw, const char *bridge, struct lxm_err *e);

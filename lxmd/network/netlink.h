@@ -151,11 +151,8 @@ struct nl_bridge_spec {
 };
 /** Create a bridge (down). -EEXIST if the name is taken. */
 int nl_bridge_add(int fd, const struct nl_bridge_spec *spec, struct lxm_err *e);
-/**
- * Keep IPv6 multicast from flooding every port: snooping on, the bridge itself as querier (with a short
- * response time, so that it counts at once) and as router port. See bridge.c for the measured reason.
- */
-int nl_bridge_multicast(int fd, int index, struct lxm_err *e);
+/** Turn multicast snooping of a bridge on or off. */
+int nl_bridge_snooping(int fd, int index, bool on, struct lxm_err *e);
 
 /** Change one thing of a link, by index; up and down, MTU, address, alias, name, bridge. Return 0 or -errno. */
 int nl_link_up(int fd, int index, bool up, struct lxm_err *e);

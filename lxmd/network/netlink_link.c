@@ -264,10 +264,9 @@ int nl_bridge_add(int fd, const struct nl_bridge_spec *spec, struct lxm_err *e)
 	return nl_talk(fd, &m, e);
 }
 
-int nl_bridge_multicast(int fd, int index, struct lxm_err *e)
+int nl_bridge_snooping(int fd, int index, bool on, struct lxm_err *e)
 {
 	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_index = index };
-	uint64_t second = 100; /* centiseconds */
 	struct nl_msg m;
 	size_t info, data;
 
@@ -275,10 +274,7 @@ int nl_bridge_multicast(int fd, int index, struct lxm_err *e)
 	info = nl_nest(&m, IFLA_LINKINFO);
 	nl_put_str(&m, IFLA_INFO_KIND, "bridge");
 	data = nl_nest(&m, IFLA_INFO_DATA);
-	nl_put_u8(&m, IFLA_BR_MCAST_SNOOPING, 1);
-	nl_put(&m, IFLA_BR_MCAST_QUERY_RESPONSE_INTVL, &second, sizeof(second));
-	nl_put_u8(&m, IFLA_BR_MCAST_QUERIER, 1);
-	nl_put_u8(&m, IFLA_BR_MCAST_ROUTER, 2);
+	nl_put_u8(&m, IFLA_BR_MCAST_SNOOPING, on);
 	nl_nest_end(&m, data);
 	nl_nest_end(&m, info);
 	return nl_talk(fd, &m, e);

@@ -55,6 +55,16 @@ struct network *network_find(struct networks *ns, const char *name)
 	return NULL;
 }
 
+uint32_t network_hash(const struct network *n)
+{
+	uint32_t h = 2166136261u;
+	const char *p;
+
+	for (p = n->dir; *p; p++)
+		h = (h ^ (uint8_t)*p) * 16777619u;
+	return h;
+}
+
 int network_object(struct lxmd *d, const struct db_network *row, struct network **out, struct lxm_err *e)
 {
 	const struct network_type *type = network_type_find(row->type);
@@ -72,6 +82,8 @@ int network_object(struct lxmd *d, const struct db_network *row, struct network 
 	lxm_kv_copy(&n->config, &row->config);
 	n->dir = lxm_asprintf("%s/%s", d->dirs.networks.path, n->name);
 	n->dirfd = -1;
+	(void)snprintf(n->ports, sizeof(n->ports), "veth%05x", network_hash(n) >> 12);
+	lxm_random(&n->next_port, sizeof(n->next_port));
 	/* dnsmasq reads hosts/ under an account of its own */
 	r = lxm_mkdir_at(d->dirs.networks.fd, n->name, 0711);
 	if (r < 0)

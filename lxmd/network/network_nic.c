@@ -28,6 +28,18 @@ static int count_ports(const char *bridge)
 	return n;
 }
 
+/* The next name that no link has (lock held). Names come round after 4,096, long after a stopped instance's is gone. */
+static void port_name(struct network *n, char out[IFNAMSIZ])
+{
+	int i;
+
+	for (i = 0; i < 4096; i++) {
+		(void)snprintf(out, IFNAMSIZ, "%.9s%03x", n->ports, n->next_port++ & 0xfff);
+		if (!if_nametoindex(out))
+			return;
+	}
+}
+
 static int port_of(struct networks *ns, const char *name, struct network_port *out, unsigned int *ports_out,
 		   struct lxm_err *e)
 {
@@ -47,6 +59,7 @@ static int port_of(struct networks *ns, const char *name, struct network_port *o
 		(void)snprintf(out->bridge, sizeof(out->bridge), "%s", n->name);
 		memcpy(out->gateway4, n->gateway4, sizeof(out->gateway4));
 		memcpy(out->gateway6, n->gateway6, sizeof(out->gateway6));
+		port_name(n, out->host);
 		*ports_out = ++n->ports_at_most;
 	}
 	pthread_mutex_unlock(&ns->lock);
@@ -92,6 +105,12 @@ int network_port_get_parent(struct lxmd *d, const char *parent, struct network_p
 	if (access(path, F_OK) < 0)
 		return lxm_err_set(e, EINVAL, "link '%s' is not a bridge", parent);
 	memset(out, 0, sizeof(*out));
+	do {
+		uint32_t x;
+
+		lxm_random(&x, sizeof(x));
+		(void)snprintf(out->host, sizeof(out->host), "veth%08x", x);
+	} while (if_nametoindex(out->host));
 	(void)snprintf(out->bridge, sizeof(out->bridge), "%s", parent);
 	return 0;
 }

@@ -30,6 +30,8 @@ struct network {
 	char gateway4[32], gateway6[64]; /* "10.1.0.1/16", "" without */
 	char why[300];			 /* not up because of */
 	unsigned int ports_at_most; /* upper estimate of the ports in use, see network_port_get() */
+	char ports[IFNAMSIZ];	    /* "veth" and 5 hex digits: names of its ports begin so */
+	uint32_t next_port;	    /* 3 more digits of the next one */
 };
 
 struct networks {
@@ -55,6 +57,8 @@ int network_object(struct lxmd *d, const struct db_network *row, struct network 
 /** Free the object; whatever runs goes on. */
 void network_object_free(struct network *n);
 LXM_AUTO_PTR(network_object_free, struct network, network_object_free)
+/** 32 bits out of directory and name: what must be stable and differ between daemons is derived from it. */
+uint32_t network_hash(const struct network *n);
 void networks_insert(struct networks *ns, struct network *n);
 /** Take it out of the list; the caller has it then. */
 void networks_remove(struct networks *ns, struct network *n);
