@@ -272,7 +272,7 @@ static int addrs_ensure(int rtnl, int index, const struct bridge_conf *c, bool a
 			continue;
 		}
 		if (adopted)
-			lxm_info("repair: remove a foreign address from bridge '%s'", c->bridge);
+			lxm_info("repair: remove an address that is not configured from bridge '%s'", c->bridge);
 		r = nl_addr_del(rtnl, index, a->family, a->addr, a->prefixlen, e);
 	}
 	if (r == 0 && c->has4 && !got4)
@@ -296,7 +296,7 @@ static int link_start(struct network *n, const struct bridge_conf *c, bool *made
 	if (r == 0)
 		r = nl_link_up(rtnl, l.index, true, e);
 	if (r == 0)
-		r = addrs_ensure(rtnl, l.index, c, !*made_out, e);
+		r = addrs_ensure(rtnl, l.index, c, !*made_out && !n->up, e);
 	return r;
 }
 

@@ -30,6 +30,7 @@
 #define RETRY_MAX_MS	 30000
 #define STEADY_MS	 10000 /* one that ran this long starts with a short pause again */
 #define RELOAD_MS	 200
+#define LOG_MAX		 (1 << 20)
 
 struct dhcp {
 	struct loop *loop;
@@ -160,6 +161,16 @@ bool dhcp_stop_stale(const char *dir)
 	return true;
 }
 
+/* dnsmasq notes each host entry that it reads; it appends, so the file can be emptied under its hands. */
+static void trim_log(const char *dir)
+{
+	lxm_auto(free) char *path = dhcp_path(dir, "dnsmasq.log");
+	struct stat st;
+
+	if (stat(path, &st) == 0 && st.st_size > LOG_MAX && truncate(path, 0) < 0)
+		lxm_warn("empty '%s': %s", path, strerror(errno));
+}
+
 /* Put the last line that the program said into an error. */
 static int last_words(const char *dir, struct lxm_err *e)
 {
@@ -254,6 +265,7 @@ static void on_reload(void *arg)
 	struct dhcp *s = arg;
 
 	s->reload = 0;
+	trim_log(s->dir);
 	if (s->pidfd >= 0)
 		(void)sys_pidfd_send_signal(s->pidfd, SIGHUP);
 }
@@ -401,6 +413,8 @@ int dhcp_start(struct lxmd *d, const struct dhcp_conf *c, struct dhcp **dhcp_out
 		end_process(s->dir, LXM_TAKE(s->pidfd, -1), false);
 	if (s->pidfd < 0)
 		r = start_fresh(s, e);
+	else
+		trim_log(s->dir);
 	if (r == 0) {
 		job.s = s;
 		loop_call(s->loop, begin_watching, &job);

@@ -174,7 +174,7 @@ int network_bring_up(struct network *n, struct lxm_err *e)
 
 	pthread_mutex_lock(&ns->lock);
 	n->up = r == 0;
-	(void)snprintf(n->why, sizeof(n->why), "%s", local.msg);
+	(void)snprintf(n->why, sizeof(n->why), "%.299s", local.msg);
 	pthread_mutex_unlock(&ns->lock);
 	network_warn(n->d, n->name, "Network unavailable", r < 0 ? local.msg : NULL);
 	if (r < 0 && e)

@@ -70,7 +70,7 @@ int network_port_get(struct lxmd *d, const char *name, struct network_port *out,
 {
 	struct networks *ns = d->networks;
 	struct network *n;
-	unsigned int ports;
+	unsigned int ports = 0;
 	int real, r;
 
 	r = port_of(ns, name, out, &ports, e);
