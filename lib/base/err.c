@@ -59,7 +59,7 @@ int lxm_err_wrap(struct lxm_err *e, int r, const char *fmt, ...)
 	va_list ap;
 	size_t n;
 
-	if (!e)
+	if (!e || r == 0)
 		return r;
 	if (!e->msg[0]) {
 		e->code = r < 0 ? -r : EIO;

@@ -37,7 +37,7 @@ int lxm_err_http(struct lxm_err *e, int http, int code, const char *fmt, ...) LX
  *
  * @r  the callee's return value, handed through
  *
- * An empty message is filled from r first. Returns r.
+ * An empty message is filled from r first; r 0 leaves e alone. Returns r.
  */
 int lxm_err_wrap(struct lxm_err *e, int r, const char *fmt, ...) LXM_PRINTF(3, 4);
 

@@ -19,6 +19,7 @@
 #define ENTRIES_MAX  4000000ULL
 #define KEEP_FREE    (64ULL << 20) /* bytes of the file system that an unpack leaves alone */
 #define KEEP_INODES  1000ULL
+#define ROOM_UNKNOWN (64ULL << 30)
 
 /* Times of directories are set at the end: each file made in one changes them. */
 struct late_time {
@@ -244,7 +245,8 @@ static int limits(const struct unpack_spec *spec, int dirfd, uint64_t *bytes, ui
 
 	if (fstatvfs(dirfd, &vfs) < 0)
 		return lxm_err_sys(e, "statvfs");
-	room = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	/* some file systems (memory ones without a limit) do not say how much room they have */
+	room = vfs.f_blocks ? (uint64_t)vfs.f_bavail * vfs.f_frsize : ROOM_UNKNOWN;
 	room = room > KEEP_FREE ? room - KEEP_FREE : 0;
 	*bytes = spec->max_bytes ? spec->max_bytes : room;
 	*entries = spec->max_entries ? spec->max_entries : ENTRIES_MAX;
