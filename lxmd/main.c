@@ -24,6 +24,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/verbs.h"
 #include "lxmd/http/http.h"
+#include "lxmd/image/image.h"
 #include "lxmd/storage/pool.h"
 
 #define OPS_END_MS  10000
@@ -62,6 +63,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = storage_start(d, e);
 	if (r == 0)
+		r = images_start(d, e);
+	if (r == 0)
 		r = http_start(d, e);
 	return r;
 }
@@ -76,6 +79,7 @@ static void stop(struct lxmd *d)
 		lxm_warn("some requests did not end in time; leaving without them");
 		_exit(0);
 	}
+	images_stop(d);
 	storage_stop(d);
 	if (d->loop)
 		daemon_stop_core(d);
