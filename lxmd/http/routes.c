@@ -18,6 +18,8 @@ static const struct route routes[] = {
 	{ "DELETE", "/1.0/operations/{id}",                   MAY_PROJECT, RT_INLINE,  api_operation_delete,          "Cancel an operation" },
 	{ "GET",    "/1.0/operations/{id}/wait",              MAY_ALL,     RT_INLINE,  api_operation_wait_get,        "Wait until an operation is final" },
 	{ "GET",    "/1.0/operations/{id}/websocket",         MAY_ALL,     RT_INLINE,  api_operation_websocket_get,   "Open a websocket of an operation" },
+	{ "GET",    "/1.0/templates",                         MAY_PROJECT, RT_PROJECT, api_templates_get,             "List image templates" },
+	{ "GET",    "/1.0/templates/{name}",                  MAY_PROJECT, RT_PROJECT, api_template_get,              "Show an image template" },
 	{ "GET",    "/internal/ready",                        MAY_ADMIN,   RT_INLINE,  api_internal_ready_get,        "Tell whether the daemon has started" },
 	{ "PUT",    "/internal/shutdown",                     MAY_ADMIN,   RT_INLINE,  api_internal_shutdown_put,     "Ask the daemon to end" },
 };
