@@ -72,11 +72,9 @@ static int start(struct lxmd *d, struct lxm_err *e)
 /* The way down. */
 static void stop(struct lxmd *d)
 {
-	if (d->ops)
-		ops_stop(d->ops, OPS_END_MS);
-	if (http_stop(d, HTTP_END_MS) < 0) {
-		/* Threads still work on requests: what they use must not be freed under them. */
-		lxm_warn("some requests did not end in time; leaving without them");
+	if ((d->ops && ops_stop(d->ops, OPS_END_MS) < 0) || http_stop(d, HTTP_END_MS) < 0) {
+		/* Threads still work: what they use must not be freed under them. */
+		lxm_warn("some operations or requests did not end in time; leaving without them");
 		_exit(0);
 	}
 	images_stop(d);

@@ -7,8 +7,11 @@
 #include "db/node.h"
 #include "db/storage.h"
 #include "lib/api/json.h"
+#include "lib/conf/tables.h"
 #include "lxmd/api/api.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/event.h"
+#include "lxmd/core/locks.h"
 #include "lxmd/storage/pool.h"
 
 static int load_node(struct db_ntx *tx, void *arg, struct lxm_err *e)
@@ -68,5 +71,93 @@ void server_add_storage(struct lxmd *d, json_t *environment)
 
 json_t *server_config_json(const struct lxm_kv *config)
 {
-	return js_from_kv(config);
+	json_t *o = json_object();
+
+	lxm_kv_each(p, config) {
+		const struct confkey *key = conf_find(&conf_server, p->key);
+
+		json_object_set_new(o, p->key, js_string(key && (key->flags & KEY_SECRET) ? "true" : p->value));
+	}
+	return o;
+}
+
+/* ---- PUT and PATCH */
+
+static int save_node(struct db_ntx *tx, void *arg, struct lxm_err *e)
+{
+	return db_node_config_replace(tx, arg, e);
+}
+
+static int save_cluster(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	return db_config_replace(tx, arg, e);
+}
+
+static int save(struct lxmd *d, const struct lxm_kv *config, struct lxm_err *e)
+{
+	lxm_auto(kv) struct lxm_kv node = { 0 };
+	lxm_auto(kv) struct lxm_kv cluster = { 0 };
+	int r;
+
+	lxm_kv_each(p, config) {
+		const struct confkey *key = conf_find(&conf_server, p->key);
+
+		lxm_kv_set(key && (key->flags & KEY_LOCAL) ? &node : &cluster, p->key, p->value);
+	}
+	r = db_write(d->db, save_cluster, &cluster, e);
+	return r < 0 ? r : db_node_write(d->node, save_node, &node, e);
+}
+
+/* A client sends back "true" for a secret that it was never shown: that means "as it was". */
+static void keep_secrets(const struct lxm_kv *was, struct lxm_kv *now)
+{
+	lxm_kv_each(p, was) {
+		const struct confkey *key = conf_find(&conf_server, p->key);
+
+		if (key && (key->flags & KEY_SECRET) && lxm_streq(lxm_kv_get(now, p->key), "true"))
+			lxm_kv_set(now, p->key, p->value);
+	}
+}
+
+static int change(struct request *rq, bool merge, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(kv) struct lxm_kv was = { 0 };
+	lxm_auto(kv) struct lxm_kv body = { 0 };
+	lxm_auto(kv) struct lxm_kv now = { 0 };
+	json_t *o;
+	int r = rq_need_json(rq, &o, e);
+
+	if (r == 0)
+		r = js_get_kv(o, "config", &body, NULL, e);
+	if (r == 0)
+		r = lock_take(rq->d->locks, "server/config", "Changing the configuration", 10000, &lock, e);
+	if (r == 0)
+		r = server_config_load(rq->d, &was, e);
+	if (r == 0)
+		r = rq_check_etag(rq, js_from_kv(&was), e);
+	if (r < 0)
+		return r;
+	if (merge)
+		lxm_kv_copy(&now, &was);
+	lxm_kv_merge(&now, &body);
+	keep_secrets(&was, &now);
+	conf_drop_empty(&now);
+	r = conf_check_change(&conf_server, &was, &now, e);
+	if (r == 0)
+		r = save(rq->d, &now, e);
+	if (r < 0)
+		return r;
+	event_lifecycle(rq->d, NULL, "config-updated", "/1.0", NULL, rq_caller(rq));
+	return reply_sync(rq, NULL);
+}
+
+int api_server_put(struct request *rq, struct lxm_err *e)
+{
+	return change(rq, false, e);
+}
+
+int api_server_patch(struct request *rq, struct lxm_err *e)
+{
+	return change(rq, true, e);
 }

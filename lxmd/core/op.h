@@ -146,8 +146,11 @@ json_t *op_json(struct op *op);
 struct ops *ops_new(struct lxmd *d);
 /** All operations must be final or forgotten. NULL is fine. */
 void ops_free(struct ops *ops);
-/** Refuse new ones, cancel what can be cancelled, wait up to timeout_ms for the rest. Main thread. */
-void ops_stop(struct ops *ops, int timeout_ms);
+/**
+ * Refuse new ones, cancel what can be cancelled, wait up to timeout_ms for the rest.
+ * Main thread. Returns 0, or -EBUSY when some still run.
+ */
+int ops_stop(struct ops *ops, int timeout_ms);
 
 /** Find by UUID; NULL when there is none. Any thread; op_unref() it. */
 struct op *ops_get(struct ops *ops, const char *id);

@@ -225,7 +225,7 @@ json_t *ops_list(struct ops *ops, const char *project, int recursion)
 	return map;
 }
 
-void ops_stop(struct ops *ops, int timeout_ms)
+int ops_stop(struct ops *ops, int timeout_ms)
 {
 	lxm_auto(free) struct op **v = NULL;
 	struct timespec until;
@@ -250,7 +250,9 @@ void ops_stop(struct ops *ops, int timeout_ms)
 	pthread_mutex_lock(&ops->lock);
 	while (ops->n_running > 0 && r == 0)
 		r = pthread_cond_timedwait(&ops->changed, &ops->lock, &until);
+	r = ops->n_running > 0 ? -EBUSY : 0;
 	pthread_mutex_unlock(&ops->lock);
+	return r;
 }
 
 /* ---- waiting */

@@ -12,6 +12,8 @@ static const struct route routes[] = {
 	/* method   path                                      who          flags       handler                        what */
 	{ "GET",    "/",                                      MAY_ALL,     RT_INLINE,  api_root_get,                  "List the API versions" },
 	{ "GET",    "/1.0",                                   MAY_ALL,     0,          api_server_get,                "Show server, environment and configuration" },
+	{ "PUT",    "/1.0",                                   MAY_ADMIN,   0,          api_server_put,                "Replace the server configuration" },
+	{ "PATCH",  "/1.0",                                   MAY_ADMIN,   0,          api_server_patch,              "Change some server configuration keys" },
 	{ "GET",    "/1.0/events",                            MAY_PROJECT, RT_PROJECT | RT_ALLPROJECTS, api_events_get, "Websocket of events" },
 	{ "GET",    "/1.0/operations",                        MAY_PROJECT, RT_INLINE | RT_ALLPROJECTS, api_operations_get, "List operations by status" },
 	{ "GET",    "/1.0/operations/{id}",                   MAY_PROJECT, RT_INLINE,  api_operation_get,             "Show an operation" },

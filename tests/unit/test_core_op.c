@@ -29,7 +29,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	ops_stop(d.ops, 2000);
+	CU_ASSERT(ops_stop(d.ops, 2000) == 0);
 	daemon_stop_core(&d);
 	sem_destroy(&gate);
 }
