@@ -11,7 +11,7 @@ struct seccomp_cache;
 
 /** What an instance's configuration asks for. */
 struct seccomp_want {
-	bool nesting;	   /* security.nesting: nested managers may use keyctl, bpf and the like */
+	bool nesting;	   /* security.nesting; changes nothing yet: the default list stops no nested manager */
 	bool privileged;   /* security.privileged: a longer list, for there is no user namespace behind it */
 	bool no_default;   /* security.syscalls.deny_default=false: no built-in list */
 	bool deny_compat;  /* security.syscalls.deny_compat=true: no 32-bit or x32 calls */
@@ -22,7 +22,7 @@ struct seccomp_want {
 /**
  * A cache of compiled filters.
  *
- * @profiles_dir  holds seccomp.policy (and seccomp-privileged.policy)
+ * @profiles_dir  holds seccomp.policy and seccomp-privileged.policy
  *
  * Returns 0 or -errno (a line of a policy is wrong: file, line and word are named).
  */

@@ -1,0 +1,126 @@
+/* lxmd/instance/seccomp: policy text becomes a filter that does what the text says. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lxmd/instance/seccomp.h"
+
+/* Runs from the top of the tree or below build/: policies are found beside the sources. */
+static struct seccomp_cache *cache(struct lxm_err *e)
+{
+	struct seccomp_cache *c = NULL;
+
+	(void)seccomp_cache_new("profiles", &c, e);
+	return c;
+}
+
+/* Loads the filter in a child and answers the errno of one call there, 0 if it passed. */
+static int errno_under(const struct wire_bytes *bpf, long nr, long a0, long a1)
+{
+	struct sock_fprog prog = { .len = (unsigned short)(bpf->len / 8) };
+	int status;
+	pid_t pid;
+
+	memcpy(&prog.filter, &bpf->data, sizeof(prog.filter));
+	pid = fork();
+	if (pid == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog))
+			_exit(255);
+		_exit(syscall(nr, a0, a1, 0, 0, 0) < 0 ? errno : 0);
+	}
+	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+static void default_list_denies_what_it_names(void)
+{
+	struct seccomp_want w = { 0 };
+	struct lxm_err e = { 0 };
+	struct wire_bytes bpf;
+	struct seccomp_cache *c = cache(&e);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	CU_ASSERT(seccomp_get(c, &w, &bpf, &e) == 0 && bpf.len > 0 && bpf.len % 8 == 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_open_by_handle_at, -1, 0), ENOSYS);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_init_module, 0, 0), ENOSYS);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_swapoff, 0, 0), EPERM);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_getpid, 0, 0), 0);
+	seccomp_cache_free(c);
+}
+
+static void arguments_are_looked_at(void)
+{
+	struct seccomp_want w = { 0 };
+	struct lxm_err e = { 0 };
+	struct wire_bytes bpf;
+	struct seccomp_cache *c = cache(&e);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	CU_ASSERT(seccomp_get(c, &w, &bpf, &e) == 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_umount2, 0, MNT_FORCE), EACCES);
+	CU_ASSERT_NOT_EQUAL(errno_under(&bpf, SYS_umount2, 0, MNT_DETACH), EACCES);
+	seccomp_cache_free(c);
+}
+
+static void configuration_adds_and_replaces(void)
+{
+	struct seccomp_want deny = { .deny = "getppid errno 38\n\nuname  # comment\n" };
+	struct seccomp_want allow = { .allow = "exit_group\nprctl\ngetpid" };
+	struct seccomp_want none = { .no_default = true };
+	struct lxm_err e = { 0 };
+	struct wire_bytes bpf;
+	struct seccomp_cache *c = cache(&e);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	CU_ASSERT(seccomp_get(c, &deny, &bpf, &e) == 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_getppid, 0, 0), ENOSYS);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_uname, 0, 0), EPERM);
+	CU_ASSERT(seccomp_get(c, &allow, &bpf, &e) == 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_getpid, 0, 0), 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_getppid, 0, 0), ENOSYS);
+	CU_ASSERT(seccomp_get(c, &none, &bpf, &e) == 0 && bpf.len == 0);
+	seccomp_cache_free(c);
+}
+
+static void wrong_lines_are_named(void)
+{
+	struct seccomp_want unknown = { .deny = "getpid\nno_such_call\n" }, word = { .deny = "getpid nonsense\n" };
+	struct lxm_err e = { 0 };
+	struct wire_bytes bpf;
+	struct seccomp_cache *c = cache(&e);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	CU_ASSERT_EQUAL(seccomp_get(c, &unknown, &bpf, &e), -EINVAL);
+	CU_ASSERT(strstr(e.msg, "no_such_call") && strstr(e.msg, "line 2"));
+	CU_ASSERT_EQUAL(seccomp_get(c, &word, &bpf, &e), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "nonsense"));
+	seccomp_cache_free(c);
+}
+
+static void the_same_wish_is_compiled_once(void)
+{
+	struct seccomp_want a = { .deny = "uname" }, b = { .deny = "uname" }, p = { .deny = "uname", .privileged = true };
+	struct lxm_err e = { 0 };
+	struct wire_bytes x, y, z;
+	struct seccomp_cache *c = cache(&e);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	CU_ASSERT(seccomp_get(c, &a, &x, &e) == 0 && seccomp_get(c, &b, &y, &e) == 0 && seccomp_get(c, &p, &z, &e) == 0);
+	CU_ASSERT_PTR_EQUAL(x.data, y.data);
+	CU_ASSERT_PTR_NOT_EQUAL(x.data, z.data);
+	CU_ASSERT_EQUAL(errno_under(&z, SYS_settimeofday, 0, 0), EPERM);
+	seccomp_cache_free(c);
+}
+
+UNIT_MAIN("instance/seccomp", { "default list denies what it names", default_list_denies_what_it_names },
+	  { "arguments are looked at", arguments_are_looked_at }, { "configuration adds and replaces", configuration_adds_and_replaces },
+	  { "wrong lines are named", wrong_lines_are_named }, { "the same wish is compiled once", the_same_wish_is_compiled_once })
