@@ -302,6 +302,13 @@ int client_ws(struct client *c, const char *url, lxm_ws_message_fn on_message, v
 	return lxm_ws_open(dial, c, url, on_message, arg, ws_out, e);
 }
 
+bool client_answers(struct client *c)
+{
+	lxm_auto(conn) struct lxm_conn conn = { .fd = -1 };
+
+	return dial(c, &conn, NULL) == 0;
+}
+
 int client_server(struct client *c, json_t **server_out, struct lxm_err *e)
 {
 	if (!c->server) {

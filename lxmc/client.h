@@ -94,6 +94,9 @@ int client_check(const struct client *c, const char *url, const struct lxm_http_
 int client_ws(struct client *c, const char *url, lxm_ws_message_fn on_message, void *arg, struct lxm_ws **ws_out,
 	      struct lxm_err *e);
 
+/** Whether anybody listens on the server's socket. */
+bool client_answers(struct client *c);
+
 /** GET /1.0, asked once; borrowed. */
 int client_server(struct client *c, json_t **server_out, struct lxm_err *e);
 /** Whether the server has an API extension (asks GET /1.0 once; false when that fails). */

@@ -9,6 +9,8 @@
 #define F_FORMAT   FLAGS(FORMAT_FLAG)
 #define F_PROPERTY FLAGS({ 'p', "property", NULL, "The key is a property of the object, not of its configuration" })
 #define F_OBJECT   FLAGS({ 'f', "format", "FORMAT", "yaml or json" })
+#define F_FORCE	   FLAGS({ 'f', "force", NULL, "Overwrite files that exist" })
+#define F_DESCRIPTION FLAGS({ 0, "description", "TEXT", "Description" })
 
 static const struct flag create_flags[] = {
 	{ 'c', "config", "KEY=VALUE", "Configuration key (repeatable)" },
@@ -74,6 +76,157 @@ static const struct flag exec_flags[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
+static const struct flag shell_flags[] = {
+	{ 'u', "login", "USER", "Whose login shell (default root)" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag stateful_flags[] = {
+	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag console_flags[] = {
+	{ 0, "show-log", NULL, "Print what the console said so far" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag info_flags[] = {
+	{ 0, "resources", NULL, "What the host has" },
+	{ 0, "show-log", NULL, "The instance's last log lines too" },
+	{ 'f', "format", "FORMAT", "yaml or json instead of text" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag expanded_flags[] = {
+	{ 'e', "expanded", NULL, "With what profiles add" },
+	{ 'f', "format", "FORMAT", "yaml or json" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag get_flags[] = {
+	{ 'e', "expanded", NULL, "With what profiles add" },
+	{ 'p', "property", NULL, "The key is a property of the object, not of its configuration" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag copy_flags[] = {
+	{ 'c', "config", "KEY=VALUE", "Configuration key to change (repeatable)" },
+	{ 'p', "profile", "PROFILE", "Profile to apply instead (repeatable)" },
+	{ 0, "no-profiles", NULL, "Apply no profile at all" },
+	{ 's', "storage", "POOL", "Storage pool for the copy" },
+	{ 'e', "ephemeral", NULL, "Delete the copy when it stops" },
+	{ 0, "instance-only", NULL, "Without snapshots" },
+	{ 0, "refresh", NULL, "Bring an earlier copy up to date" },
+	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag move_flags[] = {
+	{ 's', "storage", "POOL", "Into this storage pool" },
+	{ 0, "target-project", "PROJECT", "Into this project" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag snapshot_flags[] = {
+	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, "no-expiry", NULL, "Keep it, whatever the instance's snapshots.expiry says" },
+	{ 0, "expires-at", "TIME", "When to delete it (RFC 3339)" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag publish_flags[] = {
+	{ 0, "alias", "ALIAS", "Name for the image (repeatable)" },
+	{ 0, "public", NULL, "Anybody may fetch it" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag import_flags[] = {
+	{ 0, "alias", "ALIAS", "Name for the image (repeatable)" },
+	{ 0, "reuse", NULL, "Move aliases that exist to this image" },
+	{ 0, "public", NULL, "Anybody may fetch it" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag build_flags[] = {
+	{ 0, "rebuild", NULL, "Build also when the image is there" },
+	{ 0, "alias", "ALIAS", "Further name for the image (repeatable)" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag push_flags[] = {
+	{ 'r', "recursive", NULL, "Directories with all they hold" },
+	{ 'p', "create-dirs", NULL, "Make missing directories above the target" },
+	{ 0, "uid", "UID", "Owner of new files" },
+	{ 0, "gid", "GID", "Group of new files" },
+	{ 0, "mode", "OCTAL", "Permissions of new files" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag pull_flags[] = {
+	{ 'r', "recursive", NULL, "Directories with all they hold" },
+	{ 'p', "create-dirs", NULL, "Make missing directories above the target" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag create_object_flags[] = {
+	{ 0, "type", "TYPE", "Type of the network" },
+	{ 0, "description", "TEXT", "Description" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag monitor_flags[] = {
+	{ 0, "type", "EVENT", "Only events of this type: logging, operation, lifecycle (repeatable)" },
+	{ 0, "pretty", NULL, "One line each" },
+	{ 0, "loglevel", "LEVEL", "Log lines from this level up" },
+	{ 'f', "format", "FORMAT", "yaml, json or pretty" },
+	{ 0, "all-projects", NULL, "Events of all projects" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag query_flags[] = {
+	{ 'X', "request", "METHOD", "Method (default GET, with --data POST)" },
+	{ 'd', "data", "JSON", "Body" },
+	{ 0, "wait", NULL, "Wait for the operation" },
+	{ 0, "raw", NULL, "The whole reply as it comes" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag init_flags[] = {
+	{ 0, "auto", NULL, "Ask nothing, take what fits" },
+	{ 0, "preseed", NULL, "Take a YAML document from FILE or stdin" },
+	{ 0, "dump", NULL, "Print the present state as a preseed" },
+	{ 0, "storage-pool", "POOL", "Name of the pool (default)" },
+	{ 0, "storage-backend", "DRIVER", "Its driver" },
+	{ 0, "storage-create-device", "DEVICE", "Block device or directory to put it on" },
+	{ 0, "network-address", "ADDRESS", "Listen for TLS there" },
+	{ 0, "network-port", "PORT", "Port for that (8443)" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag waitready_flags[] = {
+	{ 0, "timeout", "SECONDS", "Give up after that (default: never)" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag shutdown_flags[] = {
+	{ 0, "timeout", "SECONDS", "Give up waiting after that (default: never)" },
+	{ 'f', "force", NULL, "Without waiting for running operations" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag warning_flags[] = {
+	FORMAT_FLAG,
+	{ 'a', "all", NULL, "Also acknowledged and resolved ones" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag operation_flags[] = {
+	FORMAT_FLAG,
+	{ 0, "all-projects", NULL, "Operations of all projects" },
+	{ 0, NULL, NULL, NULL },
+};
+
 #define G_INST "Instances"
 #define G_CONF "Configuration and devices"
 #define G_IMG  "Images and templates"
@@ -81,6 +234,7 @@ static const struct flag exec_flags[] = {
 #define G_SRV  "Server"
 #define G_CLI  "This command"
 
+/* clang-format off */
 const struct verb verbs[] = {
 	/* name, group, args, flags, help, handler, data, stop_after */
 	{ "launch", G_INST, "[IMAGE] [INSTANCE]", create_flags, "Create and start an instance from an image or a template", verb_launch, NULL, 0 },
@@ -88,6 +242,7 @@ const struct verb verbs[] = {
 	{ "create", NULL, "[IMAGE] [INSTANCE]", create_flags, "Create an instance without starting it", verb_init, NULL, 0 },
 	{ "list", G_INST, "[FILTER...]", list_flags, "List instances", verb_list, NULL, 0 },
 	{ "ls", NULL, "[FILTER...]", list_flags, "List instances", verb_list, NULL, 0 },
+	{ "info", G_INST, "[INSTANCE]", info_flags, "Show an instance's state, or the server", verb_info, NULL, 0 },
 	{ "start", G_INST, "[INSTANCE...]", start_flags, "Start instances", verb_state, "start", 0 },
 	{ "stop", G_INST, "[INSTANCE...]", stop_flags, "Stop instances", verb_state, "stop", 0 },
 	{ "restart", G_INST, "[INSTANCE...]", stop_flags, "Restart instances", verb_state, "restart", 0 },
@@ -96,15 +251,121 @@ const struct verb verbs[] = {
 	{ "delete", G_INST, "INSTANCE...", delete_flags, "Delete instances or snapshots", verb_delete, NULL, 0 },
 	{ "rm", NULL, "INSTANCE...", delete_flags, "Delete instances or snapshots", verb_delete, NULL, 0 },
 	{ "exec", G_INST, "INSTANCE COMMAND...", exec_flags, "Run a command in an instance", verb_exec, NULL, 1 },
-	{ "shell", G_INST, "INSTANCE", FLAGS({ 'u', "login", "USER", "Whose login shell (default root)" }), "Open a login shell in an instance", verb_shell, NULL, 1 },
-	{ "console", G_INST, "INSTANCE", FLAGS({ 0, "show-log", NULL, "Print what the console said so far" }), "Attach to an instance's console (^a q leaves)", verb_console, NULL, 0 },
+	{ "shell", G_INST, "INSTANCE", shell_flags, "Open a login shell in an instance", verb_shell, NULL, 1 },
+	{ "console", G_INST, "INSTANCE", console_flags, "Attach to an instance's console (^a q leaves)", verb_console, NULL, 0 },
 	{ "rename", G_INST, "INSTANCE NAME", NULL, "Rename a stopped instance", verb_entity_rename, &entity_instance, 0 },
-
+	{ "copy", G_INST, "INSTANCE [NAME]", copy_flags, "Copy an instance or a snapshot", verb_copy, NULL, 0 },
+	{ "cp", NULL, "INSTANCE [NAME]", copy_flags, "Copy an instance or a snapshot", verb_copy, NULL, 0 },
+	{ "move", G_INST, "INSTANCE [NAME]", move_flags, "Rename an instance, or move it to another pool or project", verb_move, NULL, 0 },
+	{ "mv", NULL, "INSTANCE [NAME]", move_flags, "Rename an instance, or move it to another pool or project", verb_move, NULL, 0 },
+	{ "snapshot", G_INST, "INSTANCE [SNAPSHOT]", snapshot_flags, "Take a snapshot", verb_snapshot, NULL, 0 },
+	{ "restore", G_INST, "INSTANCE SNAPSHOT", stateful_flags, "Bring an instance back to a snapshot", verb_restore, NULL, 0 },
+	{ "publish", G_INST, "INSTANCE [KEY=VALUE...]", publish_flags, "Make an image of an instance or a snapshot", verb_publish, NULL, 0 },
+	{ "file push", G_INST, "FILE... INSTANCE/PATH", push_flags, "Send files into an instance (- is stdin)", verb_file_push, NULL, 0 },
+	{ "file pull", G_INST, "INSTANCE/PATH... FILE", pull_flags, "Fetch files from an instance (- is stdout)", verb_file_pull, NULL, 0 },
+	{ "file delete", G_INST, "INSTANCE/PATH...", NULL, "Delete files in an instance", verb_file_delete, NULL, 0 },
+	{ "file edit", G_INST, "INSTANCE/PATH", NULL, "Edit a file of an instance", verb_file_edit, NULL, 0 },
+	{ "config get", G_CONF, "[INSTANCE] KEY", get_flags, "Show a key of an instance or of the server", verb_config_get, NULL, 0 },
+	{ "config set", G_CONF, "[INSTANCE] KEY=VALUE...", F_PROPERTY, "Set keys of an instance or of the server", verb_config_set, NULL, 0 },
+	{ "config unset", G_CONF, "[INSTANCE] KEY", F_PROPERTY, "Take a key away", verb_config_unset, NULL, 0 },
+	{ "config show", G_CONF, "[INSTANCE]", expanded_flags, "Show the configuration of an instance or of the server", verb_config_show, NULL, 0 },
+	{ "config edit", G_CONF, "[INSTANCE]", NULL, "Edit the configuration as YAML", verb_config_edit, NULL, 0 },
+	{ "config device add", G_CONF, "INSTANCE DEVICE DEVICE-TYPE [KEY=VALUE...]", NULL, "Add a device to an instance", verb_device_add, &entity_instance, 0 },
+	{ "config device remove", G_CONF, "INSTANCE DEVICE...", NULL, "Take devices from an instance", verb_device_remove, &entity_instance, 0 },
+	{ "config device set", G_CONF, "INSTANCE DEVICE KEY=VALUE...", NULL, "Set keys of a device", verb_device_set, &entity_instance, 0 },
+	{ "config device get", G_CONF, "INSTANCE DEVICE KEY", NULL, "Show a key of a device", verb_device_get, &entity_instance, 0 },
+	{ "config device unset", G_CONF, "INSTANCE DEVICE KEY", NULL, "Take a key of a device away", verb_device_unset, &entity_instance, 0 },
+	{ "config device list", G_CONF, "INSTANCE", NULL, "List the devices of an instance", verb_device_list, &entity_instance, 0 },
+	{ "config device show", G_CONF, "INSTANCE", expanded_flags, "Show the devices of an instance", verb_device_show, &entity_instance, 0 },
+	{ "config device override", G_CONF, "INSTANCE DEVICE [KEY=VALUE...]", NULL, "Copy a profile's device into the instance", verb_device_override, &entity_instance, 0 },
 	{ "profile list", G_CONF, "[REMOTE:]", F_FORMAT, "List profiles", verb_entity_list, &entity_profile, 0 },
 	{ "profile show", G_CONF, "PROFILE", F_OBJECT, "Show a profile", verb_entity_show, &entity_profile, 0 },
+	{ "profile create", G_CONF, "PROFILE [KEY=VALUE...]", F_DESCRIPTION, "Create a profile (YAML on stdin is taken)", verb_entity_create, &entity_profile, 0 },
+	{ "profile delete", G_CONF, "PROFILE...", NULL, "Delete profiles", verb_entity_delete, &entity_profile, 0 },
+	{ "profile rename", G_CONF, "PROFILE NAME", NULL, "Rename a profile", verb_entity_rename, &entity_profile, 0 },
+	{ "profile copy", G_CONF, "PROFILE NAME", NULL, "Copy a profile", verb_profile_copy, NULL, 0 },
+	{ "profile add", G_CONF, "INSTANCE PROFILE", NULL, "Add a profile to an instance", verb_profile_add, NULL, 0 },
+	{ "profile remove", G_CONF, "INSTANCE PROFILE", NULL, "Take a profile from an instance", verb_profile_remove, NULL, 0 },
+	{ "profile assign", G_CONF, "INSTANCE PROFILE...", NULL, "Replace the profiles of an instance", verb_profile_assign, NULL, 0 },
+	{ "profile get", G_CONF, "PROFILE KEY", F_PROPERTY, "Show a key of a profile", verb_entity_get, &entity_profile, 0 },
+	{ "profile set", G_CONF, "PROFILE KEY=VALUE...", F_PROPERTY, "Set keys of a profile", verb_entity_set, &entity_profile, 0 },
+	{ "profile unset", G_CONF, "PROFILE KEY", F_PROPERTY, "Take a key of a profile away", verb_entity_unset, &entity_profile, 0 },
+	{ "profile edit", G_CONF, "PROFILE", NULL, "Edit a profile as YAML", verb_entity_edit, &entity_profile, 0 },
+	{ "profile device add", G_CONF, "PROFILE DEVICE DEVICE-TYPE [KEY=VALUE...]", NULL, "Add a device to a profile", verb_device_add, &entity_profile, 0 },
+	{ "profile device remove", G_CONF, "PROFILE DEVICE...", NULL, "Take devices from a profile", verb_device_remove, &entity_profile, 0 },
+	{ "profile device set", G_CONF, "PROFILE DEVICE KEY=VALUE...", NULL, "Set keys of a device", verb_device_set, &entity_profile, 0 },
+	{ "profile device get", G_CONF, "PROFILE DEVICE KEY", NULL, "Show a key of a device", verb_device_get, &entity_profile, 0 },
+	{ "profile device unset", G_CONF, "PROFILE DEVICE KEY", NULL, "Take a key of a device away", verb_device_unset, &entity_profile, 0 },
+	{ "profile device list", G_CONF, "PROFILE", NULL, "List the devices of a profile", verb_device_list, &entity_profile, 0 },
+	{ "profile device show", G_CONF, "PROFILE", F_OBJECT, "Show the devices of a profile", verb_device_show, &entity_profile, 0 },
+	{ "image list", G_IMG, "[FILTER...]", F_FORMAT, "List images", verb_image_list, NULL, 0 },
+	{ "image ls", NULL, "[FILTER...]", F_FORMAT, "List images", verb_image_list, NULL, 0 },
+	{ "image info", G_IMG, "IMAGE", NULL, "Describe an image", verb_image_info, NULL, 0 },
+	{ "image show", G_IMG, "IMAGE", F_OBJECT, "Show what can be changed of an image", verb_image_show, NULL, 0 },
+	{ "image edit", G_IMG, "IMAGE", NULL, "Edit an image's properties as YAML", verb_image_edit, NULL, 0 },
+	{ "image import", G_IMG, "FILE [ROOTFS] [REMOTE:] [KEY=VALUE...]", import_flags, "Import an image: one file, metadata and root, or a directory", verb_image_import, NULL, 0 },
+	{ "image export", G_IMG, "IMAGE [FILE]", F_FORCE, "Write an image to a file, a directory or stdout (-)", verb_image_export, NULL, 0 },
+	{ "image build", G_IMG, "TEMPLATE", build_flags, "Build an image from a template", verb_image_build, NULL, 0 },
+	{ "image delete", G_IMG, "IMAGE...", NULL, "Delete images", verb_image_delete, NULL, 0 },
+	{ "image alias list", G_IMG, "[FILTER]", F_FORMAT, "List aliases", verb_image_alias_list, NULL, 0 },
+	{ "image alias create", G_IMG, "ALIAS IMAGE", F_DESCRIPTION, "Give an image a name", verb_image_alias_create, NULL, 0 },
+	{ "image alias delete", G_IMG, "ALIAS...", NULL, "Delete aliases", verb_entity_delete, &entity_alias, 0 },
+	{ "image alias rename", G_IMG, "ALIAS NAME", NULL, "Rename an alias", verb_entity_rename, &entity_alias, 0 },
 	{ "template list", G_IMG, "[REMOTE:]", F_FORMAT, "List what images can be built from", verb_template_list, NULL, 0 },
 	{ "template show", G_IMG, "TEMPLATE", F_OBJECT, "Show a template", verb_template_show, NULL, 0 },
+	{ "network list", G_NET, "[REMOTE:]", F_FORMAT, "List networks", verb_entity_list, &entity_network, 0 },
+	{ "network show", G_NET, "NETWORK", F_OBJECT, "Show a network", verb_entity_show, &entity_network, 0 },
+	{ "network info", G_NET, "NETWORK", F_OBJECT, "Show a network's state", verb_network_info, NULL, 0 },
+	{ "network create", G_NET, "NETWORK [KEY=VALUE...]", create_object_flags, "Create a network", verb_entity_create, &entity_network, 0 },
+	{ "network delete", G_NET, "NETWORK...", NULL, "Delete networks", verb_entity_delete, &entity_network, 0 },
+	{ "network get", G_NET, "NETWORK KEY", F_PROPERTY, "Show a key of a network", verb_entity_get, &entity_network, 0 },
+	{ "network set", G_NET, "NETWORK KEY=VALUE...", F_PROPERTY, "Set keys of a network", verb_entity_set, &entity_network, 0 },
+	{ "network unset", G_NET, "NETWORK KEY", F_PROPERTY, "Take a key of a network away", verb_entity_unset, &entity_network, 0 },
+	{ "network edit", G_NET, "NETWORK", NULL, "Edit a network as YAML", verb_entity_edit, &entity_network, 0 },
+	{ "network rename", G_NET, "NETWORK NAME", NULL, "Rename a network", verb_entity_rename, &entity_network, 0 },
+	{ "network list-leases", G_NET, "NETWORK", F_FORMAT, "List DHCP leases", verb_network_leases, NULL, 0 },
+	{ "network attach", G_NET, "NETWORK INSTANCE [DEVICE] [INTERFACE]", NULL, "Give an instance a NIC on a network", verb_network_attach, &entity_instance, 0 },
+	{ "network detach", G_NET, "NETWORK INSTANCE [DEVICE]", NULL, "Take an instance's NIC away", verb_network_detach, &entity_instance, 0 },
+	{ "network attach-profile", G_NET, "NETWORK PROFILE [DEVICE] [INTERFACE]", NULL, "Give a profile a NIC on a network", verb_network_attach, &entity_profile, 0 },
+	{ "network detach-profile", G_NET, "NETWORK PROFILE [DEVICE]", NULL, "Take a profile's NIC away", verb_network_detach, &entity_profile, 0 },
+	{ "storage list", G_NET, "[REMOTE:]", F_FORMAT, "List storage pools", verb_entity_list, &entity_storage, 0 },
+	{ "storage show", G_NET, "POOL", F_OBJECT, "Show a storage pool", verb_entity_show, &entity_storage, 0 },
+	{ "storage info", G_NET, "POOL", NULL, "Show a storage pool's state", verb_storage_info, NULL, 0 },
+	{ "storage create", G_NET, "POOL DRIVER [KEY=VALUE...]", F_DESCRIPTION, "Create a storage pool", verb_storage_create, NULL, 0 },
+	{ "storage delete", G_NET, "POOL...", NULL, "Delete storage pools", verb_entity_delete, &entity_storage, 0 },
+	{ "storage get", G_NET, "POOL KEY", F_PROPERTY, "Show a key of a storage pool", verb_entity_get, &entity_storage, 0 },
+	{ "storage set", G_NET, "POOL KEY=VALUE...", F_PROPERTY, "Set keys of a storage pool", verb_entity_set, &entity_storage, 0 },
+	{ "storage unset", G_NET, "POOL KEY", F_PROPERTY, "Take a key of a storage pool away", verb_entity_unset, &entity_storage, 0 },
+	{ "storage edit", G_NET, "POOL", NULL, "Edit a storage pool as YAML", verb_entity_edit, &entity_storage, 0 },
+	{ "storage volume list", G_NET, "POOL", F_FORMAT, "List volumes", verb_volume_list, NULL, 0 },
+	{ "storage volume show", G_NET, "POOL VOLUME", F_OBJECT, "Show a volume", verb_volume_show, NULL, 0 },
+	{ "operation list", G_SRV, "[REMOTE:]", operation_flags, "List operations", verb_operation_list, NULL, 0 },
+	{ "operation show", G_SRV, "OPERATION", F_OBJECT, "Show an operation", verb_entity_show, &entity_operation, 0 },
+	{ "operation delete", G_SRV, "OPERATION", NULL, "Cancel an operation", verb_operation_delete, NULL, 0 },
+	{ "warning list", G_SRV, "[REMOTE:]", warning_flags, "List warnings", verb_warning_list, NULL, 0 },
+	{ "warning show", G_SRV, "WARNING", F_OBJECT, "Show a warning", verb_entity_show, &entity_warning, 0 },
+	{ "warning ack", G_SRV, "WARNING", NULL, "Acknowledge a warning", verb_warning_ack, NULL, 0 },
+	{ "warning delete", G_SRV, "[WARNING]", FLAGS({ 'a', "all", NULL, "All of them" }), "Delete a warning", verb_warning_delete, NULL, 0 },
+	{ "project list", G_SRV, "[REMOTE:]", F_FORMAT, "List projects", verb_entity_list, &entity_project, 0 },
+	{ "project switch", G_SRV, "PROJECT", NULL, "Use a project from now on", verb_project_switch, NULL, 0 },
+	{ "project show", G_SRV, "PROJECT", F_OBJECT, "Show a project", verb_entity_show, &entity_project, 0 },
+	{ "project create", G_SRV, "PROJECT [KEY=VALUE...]", F_DESCRIPTION, "Create a project", verb_entity_create, &entity_project, 0 },
+	{ "project delete", G_SRV, "PROJECT...", NULL, "Delete projects", verb_entity_delete, &entity_project, 0 },
+	{ "project get", G_SRV, "PROJECT KEY", F_PROPERTY, "Show a key of a project", verb_entity_get, &entity_project, 0 },
+	{ "project set", G_SRV, "PROJECT KEY=VALUE...", F_PROPERTY, "Set keys of a project", verb_entity_set, &entity_project, 0 },
+	{ "project unset", G_SRV, "PROJECT KEY", F_PROPERTY, "Take a key of a project away", verb_entity_unset, &entity_project, 0 },
+	{ "project edit", G_SRV, "PROJECT", NULL, "Edit a project as YAML", verb_entity_edit, &entity_project, 0 },
+	{ "monitor", G_SRV, "[REMOTE:]", monitor_flags, "Show events as they happen", verb_monitor, NULL, 0 },
+	{ "query", G_SRV, "PATH", query_flags, "Send a request to the API", verb_query, NULL, 0 },
+	{ "admin init", G_SRV, "[FILE]", init_flags, "Set the server up: storage, network, default profile", verb_admin_init, NULL, 0 },
+	{ "admin waitready", G_SRV, "", waitready_flags, "Wait until the server is up", verb_admin_waitready, NULL, 0 },
+	{ "admin shutdown", G_SRV, "", shutdown_flags, "Stop the server; instances go on", verb_admin_shutdown, NULL, 0 },
+	{ "admin sql", G_SRV, "DATABASE QUERY", F_FORMAT, "Query the database (also .dump and .schema)", verb_admin_sql, NULL, 0 },
+	{ "remote list", G_CLI, "", F_FORMAT, "List the servers that this command knows", verb_remote_list, NULL, 0 },
 	{ "version", G_CLI, "", NULL, "Show the versions of this command and of the server", verb_version, NULL, 0 },
+	{ "completion", G_CLI, "SHELL", NULL, "Print the completion script for a shell", verb_completion, NULL, 0 },
 	{ "help", G_CLI, "[VERB...]", NULL, "Explain a verb", verb_help, NULL, 0 },
+	{ "__complete", NULL, "[WORD...]", NULL, "Print completions", verb_complete, NULL, 0 },
 	{ NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 },
 };
+/* clang-format on */

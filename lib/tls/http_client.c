@@ -202,13 +202,25 @@ struct body_sink {
 	const struct lxm_http_request *rq;
 	struct lxm_http_parser *p;
 	struct lxm_buf *body;
+	bool told; /* on_head was called */
 };
+
+static int tell_head(struct body_sink *s, struct lxm_err *e)
+{
+	if (s->told || !s->rq->on_head || s->p->status < 200 || s->p->status > 299)
+		return 0;
+	s->told = true;
+	return s->rq->on_head(s->rq->sink_arg, &s->p->headers, e);
+}
 
 /* Successful bodies go to the caller's sink, all others (error envelopes) into memory, up to the bound. */
 static int take_body(void *arg, const void *data, size_t n, struct lxm_err *e)
 {
 	struct body_sink *s = arg;
+	int r = tell_head(s, e);
 
+	if (r < 0)
+		return r;
 	if (s->rq->sink && s->p->status >= 200 && s->p->status < 300)
 		return s->rq->sink(s->rq->sink_arg, data, n, e);
 	if (n > s->h->max_body - s->body->len)
@@ -255,7 +267,7 @@ int lxm_http_recv(struct lxm_http *h, const struct lxm_http_request *rq, struct 
 		  struct lxm_err *e)
 {
 	lxm_auto(http_parser) struct lxm_http_parser p = { 0 };
-	struct body_sink sink = { h, rq, &p, &reply->body };
+	struct body_sink sink = { h, rq, &p, &reply->body, false };
 	int r;
 
 	lxm_http_reply_deinit(reply);
@@ -263,6 +275,8 @@ int lxm_http_recv(struct lxm_http *h, const struct lxm_http_request *rq, struct 
 	p.sink_arg = &sink;
 	p.no_body = strcmp(rq->method, "HEAD") == 0;
 	r = h->conn.ops ? read_reply(h, &p, e) : lxm_err_set(e, ENOTCONN, "not connected");
+	if (r == 0)
+		r = tell_head(&sink, e);
 	if (r < 0) {
 		hang_up(h);
 		return r;

@@ -28,6 +28,8 @@ struct lxm_http_request {
 	int64_t source_size; /* bytes that source will give, -1 when unknown */
 	lxm_http_sink sink;  /* takes a successful (2xx) body; NULL: into reply->body */
 	void *sink_arg;
+	/* before the first byte goes to sink (and for empty bodies too): the reply's headers; < 0 gives up. May be NULL */
+	int (*on_head)(void *sink_arg, const struct lxm_kv *headers, struct lxm_err *e);
 };
 
 /* Zeroed is empty. */
