@@ -325,6 +325,22 @@ int nl_link_master(int fd, int index, int master, struct lxm_err *e)
 	return link_set(fd, index, 0, 0, IFLA_MASTER, &master, sizeof(master), e);
 }
 
+int nl_port_isolate(int fd, int index, struct lxm_err *e)
+{
+	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	struct nl_msg m;
+	size_t info, data;
+
+	nl_begin(&m, RTM_NEWLINK, 0, &i, sizeof(i));
+	info = nl_nest(&m, IFLA_LINKINFO);
+	nl_put_str(&m, IFLA_INFO_SLAVE_KIND, "bridge");
+	data = nl_nest(&m, IFLA_INFO_SLAVE_DATA);
+	nl_put_u8(&m, IFLA_BRPORT_ISOLATED, 1);
+	nl_nest_end(&m, data);
+	nl_nest_end(&m, info);
+	return nl_talk(fd, &m, e);
+}
+
 int nl_link_del(int fd, int index, struct lxm_err *e)
 {
 	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_index = index };

@@ -132,6 +132,10 @@ int network_get_leases(struct lxmd *d, const char *name, struct network_leases *
 int network_port_get(struct lxmd *d, const char *name, struct network_port *out, struct lxm_err *e);
 /** The same for an existing bridge on the host, managed or not (nictype=bridged, parent=). -ENODEV, -EINVAL (not a bridge). */
 int network_port_get_parent(struct lxmd *d, const char *parent, struct network_port *out, struct lxm_err *e);
+/** True if a managed network has that name. Cheap. */
+bool network_is_managed(struct lxmd *d, const char *name);
+/** May a NIC of this network have these fixed addresses (NULL: none)? -EINVAL with the reason, -ENOENT. */
+int network_host_check(struct lxmd *d, const char *name, const char *ipv4, const char *ipv6, struct lxm_err *e);
 /** Enter a NIC into the network's DHCP and DNS; refuses a MAC or fixed address that another NIC has (-EADDRINUSE). */
 int network_host_set(struct lxmd *d, const char *name, const struct dhcp_host *h, struct lxm_err *e);
 void network_host_del(struct lxmd *d, const char *name, int64_t instance, const char *device);

@@ -4,11 +4,12 @@
  * Called for every start and stop of an instance, so nothing here grows with the number of instances but the scan
  * of host entries in memory, and nothing waits for the kernel's slow deletion of links.
  */
+#include <arpa/inet.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/base/log.h"
 #include "lxmd/core/workers.h"
+#include "lxmd/network/bridge_conf.h"
 #include "lxmd/network/network_priv.h"
 
 #define REAP_MS 2000
@@ -113,6 +114,48 @@ int network_port_get_parent(struct lxmd *d, const char *parent, struct network_p
 	} while (if_nametoindex(out->host));
 	(void)snprintf(out->bridge, sizeof(out->bridge), "%s", parent);
 	return 0;
+}
+
+bool network_is_managed(struct lxmd *d, const char *name)
+{
+	bool is;
+
+	pthread_mutex_lock(&d->networks->lock);
+	is = network_find(d->networks, name) != NULL;
+	pthread_mutex_unlock(&d->networks->lock);
+	return is;
+}
+
+static int host_check(const struct bridge_conf *c, const char *ipv4, const char *ipv6, struct lxm_err *e)
+{
+	struct in6_addr a6;
+	uint32_t a4;
+
+	if (ipv4 && (!c->has4 || !c->dhcp4))
+		return lxm_err_set(e, EINVAL, "ipv4.address needs a network that gives IPv4 addresses out");
+	if (ipv4 && (inet_pton(AF_INET, ipv4, &a4) != 1 || !bridge_conf_has_host4(c, ntohl(a4))))
+		return lxm_err_set(e, EINVAL, "ipv4.address '%s' is not a host address of the network's subnet %s", ipv4,
+				   c->subnet4);
+	if (ipv6 && (!c->has6 || !c->dhcp6 || !c->stateful6))
+		return lxm_err_set(e, EINVAL, "ipv6.address needs a network with ipv6.dhcp.stateful=true");
+	if (ipv6 && (inet_pton(AF_INET6, ipv6, &a6) != 1 || !bridge_conf_has_host6(c, &a6)))
+		return lxm_err_set(e, EINVAL, "ipv6.address '%s' is not a host address of the network's subnet %s", ipv6,
+				   c->subnet6);
+	return 0;
+}
+
+int network_host_check(struct lxmd *d, const char *name, const char *ipv4, const char *ipv6, struct lxm_err *e)
+{
+	lxm_auto(bridge_conf) struct bridge_conf c = { 0 };
+	struct network *n;
+	int r;
+
+	pthread_mutex_lock(&d->networks->lock);
+	n = network_find(d->networks, name);
+	r = n ? bridge_conf_parse(name, &n->config, &c, e)
+	      : lxm_err_http(e, 404, ENOENT, "network '%s' not found", name);
+	pthread_mutex_unlock(&d->networks->lock);
+	return r < 0 ? r : host_check(&c, ipv4, ipv6, e);
 }
 
 int network_host_set(struct lxmd *d, const char *name, const struct dhcp_host *h, struct lxm_err *e)
