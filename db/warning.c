@@ -98,7 +98,7 @@ int db_warning_list(struct db_tx *tx, const char *project, struct db_warnings *o
 	int r;
 
 	db_warnings_deinit(out);
-	r = sql_open(tx, &st, e, SELECT "WHERE ?1 IS NULL OR project = ?1 ORDER BY last_seen_at, id", "s", project);
+	r = sql_open(tx, &st, e, SELECT "WHERE ?1 IS NULL OR project IN (?1, '') ORDER BY last_seen_at, id", "s", project);
 	return r < 0 ? r : load(tx, st, out, e);
 }
 

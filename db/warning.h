@@ -43,7 +43,7 @@ int db_warning_raise(struct db_tx *tx, const char *project, const char *type, in
 /** Say that it holds no longer; 0 also when there was no such warning. */
 int db_warning_resolve(struct db_tx *tx, const char *project, const char *type, const char *entity_url,
 		       struct lxm_err *e);
-/** project NULL: all. */
+/** project NULL: all; else that project's and those of no project. */
 int db_warning_list(struct db_tx *tx, const char *project, struct db_warnings *out, struct lxm_err *e);
 int db_warning_get(struct db_tx *tx, const char *uuid, struct db_warning *out, struct lxm_err *e);	  /* DB_NONE */
 int db_warning_set_status(struct db_tx *tx, const char *uuid, int status, struct lxm_err *e); /* DB_NONE */

@@ -1,0 +1,135 @@
+/*
+ * What a changed profile means for the instances that use it. Worker threads of lxmd. All are judged with the wanted
+ * profile before anything is stored, so a profile cannot smuggle in what an instance's own update would be refused.
+ */
+#include "lxmd/api/profile_users.h"
+
+#include <string.h>
+
+#include "lib/base/alloc.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/core/locks.h"
+#include "lxmd/instance/life.h"
+
+#define LOCK_WAIT_MS 10000
+
+struct load {
+	const struct db_profile *now;
+	struct db_instances rows;
+	struct db_profiles profiles;
+};
+
+static void load_deinit(struct load *l)
+{
+	db_instances_deinit(&l->rows);
+	db_profiles_deinit(&l->profiles);
+}
+LXM_AUTO_STRUCT(load, struct load, load_deinit)
+
+static int load_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	struct load *l = arg;
+	int r = db_instance_list_by_profile(tx, l->now->id, &l->rows, e);
+
+	return r < 0 ? r : db_profile_list(tx, l->now->project, &l->profiles, e);
+}
+
+static const struct db_profile *find(const struct db_profiles *l, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (strcmp(l->v[i].name, name) == 0)
+			return &l->v[i];
+	return NULL;
+}
+
+/* The row with its profiles merged in, `now` standing for the one of its id (NULL: all as stored). */
+static void expand(struct instance *i, const struct db_instance *row, const struct db_profiles *profiles,
+		   const struct db_profile *now)
+{
+	size_t k;
+
+	db_instance_copy(&i->row, row);
+	for (k = 0; k < row->profiles.n; k++) {
+		const struct db_profile *p = find(profiles, row->profiles.v[k]);
+
+		if (p && now && p->id == now->id)
+			p = now;
+		if (!p)
+			continue;
+		lxm_kv_merge(&i->config, &p->config);
+		lxm_devs_merge(&i->devices, &p->devices);
+	}
+	lxm_kv_merge(&i->config, &row->config);
+	lxm_devs_merge(&i->devices, &row->devices);
+}
+
+int profile_users_check(struct lxmd *d, const struct db_profile *now, struct instance_list *users,
+			struct lxm_err *e)
+{
+	lxm_auto(load) struct load l = { .now = now };
+	size_t k;
+	int r = db_read(d->db, load_tx, &l, e);
+
+	if (r < 0 || !l.rows.n)
+		return r;
+	users->v = lxm_try_alloc(l.rows.n * sizeof(*users->v));
+	if (!users->v)
+		return lxm_err_sys(e, "hold %zu instances", l.rows.n);
+	users->n = l.rows.n;
+	for (k = 0; k < l.rows.n; k++) {
+		lxm_auto(instance) struct instance wanted = { 0 };
+
+		expand(&users->v[k], &l.rows.v[k], &l.profiles, NULL);
+		expand(&wanted, &l.rows.v[k], &l.profiles, now);
+		r = instance_check(d, &wanted, &users->v[k], e);
+		if (r < 0)
+			return lxm_err_wrap(e, r, "profile '%s' does not fit instance '%s' that uses it", now->name,
+					    l.rows.v[k].name);
+	}
+	return 0;
+}
+
+static int update_one(struct lxmd *d, const struct instance *was, const struct caller *caller, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance now = { 0 };
+	char key[40];
+	int r = lock_take(d->locks, instance_lock_key(was->row.id, key), "Applying a changed profile", LOCK_WAIT_MS,
+			  &lock, e);
+
+	if (r == 0)
+		r = instance_load_id(d, was->row.id, &now, e);
+	if (r == -ENOENT)
+		return 0; /* deleted meanwhile */
+	if (r < 0)
+		return r;
+	if (lxm_kv_eq(&was->config, &now.config) && lxm_devs_eq(&was->devices, &now.devices))
+		return 0;
+	return instance_update(d, was, &now, caller, e);
+}
+
+int profile_users_update(struct lxmd *d, const char *profile, const struct instance_list *users,
+			 const struct caller *caller, struct lxm_err *e)
+{
+	struct lxm_err first = { 0 };
+	size_t k, failed = 0;
+	int r, result = 0;
+
+	for (k = 0; k < users->n; k++) {
+		struct lxm_err mine = { 0 };
+
+		r = update_one(d, &users->v[k], caller, &mine);
+		if (r < 0 && !failed++) {
+			first = mine;
+			result = r;
+		}
+	}
+	if (!failed)
+		return 0;
+	if (e)
+		*e = first;
+	return lxm_err_wrap(e, result, "profile '%s' is changed, but %zu of %zu instances could not follow", profile,
+			    failed, users->n);
+}
