@@ -7,6 +7,14 @@
 /* Each is a handler_fn (see lxmd/http/request.h). Keep the blocks in the order of the file names. */
 #define API_HANDLER(name) int name(struct request *rq, struct lxm_err *e)
 
+/* certificates.c */
+API_HANDLER(api_certificates_get);
+API_HANDLER(api_certificates_post);
+API_HANDLER(api_certificate_get);
+API_HANDLER(api_certificate_put);
+API_HANDLER(api_certificate_patch);
+API_HANDLER(api_certificate_delete);
+
 /* events.c */
 API_HANDLER(api_events_get);
 
@@ -34,12 +42,36 @@ API_HANDLER(api_instances_put);
 API_HANDLER(api_internal_ready_get);
 API_HANDLER(api_internal_shutdown_put);
 
+/* metadata.c */
+API_HANDLER(api_metadata_configuration_get);
+
 /* operations.c */
 API_HANDLER(api_operations_get);
 API_HANDLER(api_operation_get);
 API_HANDLER(api_operation_delete);
 API_HANDLER(api_operation_wait_get);
 API_HANDLER(api_operation_websocket_get);
+
+/* profiles.c */
+API_HANDLER(api_profiles_get);
+API_HANDLER(api_profiles_post);
+API_HANDLER(api_profile_get);
+API_HANDLER(api_profile_put);
+API_HANDLER(api_profile_patch);
+API_HANDLER(api_profile_post);
+API_HANDLER(api_profile_delete);
+
+/* projects.c */
+API_HANDLER(api_projects_get);
+API_HANDLER(api_projects_post);
+API_HANDLER(api_project_get);
+API_HANDLER(api_project_put);
+API_HANDLER(api_project_patch);
+API_HANDLER(api_project_post);
+API_HANDLER(api_project_delete);
+
+/* resources.c */
+API_HANDLER(api_resources_get);
 
 /* server.c */
 API_HANDLER(api_root_get);
@@ -58,6 +90,12 @@ API_HANDLER(api_templates_get);
  * Answers as a handler does (see above): 0 after the reply, or < 0 with e.
  */
 int api_template_build(struct request *rq, const json_t *source, struct lxm_err *e);
+
+/* warnings.c */
+API_HANDLER(api_warnings_get);
+API_HANDLER(api_warning_get);
+API_HANDLER(api_warning_put);
+API_HANDLER(api_warning_delete);
 
 /** NULL-terminated names of the API extensions that work, in the order of extensions.c. Any thread. */
 const char *const *api_extensions(void);

@@ -16,6 +16,19 @@ static const char *const extensions[] = {
 	"kernel_features",
 	"operation_description",
 	"patch",
+	/* profiles, projects, warnings, resources, certificates */
+	"certificate_description",
+	"certificate_update",
+	"metadata_configuration",
+	"profile_usedby",
+	"projects",
+	"resources",
+	"resources_gpu",
+	"resources_pci",
+	"resources_system",
+	"resources_usb",
+	"resources_v2",
+	"warnings",
 	NULL,
 };
 
