@@ -25,6 +25,7 @@
 #include "lxmd/verbs.h"
 #include "lxmd/http/http.h"
 #include "lxmd/image/image.h"
+#include "lxmd/network/network.h"
 #include "lxmd/storage/pool.h"
 
 #define OPS_END_MS  10000
@@ -65,6 +66,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = images_start(d, e);
 	if (r == 0)
+		r = networks_start(d, e);
+	if (r == 0)
 		r = http_start(d, e);
 	return r;
 }
@@ -77,6 +80,7 @@ static void stop(struct lxmd *d)
 		lxm_warn("some operations or requests did not end in time; leaving without them");
 		_exit(0);
 	}
+	networks_stop(d);
 	images_stop(d);
 	storage_stop(d);
 	if (d->loop)

@@ -45,6 +45,17 @@ API_HANDLER(api_internal_shutdown_put);
 /* metadata.c */
 API_HANDLER(api_metadata_configuration_get);
 
+/* networks.c */
+API_HANDLER(api_networks_get);
+API_HANDLER(api_networks_post);
+API_HANDLER(api_network_get);
+API_HANDLER(api_network_put);
+API_HANDLER(api_network_patch);
+API_HANDLER(api_network_post);
+API_HANDLER(api_network_delete);
+API_HANDLER(api_network_state_get);
+API_HANDLER(api_network_leases_get);
+
 /* operations.c */
 API_HANDLER(api_operations_get);
 API_HANDLER(api_operation_get);

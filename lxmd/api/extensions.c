@@ -29,6 +29,19 @@ static const char *const extensions[] = {
 	"resources_usb",
 	"resources_v2",
 	"warnings",
+	/* networks and NICs */
+	"container_nic_ipfilter",
+	"instance_nic_network",
+	"network",
+	"network_dhcp_expiry",
+	"network_dhcp_gateway",
+	"network_dns_search",
+	"network_firewall_filtering",
+	"network_hwaddr",
+	"network_leases",
+	"network_leases_location",
+	"network_nat_address",
+	"network_state",
 	NULL,
 };
 
