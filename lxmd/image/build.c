@@ -313,7 +313,11 @@ static int build_in(struct lxmd *d, struct op *op, const char *project, struct b
 					     .compression = IMAGE_COMPRESS_ZSTD,
 					     .op = op },
 		       file, e);
-	return r < 0 ? r : store(d, op, project, b, file, out, e);
+	if (r < 0)
+		return r;
+	/* gone before the image is synced: on many file systems that would write the whole tree to the disk too */
+	(void)lxm_rm_tree_at(b->dirfd, "rootfs");
+	return store(d, op, project, b, file, out, e);
 }
 
 /* The log is named after the template; an earlier one is replaced. Its name is made of checked words. */

@@ -49,6 +49,9 @@ int build_write_in(int rootfd, const char *path, const void *data, size_t len, m
 /** Make a symbolic link in the tree in place of what is there, its parents made. Returns 0 or -errno. */
 int build_link_in(int rootfd, const char *path, const char *target, struct lxm_err *e);
 
+/** Remove every entry whose name fits the path's last component (* and ?); nothing there is fine. Returns 0 or -errno. */
+int build_remove_in(int rootfd, const char *path, struct lxm_err *e);
+
 /* What mmdebstrap said so far. Zeroed is the start. */
 struct mm_progress {
 	char stage[64];		   /* words for the user; "" until something is known */

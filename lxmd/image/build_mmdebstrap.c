@@ -216,7 +216,7 @@ static int mirror_of(const struct recipe *r, const char **out, struct lxm_err *e
 
 /*
  * The host's own words to apt on proxies and on the age of package lists hold for the build too: mmdebstrap reads none
- * of /etc/apt. They end up in a file that recipes remove. A host without apt has none.
+ * of /etc/apt. They end up in a file that build_mmdebstrap() removes. A host without apt has none.
  */
 static void add_host_settings(struct lxm_strv *argv)
 {
@@ -240,7 +240,7 @@ static int make_argv(const struct build *b, struct lxm_strv *argv, struct lxm_er
 {
 	static const char *const fixed[] = { "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 					     "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
-					     "--verbose" };
+					     "--verbose", "--dpkgopt=force-unsafe-io" /* a half-built tree is thrown away */ };
 	const struct recipe_pick *pick = b->pick;
 	const char *mirror, *keyring = pick->release->keyring;
 	size_t i;
@@ -352,6 +352,8 @@ static int run(struct build *b, struct output *o, struct lxm_err *e)
 int build_mmdebstrap(struct build *b, struct lxm_err *e)
 {
 	struct output o = { .b = b, .since_us = lxm_mono_us() };
+	/* --dpkgopt and --aptopt leave these in the tree; they are meant for the build */
+	static const char *const traces[] = { "/etc/apt/apt.conf.d/99mmdebstrap", "/etc/dpkg/dpkg.cfg.d/99mmdebstrap" };
 	size_t i;
 	int r;
 
@@ -360,5 +362,7 @@ int build_mmdebstrap(struct build *b, struct lxm_err *e)
 	r = run(b, &o, e);
 	for (i = 0; i < TAIL_LINES; i++)
 		free(o.tail[i]);
+	for (i = 0; r == 0 && i < LXM_ARRAY_LEN(traces); i++)
+		r = build_remove_in(b->rootfd, traces[i], e);
 	return r;
 }

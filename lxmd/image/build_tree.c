@@ -103,8 +103,7 @@ int build_link_in(int rootfd, const char *path, const char *target, struct lxm_e
 	return 0;
 }
 
-/* Remove every entry of the path's directory whose name fits its last component; nothing there is fine. */
-static int remove_matches(int rootfd, const char *path, struct lxm_err *e)
+int build_remove_in(int rootfd, const char *path, struct lxm_err *e)
 {
 	const char *pattern;
 	lxm_auto(fd_close) int dir = open_parent(rootfd, path, false, &pattern, NULL);
@@ -185,7 +184,7 @@ static int put_services(struct build *b, struct lxm_err *e)
 	for (i = 0; r == 0 && b->pick->init == INIT_RUNIT && i < part->disable.n; i++) {
 		lxm_auto(free) char *path = lxm_asprintf("%s/%s", runit_dir, part->disable.v[i]);
 
-		r = remove_matches(b->rootfd, path, e);
+		r = build_remove_in(b->rootfd, path, e);
 	}
 	for (i = 0; r == 0 && b->pick->init == INIT_RUNIT && i < part->enable.n; i++) {
 		lxm_auto(free) char *path = lxm_asprintf("%s/%s", runit_dir, part->enable.v[i]);
@@ -254,9 +253,9 @@ int build_tree_finish(struct build *b, struct lxm_err *e)
 	int r = 0;
 
 	for (i = 0; r == 0 && i < LXM_ARRAY_LEN(empty); i++)
-		r = remove_matches(b->rootfd, empty[i], e);
+		r = build_remove_in(b->rootfd, empty[i], e);
 	for (i = 0; r == 0 && i < part->remove.n; i++)
-		r = remove_matches(b->rootfd, part->remove.v[i], e);
+		r = build_remove_in(b->rootfd, part->remove.v[i], e);
 	for (i = 0; r == 0 && i < part->links.n; i++)
 		r = build_link_in(b->rootfd, part->links.v[i].key, part->links.v[i].value, e);
 	if (r == 0)
