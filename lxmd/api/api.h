@@ -29,6 +29,11 @@ API_HANDLER(api_instance_console_post);
 API_HANDLER(api_instance_console_get);
 API_HANDLER(api_instance_console_delete);
 
+/* instance_logs.c */
+API_HANDLER(api_instance_logs_get);
+API_HANDLER(api_instance_log_get);
+API_HANDLER(api_instance_log_delete);
+
 /* instance_state.c */
 API_HANDLER(api_instance_state_get);
 API_HANDLER(api_instance_state_put);
