@@ -25,6 +25,7 @@
 #include "lxmd/verbs.h"
 #include "lxmd/http/http.h"
 #include "lxmd/image/image.h"
+#include "lxmd/instance/instances.h"
 #include "lxmd/network/network.h"
 #include "lxmd/storage/pool.h"
 
@@ -68,6 +69,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = networks_start(d, e);
 	if (r == 0)
+		r = instances_start(d, e);
+	if (r == 0)
 		r = http_start(d, e);
 	return r;
 }
@@ -80,6 +83,7 @@ static void stop(struct lxmd *d)
 		lxm_warn("some operations or requests did not end in time; leaving without them");
 		_exit(0);
 	}
+	instances_stop(d);
 	networks_stop(d);
 	images_stop(d);
 	storage_stop(d);
@@ -164,6 +168,7 @@ static int run(const struct lxmd_config *config)
 		__atomic_store_n(&d->ready, true, __ATOMIC_RELEASE);
 		lxm_info("lxmd %s is ready, state in '%s'", LXM_VERSION, d->dirs.top.path);
 		notify_manager("READY=1");
+		instances_autostart(d);
 		wait_for_end(d, sigfd);
 		__atomic_store_n(&d->stopping, true, __ATOMIC_RELEASE);
 		notify_manager("STOPPING=1");

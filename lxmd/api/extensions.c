@@ -42,6 +42,18 @@ static const char *const extensions[] = {
 	"network_leases_location",
 	"network_nat_address",
 	"network_state",
+	/* instances */
+	"console",
+	"container_exec_recording",
+	"container_exec_user_group_cwd",
+	"container_full",
+	"entity_description",
+	"instance_all_projects",
+	"instance_bulk_state_change",
+	"instance_create_start",
+	"instance_get_full",
+	"instances",
+	"usedby_consistency",
 	NULL,
 };
 
