@@ -128,6 +128,18 @@ def own_daemon():
         assert not problems, "\n".join(problems)
 
 
+@pytest.fixture(scope="module")
+def bare():
+    """An lxmd without pool, network or images, for tests of the server itself."""
+    daemon = Daemon("bare")
+    try:
+        yield daemon.start()
+        assert daemon.alive(), f"lxmd died\n{daemon.log_tail()}"
+    finally:
+        problems = daemon.discard()
+        assert not problems, "\n".join(problems)
+
+
 # ---- clients
 @pytest.fixture
 def rest(daemon):

@@ -18,6 +18,7 @@
 #include "lib/base/str.h"
 #include "lib/base/time.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/loop.h"
 #include "lxmd/core/ws.h"
 
 #define QUEUE_MAX     (4u * 1024 * 1024) /* bytes waiting for one listener */
@@ -106,6 +107,11 @@ static bool listener_take(struct event_listener *l, const char *text, size_t len
 	return true;
 }
 
+static void log_slow(void *arg)
+{
+	lxm_warn("event listener disconnected: more than %u KiB unread", QUEUE_MAX / 1024);
+}
+
 static char *render(enum event_type type, const char *project, json_t *metadata)
 {
 	lxm_auto(json) json_t *o = json_object();
@@ -159,9 +165,8 @@ void event_send(struct events *ev, enum event_type type, const char *project, js
 		slow++;
 	}
 	pthread_mutex_unlock(&ev->lock);
-	if (slow && !in_log_sink)
-		lxm_warn("%u event listener%s disconnected: more than %u KiB unread", slow,
-			 slow > 1 ? "s" : "", QUEUE_MAX / 1024);
+	for (; slow; slow--) /* not here: this may be the logger's own call */
+		loop_post(ev->d->loop, log_slow, NULL);
 }
 
 void event_lifecycle(struct lxmd *d, const char *project, const char *action, const char *source,

@@ -100,6 +100,9 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 
 	if (!c)
 		return;
+	if (c->http->d->config.verbose || lxm_log_debug_on())
+		lxm_log(c->http->d->config.verbose ? LXM_INFO : LXM_DEBUG, "%s %s: %u", c->rq.method ? c->rq.method : "?",
+			c->uri, c->status);
 	if (c->phase >= PHASE_RUNNING)
 		atomic_fetch_sub(&c->http->active, 1);
 	upgrade_deinit(c);

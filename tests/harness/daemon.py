@@ -206,6 +206,14 @@ class Daemon:
             shutil.rmtree(self.dir, ignore_errors=True)
         return problems
 
+    def discard(self):
+        """end() for a daemon that was never initialised: nothing can be in it."""
+        try:
+            self.stop()
+            return self.findings()
+        finally:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
     def leaks(self, before, extra_marks=(), patience=5):
         """Waits a little for what ends in the background, then names what is still there."""
         end = time.monotonic() + patience * SLOW
