@@ -1,6 +1,6 @@
 /*
- * /1.0/profiles. Worker threads. A change is stored in one transaction that makes sure nobody else changed the
- * profile meanwhile.
+ * /1.0/profiles. Worker threads. A change is checked against every instance that uses the profile, stored in one
+ * transaction that makes sure nobody else changed it meanwhile, and then applied.
  */
 #include <string.h>
 
@@ -10,8 +10,10 @@
 #include "lib/conf/names.h"
 #include "lib/conf/tables.h"
 #include "lxmd/api/api.h"
+#include "lxmd/api/profile_users.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
+#include "lxmd/device/device.h"
 
 static int not_found(const char *name, struct lxm_err *e)
 {
@@ -175,7 +177,7 @@ static void drop_empty(struct db_profile *p)
 }
 
 /* Keys and devices by themselves; what is as it was passes unseen. */
-static int check(const struct db_profile *was, const struct db_profile *p, struct lxm_err *e)
+static int check(struct request *rq, const struct db_profile *was, const struct db_profile *p, struct lxm_err *e)
 {
 	int r = conf_check_change(&conf_profile, &was->config, &p->config, e);
 
@@ -184,7 +186,19 @@ static int check(const struct db_profile *was, const struct db_profile *p, struc
 		r = lxm_err_set(e, EINVAL, "key 'description' must be UTF-8 of 4096 bytes at most");
 	if (r == 0)
 		r = conf_devices_check_change(&was->devices, &p->devices, e);
-	return r;
+	if (r < 0)
+		return r;
+	lxm_devs_each(dev, &p->devices) {
+		const struct lxm_dev *old = lxm_devs_get(&was->devices, dev->name);
+		struct device_ctx c = { .d = rq->d, .project = rq_project(rq), .name = dev->name, .kv = &dev->kv };
+
+		if (old && lxm_kv_eq(&old->kv, &dev->kv))
+			continue;
+		r = device_validate(&c, false, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 /* ---- handlers */
@@ -229,7 +243,7 @@ int api_profiles_post(struct request *rq, struct lxm_err *e)
 	r = read_body(body, &p, e);
 	drop_empty(&p);
 	if (r == 0)
-		r = check(&nothing, &p, e);
+		r = check(rq, &nothing, &p, e);
 	if (r == 0)
 		r = db_write(rq->d->db, create_tx, &j, e);
 	if (r < 0)
@@ -289,6 +303,7 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 {
 	lxm_auto(db_profile) struct db_profile was = { 0 };
 	lxm_auto(db_profile) struct db_profile now = { 0 };
+	lxm_auto(instance_list) struct instance_list users = { 0 };
 	lxm_auto(job) struct job j = { .project = rq_project(rq), .name = rq_arg(rq, 0), .profile = &was };
 	json_t *body;
 	int r = rq_need_json(rq, &body, e);
@@ -300,7 +315,9 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 	if (r == 0)
 		r = wanted(body, &was, patch, &now, e);
 	if (r == 0)
-		r = check(&was, &now, e);
+		r = check(rq, &was, &now, e);
+	if (r == 0)
+		r = profile_users_check(rq->d, &now, &users, e);
 	if (r < 0)
 		return r;
 	j.was = &was;
@@ -309,7 +326,8 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	tell(rq, was.project, "profile-updated", was.name);
-	return reply_sync(rq, NULL);
+	r = profile_users_update(rq->d, was.name, &users, rq_caller(rq), e);
+	return r < 0 ? r : reply_sync(rq, NULL);
 }
 
 int api_profile_put(struct request *rq, struct lxm_err *e)
