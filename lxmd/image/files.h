@@ -23,6 +23,9 @@ void image_files_del(struct lxmd *d, const char *fp);
 /** Are they there? */
 bool image_files_have(struct lxmd *d, const char *fp, bool split);
 
+/** Fills a directory with an unpacked image of the store, checked for an init and metadata: pool_unpack_fn of lxmd/storage/pool.h. */
+int image_unpack_into(struct lxmd *d, const char *fp, int dirfd, const char *dir_path, struct op *op, struct lxm_err *e);
+
 /** At start: unlink everything that is no file of these fingerprints (sorted). */
 void image_files_sweep(struct lxmd *d, const struct lxm_strv *fps);
 

@@ -17,10 +17,11 @@
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
 #include "lxmd/image/files.h"
+#include "lxmd/image/images_priv.h"
 #include "lxmd/image/unpack.h"
 #include "lxmd/storage/pool.h"
 
-#define UNPACK_KEY "create_instance_from_image_unpack_progress"
+/* ---- importing */
 
 static uint64_t size_of(int fd)
 {
@@ -28,83 +29,6 @@ static uint64_t size_of(int fd)
 
 	return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
-
-int image_open(struct lxmd *d, const char *fp, int *meta_fd, int *rootfs_fd, struct lxm_err *e)
-{
-	lxm_auto(fd_close) int meta = -1, rootfs = -1;
-	char name[80];
-
-	if (!lxm_is_hex(fp, 64, 64))
-		return lxm_err_set(e, EINVAL, "'%.80s' is no image fingerprint", fp);
-	meta = openat(d->dirs.images.fd, fp, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (meta < 0)
-		return lxm_err_sys(e, "open the file of image '%.12s'", fp);
-	snprintf(name, sizeof(name), "%s.rootfs", fp);
-	rootfs = openat(d->dirs.images.fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (rootfs < 0 && errno != ENOENT)
-		return lxm_err_sys(e, "open the root file of image '%.12s'", fp);
-	*meta_fd = LXM_TAKE(meta, -1);
-	*rootfs_fd = LXM_TAKE(rootfs, -1);
-	return 0;
-}
-
-/* What storage calls to fill a directory: see pool_unpack_fn. */
-static int unpack_into(struct lxmd *d, const char *fp, int dirfd, const char *dir_path, struct op *op, struct lxm_err *e)
-{
-	lxm_auto(fd_close) int meta = -1, rootfs = -1, root = -1;
-	lxm_auto(image_metadata) struct image_metadata m = { 0 };
-	struct unpack_spec spec = { .d = d, .op = op, .progress_key = UNPACK_KEY };
-	char name[32];
-	int r = image_open(d, fp, &meta, &rootfs, e);
-
-	if (r < 0)
-		return r;
-	snprintf(name, sizeof(name), "image '%.12s'", fp);
-	spec.name = name;
-	spec.fd = meta;
-	spec.size = size_of(meta);
-	spec.part = rootfs < 0 ? IMAGE_UNIFIED : IMAGE_METADATA;
-	r = image_unpack(&spec, dirfd, dir_path, NULL, e);
-	if (r == 0 && rootfs >= 0) {
-		spec.fd = rootfs;
-		spec.size = size_of(rootfs);
-		spec.part = IMAGE_ROOTFS;
-		r = image_unpack(&spec, dirfd, dir_path, NULL, e);
-	}
-	if (op)
-		op_progress(op, UNPACK_KEY, NULL, -1, 0);
-	if (r == 0)
-		r = image_metadata_read(dirfd, &m, e);
-	if (r < 0)
-		return r;
-	root = lxm_open_beneath(dirfd, "rootfs", O_PATH | O_DIRECTORY, 0);
-	if (root < 0)
-		return lxm_err_set(e, EINVAL, "%s holds no directory 'rootfs'", name);
-	if (!image_root_has_init(root))
-		return lxm_err_set(e, EINVAL, "%s has no init that can be run (/sbin/init, /lib/systemd/systemd, /init)", name);
-	return 0;
-}
-
-int image_metadata(struct lxmd *d, const char *fp, struct image_metadata *out, struct lxm_err *e)
-{
-	lxm_auto(fd_close) int meta = -1, rootfs = -1;
-	lxm_auto(buf) struct lxm_buf text = { 0 };
-	struct unpack_spec spec = { .d = d };
-	char name[32];
-	int r = image_open(d, fp, &meta, &rootfs, e);
-
-	if (r < 0)
-		return r;
-	snprintf(name, sizeof(name), "image '%.12s'", fp);
-	spec.name = name;
-	spec.fd = meta;
-	spec.size = size_of(meta);
-	spec.part = rootfs < 0 ? IMAGE_UNIFIED : IMAGE_METADATA;
-	r = image_peek_metadata(&spec, &text, e);
-	return r < 0 ? r : image_metadata_parse(text.data ? text.data : "", text.len, out, e);
-}
-
-/* ---- importing */
 
 /* Looks through both files and reads the metadata. */
 static int check_files(struct lxmd *d, const struct image_import *im, struct op *op, struct image_metadata *m, struct lxm_err *e)
@@ -381,16 +305,6 @@ void image_touch(struct lxmd *d, const char *project, const char *fp)
 	(void)db_write_lazy(d->db, touch_row, &a, NULL);
 }
 
-void image_properties_to_config(const struct db_image *im, struct lxm_kv *config)
-{
-	lxm_kv_each(p, &im->properties)
-	{
-		lxm_auto(free) char *key = lxm_asprintf("image.%s", p->key);
-
-		lxm_kv_set(config, key, p->value);
-	}
-}
-
 /* ---- start */
 
 static int list_rows(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -419,12 +333,21 @@ int images_start(struct lxmd *d, struct lxm_err *e)
 	for (i = 0; i < unpacked.n; i++)
 		if (!lxm_strv_has(&fps, unpacked.v[i]))
 			storage_image_forget(d, unpacked.v[i]);
-	storage_set_unpacker(d, unpack_into);
+	storage_set_unpacker(d, image_unpack_into);
+	d->images = lxm_alloc(sizeof(*d->images));
+	pthread_mutex_init(&d->images->lock, NULL);
 	return 0;
 }
 
 void images_stop(struct lxmd *d)
 {
+	struct images *im = LXM_TAKE(d->images, NULL);
+
 	if (d->storage)
 		storage_set_unpacker(d, NULL);
+	if (!im)
+		return;
+	image_secrets_clear(im);
+	pthread_mutex_destroy(&im->lock);
+	free(im);
 }
