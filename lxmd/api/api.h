@@ -18,6 +18,30 @@ API_HANDLER(api_certificate_delete);
 /* events.c */
 API_HANDLER(api_events_get);
 
+/* image_aliases.c */
+API_HANDLER(api_image_aliases_get);
+API_HANDLER(api_image_aliases_post);
+API_HANDLER(api_image_alias_get);
+API_HANDLER(api_image_alias_put);
+API_HANDLER(api_image_alias_patch);
+API_HANDLER(api_image_alias_post);
+API_HANDLER(api_image_alias_delete);
+
+/* image_export.c */
+API_HANDLER(api_image_export_get);
+
+/* image_import.c */
+API_HANDLER(api_images_post);
+
+/* images.c */
+API_HANDLER(api_images_get);
+API_HANDLER(api_image_get);
+API_HANDLER(api_image_put);
+API_HANDLER(api_image_patch);
+API_HANDLER(api_image_delete);
+API_HANDLER(api_image_refresh_post);
+API_HANDLER(api_image_secret_post);
+
 /* instance.c */
 API_HANDLER(api_instance_get);
 API_HANDLER(api_instance_put);
@@ -94,6 +118,15 @@ API_HANDLER(api_root_get);
 API_HANDLER(api_server_get);
 API_HANDLER(api_server_put);
 API_HANDLER(api_server_patch);
+
+/* storage_pools.c */
+API_HANDLER(api_storage_pools_get);
+API_HANDLER(api_storage_pools_post);
+API_HANDLER(api_storage_pool_get);
+API_HANDLER(api_storage_pool_put);
+API_HANDLER(api_storage_pool_patch);
+API_HANDLER(api_storage_pool_delete);
+API_HANDLER(api_storage_pool_resources_get);
 
 /* templates.c */
 API_HANDLER(api_template_get);

@@ -54,6 +54,12 @@ static const char *const extensions[] = {
 	"instance_get_full",
 	"instances",
 	"usedby_consistency",
+	/* images, storage pools */
+	"image_compression_algorithm",
+	"image_create_aliases",
+	"image_profiles",
+	"image_types",
+	"storage",
 	NULL,
 };
 
