@@ -95,20 +95,39 @@ bool mm_progress_line(struct mm_progress *p, const char *line)
 	return false;
 }
 
-/* ---- output: to the log, to progress, the last of it kept for the error */
+/* ---- output: to the log, to progress, complaints kept for the error */
 
-#define TAIL_LINES     3
+#define WHY_MAX	       350    /* bytes of complaints in an error */
 #define SPEED_AFTER_US 300000 /* before that a rate says nothing */
 
 struct output {
 	struct build *b;
 	struct mm_progress progress;
-	char line[1024]; /* the line that is coming in */
+	char line[1024];      /* the line that is coming in */
 	size_t len;
-	char *tail[TAIL_LINES]; /* owned; the last lines that complain, oldest first */
-	bool no_key;		/* apt could not check a signature for want of a key */
-	int64_t since_us;	/* start of the running download */
+	struct lxm_buf why;   /* what was complained about in the running step; the first complaint is the cause */
+	bool details;	      /* the line before was an "Err:" of apt, which the next one explains */
+	bool no_key;	      /* apt could not check a signature for want of a key */
+	int64_t since_us;     /* start of the running download */
 };
+
+static void output_complaint(struct output *o, const char *s)
+{
+	if (lxm_starts(s, "I: ") && !strstr(s, " received signal ")) { /* the next step: what came before was got over */
+		o->why.len = 0;
+		o->details = false;
+		return;
+	}
+	if (lxm_starts(s, "E: mmdebstrap failed to run"))
+		return;
+	if ((lxm_starts(s, "Err:") || lxm_starts(s, "E: ") || lxm_starts(s, "dpkg: error") ||
+	     (o->details && lxm_starts(s, "  "))) &&
+	    o->why.len < WHY_MAX) {
+		s += strspn(s, " ");
+		lxm_buf_fmt(&o->why, "%s%.*s", o->why.len ? "; " : "", (int)(WHY_MAX - o->why.len), s);
+	}
+	o->details = lxm_starts(s, "Err:");
+}
 
 static void output_line(struct output *o)
 {
@@ -120,11 +139,7 @@ static void output_line(struct output *o)
 	o->len = 0;
 	if (strstr(s, "NO_PUBKEY") || strstr(s, "no keyring"))
 		o->no_key = true;
-	if (lxm_starts(s, "E: ") || lxm_starts(s, "Err:") || lxm_starts(s, "W: ") || lxm_starts(s, "dpkg: error")) {
-		free(o->tail[0]);
-		memmove(o->tail, o->tail + 1, sizeof(o->tail) - sizeof(o->tail[0]));
-		o->tail[TAIL_LINES - 1] = lxm_strdup(s);
-	}
+	output_complaint(o, s);
 	if (!mm_progress_line(&o->progress, s)) {
 		if (lxm_starts(s, "Need to get "))
 			o->since_us = lxm_mono_us();
@@ -295,8 +310,6 @@ static void make_env(const struct build *b, struct lxm_strv *env)
 static int failed(const struct output *o, int status, struct lxm_err *e)
 {
 	const struct recipe_pick *pick = o->b->pick;
-	lxm_auto(buf) struct lxm_buf why = { 0 };
-	size_t i;
 
 	if (status == 127)
 		return lxm_err_set(e, ENOPKG, "mmdebstrap cannot be started: install package mmdebstrap");
@@ -304,10 +317,8 @@ static int failed(const struct output *o, int status, struct lxm_err *e)
 		return lxm_err_set(e, ENOPKG,
 				   "the keys that sign '%s' are not on this host: install or upgrade package debian-archive-keyring",
 				   pick->release->suite);
-	for (i = 0; i < TAIL_LINES; i++)
-		if (o->tail[i])
-			lxm_buf_fmt(&why, "%s%.130s", why.len ? "; " : ": ", o->tail[i]);
-	return lxm_err_set(e, EIO, "mmdebstrap failed with status %d%s", status, why.data ? why.data : "");
+	return lxm_err_set(e, EIO, "mmdebstrap failed with status %d%s%s", status, o->why.len ? ": " : "",
+			   o->why.len ? o->why.data : "");
 }
 
 static int run(struct build *b, struct output *o, struct lxm_err *e)
@@ -360,8 +371,7 @@ int build_mmdebstrap(struct build *b, struct lxm_err *e)
 	if (access("/usr/bin/mmdebstrap", X_OK) < 0)
 		return lxm_err_set(e, ENOPKG, "building '%s' needs mmdebstrap: install package mmdebstrap", b->pick->name);
 	r = run(b, &o, e);
-	for (i = 0; i < TAIL_LINES; i++)
-		free(o.tail[i]);
+	lxm_buf_deinit(&o.why);
 	for (i = 0; r == 0 && i < LXM_ARRAY_LEN(traces); i++)
 		r = build_remove_in(b->rootfd, traces[i], e);
 	return r;
