@@ -282,6 +282,24 @@ static int addrs_ensure(int rtnl, int index, const struct bridge_conf *c, bool a
 	return r < 0 ? lxm_err_wrap(e, r, "addresses of bridge") : 0;
 }
 
+/* A bridge that somebody deleted under running instances lost its ports, not they their links. */
+static void ports_rejoin(int rtnl, const struct network *n, int index)
+{
+	lxm_auto(nl_links) struct nl_links links = { 0 };
+	size_t i;
+
+	if (nl_link_list(rtnl, 1u << 20, &links, NULL) < 0)
+		return;
+	for (i = 0; i < links.n; i++) {
+		const struct nl_link *l = &links.v[i];
+
+		if (l->master || !lxm_streq(l->kind, "veth") || !lxm_starts(l->name, n->ports))
+			continue;
+		lxm_info("repair: link '%s' joins bridge '%s' again", l->name, n->name);
+		(void)nl_link_master(rtnl, l->index, index, NULL);
+	}
+}
+
 static int link_start(struct network *n, const struct bridge_conf *c, bool *made_out, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int rtnl = nl_open();
@@ -297,6 +315,8 @@ static int link_start(struct network *n, const struct bridge_conf *c, bool *made
 		r = nl_link_up(rtnl, l.index, true, e);
 	if (r == 0)
 		r = addrs_ensure(rtnl, l.index, c, !*made_out && !n->up, e);
+	if (r == 0 && *made_out)
+		ports_rejoin(rtnl, n, l.index);
 	return r;
 }
 
