@@ -372,8 +372,6 @@ static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, 
 	if (r == 0)
 		r = plan_add_cgroups(p, &in->cgroups, in->cgroup_parent, id, !priv || nesting, e);
 	if (r == 0)
-		r = plan_add(p, &(struct plan_step){ PLAN_CAPS, .u.caps = { plan_caps_default() } }, e);
-	if (r == 0)
 		r = plan_add(p, &(struct plan_step){ PLAN_CONSOLE, .u.console = { .log = log } }, e);
 	if (r == 0)
 		r = plan_env(p, "container", "lxc", e);
