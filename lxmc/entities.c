@@ -84,6 +84,14 @@ static char *cell_f_networks(const json_t *o)
 	return feature(o, "features.networks");
 }
 
+/* Links that nothing can be attached to stay out of the way. */
+static bool network_listed(const json_t *o)
+{
+	const char *type = jtext(o, "type");
+
+	return strcmp(type, "loopback") != 0 && strcmp(type, "unknown") != 0;
+}
+
 static const struct column profile_columns[] = {
 	{ "NAME", cell_name }, { "DESCRIPTION", cell_description }, { "USED BY", cell_used_by }, { NULL, NULL },
 };
@@ -133,7 +141,7 @@ const struct entity entity_network = {
 	.noun = "network", .list = "/1.0/networks", .one = "/1.0/networks/%s", .ids = 1,
 	.order = KEYS("config", "description", "name", "type", "used_by", "managed", "status", "locations"),
 	.writable = KEYS("config", "description"),
-	.columns = network_columns, .comment = EDIT_HEAD("network"),
+	.columns = network_columns, .comment = EDIT_HEAD("network"), .listed = network_listed,
 };
 
 const struct entity entity_storage = {

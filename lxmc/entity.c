@@ -162,7 +162,7 @@ int verb_entity_list(struct cli *cli, struct lxm_err *e)
 {
 	const struct entity *ent = cli->verb->data;
 	lxm_auto(table) struct table t = { 0 };
-	lxm_auto(json) json_t *list = NULL;
+	lxm_auto(json) json_t *list = NULL, *kept = json_array();
 	const struct column *col;
 	struct client *c;
 	const char *name;
@@ -177,11 +177,15 @@ int verb_entity_list(struct cli *cli, struct lxm_err *e)
 		return r;
 	for (col = ent->columns; col->head; col++)
 		table_head(&t, col->head);
-	json_array_foreach(list, i, item)
+	json_array_foreach(list, i, item) {
+		if (ent->listed && !ent->listed(item))
+			continue;
+		json_array_append(kept, item);
 		for (col = ent->columns; col->head; col++)
 			lxm_strv_take(&t.cells, col->cell(item));
+	}
 	table_sort(&t);
-	return out_list(cli, &t, list, e);
+	return out_list(cli, &t, kept, e);
 }
 
 int verb_entity_show(struct cli *cli, struct lxm_err *e)

@@ -22,6 +22,7 @@ struct entity {
 	const char *const *writable;  /* keys of a PUT, NULL-terminated */
 	const struct column *columns; /* of `list`, ends with a NULL head; NULL: no list */
 	const char *comment;	      /* on top of the text in the editor */
+	bool (*listed)(const json_t *object); /* what `list` shows; NULL: all */
 };
 
 extern const struct entity entity_instance, entity_profile, entity_network, entity_storage, entity_project,

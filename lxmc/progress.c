@@ -11,6 +11,7 @@
 
 #define REDRAW_MS 100
 #define PLAIN_MS  5000
+#define QUICK_MS  300 /* work that is done sooner shows nothing but its title */
 #define BAR_CELLS 24
 
 static void draw(struct progress *p, const char *line)
@@ -41,13 +42,21 @@ void progress_begin(struct progress *p, const char *title, bool quiet)
 		fprintf(stderr, "%s\n", title);
 }
 
+/* Whether two texts differ only behind their first word or colon: the same work, a bit further. */
+static bool same_stage(const char *a, const char *b)
+{
+	size_t n = strcspn(a, ":0123456789");
+
+	return strncmp(a, b, n) == 0 && strcspn(b, ":0123456789") == n;
+}
+
 static void show(struct progress *p, const char *text, int percent)
 {
 	int64_t now = lxm_mono_ms();
 	lxm_auto(free) char *safe = NULL;
 	char line[400];
 
-	if (!p->on)
+	if (!p->on || now - p->begun_ms < QUICK_MS)
 		return;
 	safe = out_safe(text);
 	snprintf(line, sizeof(line), "%s%s%s", p->title, *p->title && *safe ? ": " : "", safe);
@@ -60,8 +69,8 @@ static void show(struct progress *p, const char *text, int percent)
 	}
 	if (!*safe || strcmp(p->shown, safe) == 0)
 		return;
-	if (p->shown_ms && now - p->shown_ms < PLAIN_MS &&
-	    (percent < 0 || percent < p->shown_percent + 10) && percent >= p->shown_percent)
+	if (p->shown_ms && now - p->shown_ms < PLAIN_MS && same_stage(p->shown, safe) &&
+	    (percent < 0 || percent < p->shown_percent + 10))
 		return;
 	fprintf(stderr, "%s\n", line);
 	snprintf(p->shown, sizeof(p->shown), "%s", safe);

@@ -59,6 +59,52 @@ static json_t *number_word(const char *s)
 	return *end || end == s ? NULL : json_real(d);
 }
 
+/* Skip digits and underscores. */
+static const char *skip_digits(const char *s)
+{
+	while ((*s >= '0' && *s <= '9') || *s == '_')
+		s++;
+	return s;
+}
+
+/* Decimal, hexadecimal, octal or binary integers, reals, and YAML 1.1's base 60 ("1:20:30"). */
+static bool looks_like_number(const char *s)
+{
+	const char *p = s + (*s == '-' || *s == '+'), *start = p;
+
+	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'o' || p[1] == 'b') && p[2])
+		return strspn(p + 2, "0123456789abcdefABCDEF_") == strlen(p + 2);
+	if (!strchr("0123456789.", *p) || !*p)
+		return false;
+	p = skip_digits(p);
+	if (*p == ':') {
+		while (*p == ':' && p[1] >= '0' && p[1] <= '9')
+			p = skip_digits(p + 1);
+		return !*p || *p == '.';
+	}
+	if (*p == '.')
+		p = skip_digits(p + 1);
+	if (p == start + 1 && *start == '.')
+		return false;
+	if (*p == 'e' || *p == 'E') {
+		p += 1 + (p[1] == '-' || p[1] == '+');
+		return *p && !*skip_digits(p);
+	}
+	return !*p;
+}
+
+/* "2026-01-02" alone or with a time behind it. */
+static bool looks_like_date(const char *s)
+{
+	static const char form[] = "dddd-dd-dd";
+	size_t i;
+
+	for (i = 0; form[i]; i++)
+		if (form[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != form[i])
+			return false;
+	return !s[i] || s[i] == 'T' || s[i] == 't' || s[i] == ' ';
+}
+
 static bool needs_quotes(const char *s)
 {
 	static const char *const words[] = { "y", "n", "yes", "no", "on", "off", "true", "false", ".inf", "-.inf", ".nan" };
@@ -69,10 +115,7 @@ static bool needs_quotes(const char *s)
 	for (i = 0; i < LXM_ARRAY_LEN(words); i++)
 		if (strcasecmp(s, words[i]) == 0)
 			return true;
-	/* anything that begins like a number: numbers, octals, dates, base 60, underscores */
-	if (strchr("0123456789", *s) || (strchr("+-.", *s) && s[1] >= '0' && s[1] <= '9'))
-		return strspn(s, "0123456789abcdefABCDEFxXo_:.+-TZ ") == strlen(s);
-	return false;
+	return looks_like_number(s) || looks_like_date(s);
 }
 
 /* ---- emitting */
