@@ -121,6 +121,12 @@ $(B)/rooms.a: $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+# the client's unit tests link the client: its names and lxmd's may be the same
+$(B)/unit/test_lxmc_%: $(B)/obj/tests/unit/test_lxmc_%.o $(filter-out %/main.o,$(LXMC_OBJ)) $(B)/obj/liblxm.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_C) -lcunit -o $@
+
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/rooms.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)

@@ -11,6 +11,7 @@ struct file_target {
 	char *head, *path;    /* owned; path begins with '/' */
 };
 
+/** Take an argument apart. Returns 0 or a usage error; deinit in any case. */
 int file_target(struct cli *cli, const char *arg, struct file_target *t, struct lxm_err *e);
 void file_target_deinit(struct file_target *t);
 LXM_AUTO_STRUCT(file_target, struct file_target, file_target_deinit)
