@@ -101,6 +101,9 @@ API_HANDLER(api_profile_patch);
 API_HANDLER(api_profile_post);
 API_HANDLER(api_profile_delete);
 
+/* project_state.c */
+API_HANDLER(api_project_state_get);
+
 /* projects.c */
 API_HANDLER(api_projects_get);
 API_HANDLER(api_projects_post);

@@ -21,6 +21,7 @@ static const char *const extensions[] = {
 	"certificate_update",
 	"metadata_configuration",
 	"profile_usedby",
+	"project_usage",
 	"projects",
 	"resources",
 	"resources_gpu",

@@ -139,7 +139,7 @@ json_t *resources_cpu(int root)
 	sys_list(root, &names, CPU);
 	/* by number, not as the names sort */
 	for (cpu = 0; cpu < 4096 && total < (int64_t)names.n; cpu++) {
-		char name[16];
+		char name[32];
 
 		(void)snprintf(name, sizeof(name), "cpu%lld", (long long)cpu);
 		if (!lxm_strv_has(&names, name))

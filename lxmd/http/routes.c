@@ -83,6 +83,7 @@ static const struct route routes[] = {
 	{ "PATCH",  "/1.0/projects/{name}",                   MAY_ADMIN,   0,          api_project_patch,             "Change a project" },
 	{ "POST",   "/1.0/projects/{name}",                   MAY_ADMIN,   RT_ASYNC,   api_project_post,              "Rename a project" },
 	{ "DELETE", "/1.0/projects/{name}",                   MAY_ADMIN,   0,          api_project_delete,            "Delete a project" },
+	{ "GET",    "/1.0/projects/{name}/state",             MAY_ADMIN,   0,          api_project_state_get,         "Show what a project uses" },
 	{ "GET",    "/1.0/resources",                         MAY_TRUSTED, 0,          api_resources_get,             "Show what the host is made of" },
 	{ "GET",    "/1.0/storage-pools",                     MAY_TRUSTED, 0,          api_storage_pools_get,         "List storage pools" },
 	{ "POST",   "/1.0/storage-pools",                     MAY_ADMIN,   0,          api_storage_pools_post,        "Create a storage pool" },

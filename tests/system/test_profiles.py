@@ -1,0 +1,169 @@
+"""Profiles: create to delete, ETags, what is refused and why, and that a change reaches the instances that use them."""
+import shutil
+
+import pytest
+
+from harness.instance import fresh_name
+
+
+@pytest.fixture
+def profile(rest):
+    """profile(config=..., devices=...) makes one and returns its name; gone after the test."""
+    made = []
+
+    def make(**body):
+        name = fresh_name("prof")
+        rest.change("POST", "profiles", {"name": name, **body})
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        rest.delete(f"profiles/{name}")
+
+
+def test_default_is_there_and_stays(rest):
+    assert "/1.0/profiles/default" in rest.read("profiles")
+    assert rest.delete("profiles/default").status == 403
+    assert rest.post("profiles/default", {"name": "other"}).status == 403
+
+
+def test_create_answers_201_with_location_and_comes_back(rest, profile):
+    name = fresh_name("prof")
+    reply = rest.post("profiles", {"name": name, "description": "d", "config": {"limits.cpu": "1", "user.x": ""},
+                                   "devices": {"n": {"type": "none"}}})
+    try:
+        assert reply.status == 201
+        assert reply.headers["Location"] == f"/1.0/profiles/{name}"
+        assert rest.read(f"profiles/{name}") == {
+            "name": name, "description": "d", "config": {"limits.cpu": "1"}, "devices": {"n": {"type": "none"}},
+            "used_by": [], "project": "default"}
+    finally:
+        rest.delete(f"profiles/{name}")
+
+
+def test_null_config_and_devices_are_empty(rest, profile):
+    name = profile(config=None, devices=None)
+    assert rest.read(f"profiles/{name}")["config"] == {}
+
+
+def test_put_replaces_patch_merges(rest, profile):
+    name = profile(config={"user.a": "1", "user.b": "2"}, devices={"n": {"type": "none"}})
+    rest.change("PATCH", f"profiles/{name}", {"config": {"user.b": "3"}, "description": "p"})
+    got = rest.read(f"profiles/{name}")
+    assert got["config"] == {"user.a": "1", "user.b": "3"}
+    assert got["devices"] == {"n": {"type": "none"}} and got["description"] == "p"
+    rest.change("PUT", f"profiles/{name}", {"config": {"user.c": "4"}})
+    got = rest.read(f"profiles/{name}")
+    assert got["config"] == {"user.c": "4"} and got["devices"] == {} and got["description"] == ""
+
+
+def test_etag_guards_a_concurrent_change(rest, profile):
+    name = profile()
+    tag = rest.get(f"profiles/{name}").headers["ETag"]
+    assert tag == rest.get(f"profiles/{name}").headers["ETag"]
+    rest.change("PATCH", f"profiles/{name}", {"config": {"user.a": "1"}})
+    late = rest.put(f"profiles/{name}", {"config": {}}, headers={"If-Match": tag})
+    assert late.status == 412
+    assert rest.read(f"profiles/{name}")["config"] == {"user.a": "1"}
+    tag = rest.get(f"profiles/{name}").headers["ETag"]
+    assert rest.put(f"profiles/{name}", {"config": {}}, headers={"If-Match": tag.strip('"')}).status == 200
+
+
+def test_rename_moves_it(rest, profile):
+    name, other = profile(config={"user.a": "1"}), fresh_name("prof")
+    reply = rest.post(f"profiles/{name}", {"name": other})
+    assert reply.status == 201 and reply.headers["Location"] == f"/1.0/profiles/{other}"
+    assert rest.get(f"profiles/{name}").status == 404
+    assert rest.read(f"profiles/{other}")["config"] == {"user.a": "1"}
+    rest.change("DELETE", f"profiles/{other}")
+
+
+@pytest.mark.parametrize("body, words", [
+    ({"name": "a/b"}, "bad profile name"),
+    ({"name": ".."}, "bad profile name"),
+    ({"name": "a\nb"}, "bad profile name"),
+    ({"name": ""}, "name"),
+    ({}, "name"),
+    ({"name": 7}, "name"),
+    ({"name": "x", "config": {"limits.memory": "lots"}}, "limits.memory"),
+    ({"name": "x", "config": {"limits.cpus": "2"}}, "did you mean 'limits.cpu'"),
+    ({"name": "x", "config": {"raw.lxc": "lxc.cap.drop="}}, "raw.lxc"),
+    ({"name": "x", "config": {"environment.A": "b\nlxc.hook.start=/bin/sh"}}, "newline"),
+    ({"name": "x", "config": {"volatile.uuid": "1"}}, "volatile.uuid"),
+    ({"name": "x", "config": {"user.../../a": "1"}}, "configuration key"),
+    ({"name": "x", "config": {"limits.cpu": 2}}, "limits.cpu"),
+    ({"name": "x", "devices": {"d": {"type": "toaster"}}}, "toaster"),
+    ({"name": "x", "devices": {"d": {"path": "/"}}}, "no 'type'"),
+    ({"name": "x", "devices": {"root": {"type": "disk", "path": "/"}}}, "pool"),
+    ({"name": "x", "devices": {"../d": {"type": "none"}}}, "bad device name"),
+    ({"name": "x", "devices": []}, "devices"),
+])
+def test_bad_bodies_are_refused_by_name(rest, body, words):
+    assert words in rest.refused("POST", "profiles", body)
+    assert rest.get("profiles/x").status == 404
+
+
+def test_missing_ones_are_404_and_twins_409(rest, profile):
+    name = profile()
+    assert rest.get("profiles/nope").status == 404
+    assert rest.put("profiles/nope", {}).status == 404
+    assert rest.delete("profiles/nope").status == 404
+    assert rest.post("profiles", {"name": name}).status == 409
+    assert rest.post(f"profiles/{name}", {"name": "default"}).status == 409
+    assert rest.get("profiles", query={"project": "nope"}).status == 404
+
+
+def test_events_tell_of_changes(rest, profile):
+    events = rest.events("lifecycle")
+    try:
+        name = profile()
+        rest.change("DELETE", f"profiles/{name}")
+        for action in ("profile-created", "profile-deleted"):
+            events.wait_for(lambda e: e["metadata"]["action"] == action
+                            and e["metadata"]["source"] == f"/1.0/profiles/{name}")
+    finally:
+        events.close()
+
+
+def test_profile_in_use_is_named_by_it_and_stays(rest, profile, instance):
+    name = profile(config={"user.a": "1"})
+    c = instance(start=False, profiles=["default", name])
+    assert rest.read(f"profiles/{name}")["used_by"] == [f"/1.0/instances/{c.name}"]
+    reply = rest.delete(f"profiles/{name}")
+    assert 400 <= reply.status < 500 and "in use" in reply.error
+
+
+def test_change_is_seen_by_instances_and_must_fit_them(rest, profile, instance):
+    name = profile(config={"user.a": "1"})
+    c = instance(start=False, profiles=["default", name])
+    rest.change("PATCH", f"profiles/{name}", {"config": {"user.a": "2"}})
+    assert rest.read(f"instances/{c.name}")["expanded_config"]["user.a"] == "2"
+    second_root = {"devices": {"root2": {"type": "disk", "path": "/", "pool": "default"}}}
+    error = rest.refused("PATCH", f"profiles/{name}", second_root)
+    assert c.name in error
+    assert rest.read(f"profiles/{name}")["devices"] == {}
+
+
+@pytest.mark.real_lxc
+@pytest.mark.skipif(not shutil.which("lxc"), reason="the package lxd-client is not installed")
+def test_lxc_manages_profiles(lxc, rest):
+    name, other = fresh_name("prof"), fresh_name("prof")
+    lxc("profile", "create", name, check=True)
+    try:
+        lxc("profile", "set", name, "limits.memory", "512MiB", check=True)
+        assert "limits.memory" in lxc("profile", "set", name, "limits.memory", "lots").err
+        lxc("profile", "device", "add", name, "nothing", "none", check=True)
+        lxc("profile", "copy", name, other, check=True)
+        assert rest.read(f"profiles/{other}")["config"] == {"limits.memory": "512MiB"}
+        assert "limits.memory: 512MiB" in lxc("profile", "show", name, check=True).out
+        lxc("profile", "edit", other, stdin="config: {}\ndescription: edited\ndevices: {}\n", check=True)
+        assert rest.read(f"profiles/{other}")["description"] == "edited"
+        lxc("profile", "unset", name, "limits.memory", check=True)
+        lxc("profile", "device", "remove", name, "nothing", check=True)
+        assert rest.read(f"profiles/{name}")["devices"] == {}
+        assert name in lxc("profile", "list", "--format", "csv", check=True).out
+    finally:
+        lxc("profile", "delete", name)
+        lxc("profile", "delete", other)
+    assert rest.get(f"profiles/{name}").status == 404
