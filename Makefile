@@ -31,7 +31,8 @@ STATIC   := -static
 PIE_C    := -fPIE
 PIE_L    := -pie
 else
-CFLAGS   += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined -fno-sanitize-recover=undefined) -fno-omit-frame-pointer -O1
+CFLAGS   += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined -fno-sanitize-recover=undefined) -fno-omit-frame-pointer -O1 \
+            -Wno-format-truncation -Wno-maybe-uninitialized -Wno-stringop-overflow # the instrumentation misleads them
 LDFLAGS  += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined)
 STATIC   :=
 CPPFLAGS += -DLXM_SAN='"$(SAN)"'
