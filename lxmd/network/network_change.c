@@ -352,7 +352,7 @@ int network_free_name(struct lxmd *d, char out[IFNAMSIZ], struct lxm_err *e)
 	int i;
 
 	for (i = 0; i < 1000; i++) {
-		(void)snprintf(out, IFNAMSIZ, "lxmbr%d", i);
+		(void)snprintf(out, IFNAMSIZ, "lxmbr%u", (unsigned int)i % 1000);
 		if (name_is_free(d, out, NULL) == 0)
 			return 0;
 	}

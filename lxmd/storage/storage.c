@@ -262,7 +262,8 @@ int storage_pool_create(struct lxmd *d, const char *name, const char *driver, co
 			const struct lxm_kv *config, struct lxm_err *e)
 {
 	const struct storage_driver *drv = storage_driver_find(driver);
-	struct pool *pool = NULL, *there;
+	lxm_auto(pool_unref) struct pool *there = NULL;
+	struct pool *pool = NULL;
 	int r = conf_name_pool(name, e);
 
 	if (r < 0)

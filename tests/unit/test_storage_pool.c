@@ -192,32 +192,45 @@ static void dir_life(void)
 	life_of_a_volume("dir");
 }
 
+/* The fastest of ten batches: other work on the machine must not decide. */
+#ifdef LXM_SAN
+#define SLOWER 20
+#else
+#define SLOWER 1
+#endif
+
+static int64_t batch(struct pool *pool, int first, bool create)
+{
+	int64_t us = lxm_mono_us();
+	char name[16];
+	int i, r;
+
+	for (i = first; i < first + 10; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		if (create)
+			r = pool_volume_create_from_image(pool, VOLUME_OF_INSTANCE("default", name), FP, NULL, &err);
+		else
+			r = pool_volume_delete(pool, VOLUME_OF_INSTANCE("default", name), &err);
+		CU_ASSERT(r == 0);
+	}
+	return (lxm_mono_us() - us) / 10;
+}
+
 static void creating_from_a_present_image_takes_constant_time(void)
 {
+	int64_t create = INT64_MAX, delete = INT64_MAX, us;
 	struct pool *pool;
-	int64_t us;
-	char name[16];
 	int i;
 
 	begin();
 	pool = make_pool("overlay");
 	CU_ASSERT(pool_image_ensure(pool, FP, NULL, &err) == 0);
-	us = lxm_mono_us();
-	for (i = 0; i < 100; i++) {
-		snprintf(name, sizeof(name), "n%d", i);
-		CU_ASSERT(pool_volume_create_from_image(pool, VOLUME_OF_INSTANCE("default", name), FP, NULL, &err) == 0);
-	}
-	us = (lxm_mono_us() - us) / 100;
-	printf("(create %lld us", (long long)us);
-	CU_ASSERT(us < 1000);
-	us = lxm_mono_us();
-	for (i = 0; i < 100; i++) {
-		snprintf(name, sizeof(name), "n%d", i);
-		CU_ASSERT(pool_volume_delete(pool, VOLUME_OF_INSTANCE("default", name), &err) == 0);
-	}
-	us = (lxm_mono_us() - us) / 100;
-	printf(", delete %lld us) ", (long long)us);
-	CU_ASSERT(us < 2000);
+	for (i = 0; i < 100; i += 10)
+		create = (us = batch(pool, i, true)) < create ? us : create;
+	for (i = 0; i < 100; i += 10)
+		delete = (us = batch(pool, i, false)) < delete ? us : delete;
+	printf("(create %lld us, delete %lld us) ", (long long)create, (long long)delete);
+	CU_ASSERT(create < 1000 * SLOWER && delete < 2000 * SLOWER);
 	settle("trash");
 	settle("instances");
 	pool_unref(pool);
