@@ -14,6 +14,7 @@
 
 #include "lib/base/fd.h"
 #include "lib/base/sys.h"
+#include "lib/base/time.h"
 #include "lxmd/monitor/netlink.h"
 
 int control_open(struct mon *m, struct lxm_err *e)
@@ -130,26 +131,50 @@ static int on_signal(struct mon *m, const struct mon_msg *q, int fd, struct mon_
 	return send_signal(m, q->arg, e);
 }
 
-static int on_stop(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+/* Init's own signal for a stop or a reboot. Returns it, or -errno. */
+static int ask_init(struct mon *m, uint32_t kind, struct lxm_err *e)
 {
 	struct plan_view plan;
 	struct plan_step p;
 	int sig = 0, r;
 
-	if (q->kind == MON_STOP && plan_open(m->plan_fd, &plan, NULL) == 0) {
+	if (kind == MON_STOP && plan_open(m->plan_fd, &plan, NULL) == 0) {
 		if (plan_find(&plan, PLAN_OPTIONS, &p))
 			sig = (int)p.u.options.stop_signal;
 		plan_close(&plan);
 	}
 	if (!sig)
-		sig = signal_for_init(m->pid, q->kind == MON_REBOOT, e);
+		sig = signal_for_init(m->pid, kind == MON_REBOOT, e);
 	if (sig < 0)
 		return sig;
 	r = send_signal(m, sig, e);
-	if (r == 0 && q->kind == MON_STOP)
+	return r < 0 ? r : sig;
+}
+
+/* An init this young may not have set up its signals yet. */
+static bool init_is_young(const struct mon *m)
+{
+	return (uint64_t)lxm_now() < m->start_ms + 10000;
+}
+
+static int on_stop(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	int r = ask_init(m, q->kind, e);
+
+	if (r == -EOPNOTSUPP && init_is_young(m)) {
+		m->asked = q->kind;
+		r = 0;
+	}
+	if (r >= 0 && q->kind == MON_STOP)
 		m->state = MON_STATE_STOPPING;
-	reply->arg = sig;
-	return r;
+	reply->arg = r;
+	return r < 0 ? r : 0;
+}
+
+void control_retry(struct mon *m)
+{
+	if (m->pidfd < 0 || ask_init(m, m->asked, NULL) != -EOPNOTSUPP || !init_is_young(m))
+		m->asked = 0;
 }
 
 static int on_kill(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)

@@ -35,17 +35,17 @@ static struct mon mon;
 
 enum { TAG_INIT, TAG_LISTEN, TAG_PTY, TAG_CONSOLE, TAG_CLIENT };
 
-static int watch(int ep, int fd, uint32_t events, uint32_t tag)
+static int watch(const struct mon *m, int fd, uint32_t events, uint32_t tag)
 {
 	struct epoll_event ev = { .events = events, .data.u32 = tag };
 
-	return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+	return epoll_ctl(m->ep, EPOLL_CTL_ADD, fd, &ev);
 }
 
 /* A new init and its console. */
-static int watch_init(struct mon *m, int ep, struct lxm_err *e)
+static int watch_init(struct mon *m, struct lxm_err *e)
 {
-	if (watch(ep, m->pidfd, EPOLLIN, TAG_INIT) < 0 || (m->pty >= 0 && watch(ep, m->pty, EPOLLIN | EPOLLOUT | EPOLLET, TAG_PTY) < 0))
+	if (watch(m, m->pidfd, EPOLLIN, TAG_INIT) < 0 || (m->pty >= 0 && watch(m, m->pty, EPOLLIN | EPOLLOUT | EPOLLET, TAG_PTY) < 0))
 		return lxm_err_sys(e, "watch init");
 	return 0;
 }
@@ -68,8 +68,11 @@ static void take_end(struct mon *m, struct mon_msg *end)
 		end->reason = MON_REASON_SIGNAL;
 	if (end->reason == MON_REASON_POWEROFF || end->reason == MON_REASON_REBOOT)
 		end->status = 0;
+	/* lxmd has copies: closing alone would leave a readable entry in the epoll set */
+	(void)epoll_ctl(m->ep, EPOLL_CTL_DEL, m->pidfd, NULL);
 	auto_fd_close(&m->pidfd);
 	m->pid = 0;
+	m->asked = 0;
 }
 
 static bool may_reboot(const struct mon *m)
@@ -86,7 +89,7 @@ static bool may_reboot(const struct mon *m)
 	return yes;
 }
 
-static int reboot(struct mon *m, int ep, struct lxm_err *e)
+static int reboot(struct mon *m, struct lxm_err *e)
 {
 	static const struct mon_msg event = { .kind = MON_REBOOTED };
 	int r;
@@ -100,7 +103,7 @@ static int reboot(struct mon *m, int ep, struct lxm_err *e)
 	}
 	r = start_run(m, e);
 	if (r == 0)
-		r = watch_init(m, ep, e);
+		r = watch_init(m, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start again after a reboot");
 	m->reboots++;
@@ -146,7 +149,7 @@ static void finish(struct mon *m, const struct mon_msg *end)
 }
 
 /* Returns true when the instance has ended for good. */
-static bool on_init_end(struct mon *m, int ep)
+static bool on_init_end(struct mon *m)
 {
 	struct lxm_err e = { 0 };
 	struct mon_msg end;
@@ -154,7 +157,7 @@ static bool on_init_end(struct mon *m, int ep)
 	console_pump(m); /* its last words */
 	take_end(m, &end);
 	if (end.reason == MON_REASON_REBOOT && may_reboot(m)) {
-		if (reboot(m, ep, &e) == 0)
+		if (reboot(m, &e) == 0)
 			return false;
 		end.reason = MON_REASON_FAILED;
 		end.text = e.msg;
@@ -164,27 +167,29 @@ static bool on_init_end(struct mon *m, int ep)
 	return true;
 }
 
-static void loop(struct mon *m, int ep)
+static void loop(struct mon *m)
 {
 	struct epoll_event ev[8];
 	int i, n, slot, timeout;
 
 	for (;;) {
-		timeout = m->pump_again ? 0 : m->stall_ms ? 500 : -1;
-		n = epoll_wait(ep, ev, (int)LXM_ARRAY_LEN(ev), timeout);
+		timeout = m->pump_again ? 0 : m->asked ? 20 : m->stall_ms ? 500 : -1;
+		n = epoll_wait(m->ep, ev, (int)LXM_ARRAY_LEN(ev), timeout);
 		if (m->pump_again || m->stall_ms)
 			console_pump(m);
+		if (m->asked)
+			control_retry(m);
 		for (i = 0; i < n; i++) {
 			uint32_t tag = ev[i].data.u32;
 
 			if (tag == TAG_INIT) {
-				if (m->pidfd >= 0 && on_init_end(m, ep))
+				if (m->pidfd >= 0 && on_init_end(m))
 					return;
 				break; /* the other events may be of descriptors that are closed now */
 			} else if (tag == TAG_LISTEN) {
 				slot = control_accept(m);
 				if (slot >= 0)
-					(void)watch(ep, m->clients[slot], EPOLLIN | EPOLLRDHUP, TAG_CLIENT + (uint32_t)slot);
+					(void)watch(m, m->clients[slot], EPOLLIN | EPOLLRDHUP, TAG_CLIENT + (uint32_t)slot);
 			} else if (tag == TAG_PTY || tag == TAG_CONSOLE) {
 				console_pump(m);
 			} else if (m->clients[tag - TAG_CLIENT] >= 0) {
@@ -193,7 +198,7 @@ static void loop(struct mon *m, int ep)
 		}
 		/* a client that attached in this turn */
 		if (m->console_new && m->console >= 0)
-			(void)watch(ep, m->console, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, TAG_CONSOLE);
+			(void)watch(m, m->console, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, TAG_CONSOLE);
 		m->console_new = false;
 	}
 }
@@ -222,15 +227,15 @@ static int prepare(struct mon *m, struct lxm_err *e)
 	return control_open(m, e);
 }
 
-static int start_first(struct mon *m, int ep, struct lxm_err *e)
+static int start_first(struct mon *m, struct lxm_err *e)
 {
 	int r = prepare(m, e);
 
 	if (r == 0)
 		r = start_run(m, e);
 	if (r == 0)
-		r = watch_init(m, ep, e);
-	if (r == 0 && (watch(ep, m->listen, EPOLLIN, TAG_LISTEN) < 0 || watch(ep, m->clients[0], EPOLLIN | EPOLLRDHUP, TAG_CLIENT) < 0))
+		r = watch_init(m, e);
+	if (r == 0 && (watch(m, m->listen, EPOLLIN, TAG_LISTEN) < 0 || watch(m, m->clients[0], EPOLLIN | EPOLLRDHUP, TAG_CLIENT) < 0))
 		r = lxm_err_sys(e, "watch the control socket");
 	return r;
 }
@@ -253,7 +258,6 @@ int main(int argc, char **argv)
 	struct mon *m = &mon;
 	struct mon_msg report = { .kind = MON_STARTED };
 	struct lxm_err e = { 0 };
-	lxm_auto(fd_close) int ep = -1;
 	int i;
 
 	if (argc != 2 || strlen(argv[1]) >= sizeof(m->id)) {
@@ -262,13 +266,14 @@ int main(int argc, char **argv)
 	}
 	strcpy(m->id, argv[1]);
 	(void)sys_close_range(MON_FD_FIRST_FREE, ~0U, 0);
+	m->ep = epoll_create1(EPOLL_CLOEXEC);
 	m->plan_fd = MON_FD_PLAN;
 	m->rundir = MON_FD_RUNDIR;
 	m->next_fd = m->listen = m->own_netns = m->root = m->held_netns = m->pidfd = m->pty = m->console = -1;
 	for (i = 0; i < MON_CLIENTS; i++)
 		m->clients[i] = -1;
 	m->clients[0] = MON_FD_CONTROL;
-	if (start_first(m, ep = epoll_create1(EPOLL_CLOEXEC), &e) < 0) {
+	if (start_first(m, &e) < 0) {
 		report = (struct mon_msg){ .kind = MON_FAILED, .code = e.code, .text = e.msg };
 		abandon(m);
 		if (m->listen >= 0)
@@ -277,6 +282,6 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	control_event(m, &report, true);
-	loop(m, ep);
+	loop(m);
 	return 0;
 }

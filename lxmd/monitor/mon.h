@@ -25,11 +25,13 @@ struct mon {
 	int own_netns; /* to come back from a container's */
 	int root;      /* the root filesystem's mount, held past init's end so that its sync does not delay the report */
 	int held_netns; /* the container's, only while a physical link is in it */
+	int ep;	       /* epoll of the loop */
 	int pidfd;     /* of init */
 	pid_t pid;
 	uint32_t state; /* enum mon_state */
 	uint32_t reboots;
 	uint64_t start_ms;
+	uint32_t asked; /* MON_STOP or MON_REBOOT that waits until init listens, 0: none */
 	char id[65];
 	int clients[MON_CLIENTS]; /* control connections, -1: free */
 	/* console */
@@ -156,6 +158,8 @@ int control_accept(struct mon *m);
 void control_read(struct mon *m, int slot);
 void control_event(struct mon *m, const struct mon_msg *msg, bool with_state);
 void control_close(struct mon *m);
+/** Try again what `asked` says. */
+void control_retry(struct mon *m);
 
 /* ---- signals.c */
 /** The signal that makes this init power off (or reboot). Returns it, or -EOPNOTSUPP with init's name in e. */

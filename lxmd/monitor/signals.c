@@ -6,7 +6,10 @@
  *	systemd		blocks SIGRTMIN+3 (read through a signalfd) and ignores SIGPWR
  *	runit		stops on SIGCONT if /etc/runit/stopit is executable, reboots if /etc/runit/reboot is, too
  *	sysvinit	runs the power-failure line of inittab on SIGPWR, the ctrlaltdel line on SIGINT
- *	busybox		halts on SIGPWR and SIGUSR1, powers off on SIGUSR2, reboots on SIGTERM
+ *	busybox		powers off on SIGUSR2, reboots on SIGTERM; waits in sigtimedwait(), where SigBlk shows nothing, so it is
+ *			known by its program; it catches SIGTSTP from when it listens
+ *
+ * An init that was just executed listens to nothing yet, and a signal would be lost: main.c then asks again.
  */
 #include "lxmd/monitor/mon.h"
 
@@ -23,6 +26,7 @@ enum { RT_POWEROFF = 37, RT_REBOOT = 39 };
 
 struct init_status {
 	char comm[32];
+	char exe[64];	 /* last component of its program's path, "" if unknown */
 	uint64_t caught; /* caught or blocked: listens to it in one way or the other */
 };
 
@@ -36,6 +40,19 @@ static uint64_t mask_of(const char *text, const char *key)
 	const char *p = strstr(text, key);
 
 	return p ? strtoull(p + strlen(key), NULL, 16) : 0;
+}
+
+/* The link's text only: nothing that belongs to the container is opened. */
+static void read_exe(pid_t pid, struct init_status *s)
+{
+	char path[32], to[512], *base;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	n = readlink(path, to, sizeof(to) - 1);
+	to[n > 0 ? n : 0] = 0;
+	base = strrchr(to, '/');
+	snprintf(s->exe, sizeof(s->exe), "%.63s", base ? base + 1 : to);
 }
 
 static int read_status(pid_t pid, struct init_status *s, struct lxm_err *e)
@@ -54,20 +71,21 @@ static int read_status(pid_t pid, struct init_status *s, struct lxm_err *e)
 	text[n] = 0;
 	if (sscanf(text, "Name:\t%31[^\n]", s->comm) != 1)
 		s->comm[0] = 0;
+	read_exe(pid, s);
 	s->caught = mask_of(text, "\nSigBlk:\t") | mask_of(text, "\nSigCgt:\t");
 	return 0;
 }
 
 static const struct {
-	const char *comm; /* NULL: any */
-	int wants;	  /* must listen to this; 0: nothing is asked */
+	const char *comm, *exe; /* NULL: any */
+	int wants;		/* must listen to this; 0: to the signal itself */
 	int poweroff, reboot;
 } known[] = {
-	{ "runit", 0, SIGCONT, SIGINT },
-	{ NULL, RT_POWEROFF, RT_POWEROFF, RT_REBOOT }, /* systemd, also under another name */
-	{ NULL, SIGUSR2, SIGPWR, SIGTERM },	       /* busybox; see below for sysvinit */
-	{ NULL, SIGPWR, SIGPWR, SIGINT },
-	{ NULL, SIGTERM, SIGTERM, SIGINT },
+	{ "runit", NULL, SIGCONT, SIGCONT, SIGINT },
+	{ NULL, "busybox", SIGTSTP, SIGUSR2, SIGTERM },
+	{ NULL, NULL, RT_POWEROFF, RT_POWEROFF, RT_REBOOT }, /* systemd */
+	{ NULL, NULL, 0, SIGPWR, SIGINT },
+	{ NULL, NULL, 0, SIGTERM, SIGINT },
 };
 
 int signal_for_init(pid_t pid, bool reboot, struct lxm_err *e)
@@ -81,11 +99,9 @@ int signal_for_init(pid_t pid, bool reboot, struct lxm_err *e)
 	for (i = 0; i < LXM_ARRAY_LEN(known); i++) {
 		int sig = reboot ? known[i].reboot : known[i].poweroff;
 
-		if (known[i].comm && strcmp(known[i].comm, s.comm) != 0)
+		if ((known[i].comm && strcmp(known[i].comm, s.comm) != 0) || (known[i].exe && strcmp(known[i].exe, s.exe) != 0))
 			continue;
-		if (known[i].wants && !listens(&s, known[i].wants))
-			continue;
-		if (!known[i].comm && !listens(&s, sig))
+		if (!listens(&s, known[i].wants ? known[i].wants : sig))
 			continue;
 		return sig;
 	}
