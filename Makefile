@@ -15,7 +15,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 
 CC      ?= cc
 VERSION := 0.1
-PKGS_D  := libmicrohttpd jansson sqlite3 openssl libarchive yaml-0.1 libnl-route-3.0 libnftables libseccomp libcap uuid
+PKGS_D  := libmicrohttpd jansson sqlite3 openssl libarchive yaml-0.1 libnftables libseccomp libcap uuid
 CFLAGS_D := $(shell pkg-config --cflags $(PKGS_D) 2>/dev/null)
 libs     = $(or $(shell pkg-config --libs $(1)),$(error a library is missing: run make deps))
 LIBS_D   = $(call libs,$(PKGS_D)) -lwslay

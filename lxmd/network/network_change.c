@@ -349,10 +349,10 @@ int network_delete(struct lxmd *d, const char *name, struct lxm_err *e)
 
 int network_free_name(struct lxmd *d, char out[IFNAMSIZ], struct lxm_err *e)
 {
-	int i;
+	unsigned int i;
 
 	for (i = 0; i < 1000; i++) {
-		(void)snprintf(out, IFNAMSIZ, "lxmbr%u", (unsigned int)i % 1000);
+		(void)snprintf(out, IFNAMSIZ, "lxmbr%u", i % 1000);
 		if (name_is_free(d, out, NULL) == 0)
 			return 0;
 	}

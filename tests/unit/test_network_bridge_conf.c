@@ -61,6 +61,7 @@ static void bad_values_are_refused_by_key(void)
 	CU_ASSERT(refused("ipv4.dhcp.ranges", "10.5.0.9"));
 	CU_ASSERT(refused("ipv4.dhcp.expiry", "1h\nconf-file=/x"));
 	CU_ASSERT(refused("ipv4.dhcp.expiry", "soon"));
+	CU_ASSERT(refused("ipv4.dhcp.expiry", "h"));
 	CU_ASSERT(refused("ipv4.dhcp.gateway", "10.5.0.1,x"));
 	CU_ASSERT(refused("ipv4.nat.address", "1.2.3.4 accept"));
 	CU_ASSERT(refused("dns.domain", "lxm\nserver=/x/"));
