@@ -69,7 +69,7 @@ def test_unknown_keys_are_ignored_and_null_is_absent(bare):
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-@pytest.mark.parametrize("body", [b'""', b"null", b"}not json{", b"x" * 200000])
+@pytest.mark.parametrize("body", [b'""', b"null", b"}not json{", b"x" * 200000], ids=["string", "null", "junk", "large"])
 def test_bodies_of_get_and_delete_are_dropped(bare, method, body):
     path = "/1.0" if method == "GET" else "/1.0/operations/none"
     reply = bare.rest.request(method, path, data=body)
