@@ -37,6 +37,15 @@ static const struct plan_protect protect[] = {
 	{ "/sys/firmware", PLAN_MASK },
 };
 
+/*
+ * A read-only /sys tells systemd that devices are not the container's to manage (its container interface): udevd does not
+ * start and networkd does not wait for it. The container's own links stay writable. Nested managers get all of /sys.
+ */
+static const struct plan_protect protect_sys[] = {
+	{ "/sys/devices/virtual/net", PLAN_WRITABLE },
+	{ "/sys", PLAN_READONLY },
+};
+
 /* Privileged: root inside is root outside, so the switches of the whole host are made read-only. */
 static const struct plan_protect protect_privileged[] = {
 	{ "/proc/acpi", PLAN_MASK },	     { "/proc/kcore", PLAN_MASK },    { "/proc/keys", PLAN_MASK },
@@ -69,10 +78,19 @@ static int add_mounts(struct plan *p, const struct plan_mount *m, size_t n, uint
 	return r;
 }
 
+static int add_protect(struct plan *p, const struct plan_protect *pr, size_t n, struct lxm_err *e)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < n && r == 0; i++)
+		r = plan_add(p, &(struct plan_step){ .kind = PLAN_PROTECT, .u.protect = pr[i] }, e);
+	return r;
+}
+
 int plan_add_defaults(struct plan *p, uint32_t flags, struct lxm_err *e)
 {
-	const struct plan_protect *pr = flags & PLAN_PRIVILEGED ? protect_privileged : protect;
-	size_t i, npr = flags & PLAN_PRIVILEGED ? LXM_ARRAY_LEN(protect_privileged) : LXM_ARRAY_LEN(protect);
+	size_t i;
 	int r = 0;
 
 	for (i = 0; i < LXM_ARRAY_LEN(devs) && r == 0; i++)
@@ -81,8 +99,12 @@ int plan_add_defaults(struct plan *p, uint32_t flags, struct lxm_err *e)
 		r = add_mounts(p, mounts, LXM_ARRAY_LEN(mounts), flags, e);
 	if (r == 0 && flags & PLAN_NESTING)
 		r = add_mounts(p, nesting_mounts, LXM_ARRAY_LEN(nesting_mounts), flags, e);
-	for (i = 0; i < npr && r == 0; i++)
-		r = plan_add(p, &(struct plan_step){ .kind = PLAN_PROTECT, .u.protect = pr[i] }, e);
+	if (r == 0 && flags & PLAN_PRIVILEGED)
+		r = add_protect(p, protect_privileged, LXM_ARRAY_LEN(protect_privileged), e);
+	else if (r == 0)
+		r = add_protect(p, protect, LXM_ARRAY_LEN(protect), e);
+	if (r == 0 && !(flags & (PLAN_PRIVILEGED | PLAN_NESTING)))
+		r = add_protect(p, protect_sys, LXM_ARRAY_LEN(protect_sys), e);
 	if (r == 0)
 		r = plan_add(p, &(struct plan_step){ .kind = PLAN_CAPS, .u.caps.keep = plan_caps_default() }, e);
 	return r;

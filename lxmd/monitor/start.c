@@ -312,16 +312,13 @@ void cleanup_first(struct mon *m)
 
 void cleanup_rest(struct mon *m)
 {
-	struct timespec pause = { 0, 20000000 };
 	struct plan_view plan;
-	int tries;
 
 	/* may sync the upper layer to disk */
 	auto_fd_close(&m->root);
 	if (plan_open(m->plan_fd, &plan, NULL) < 0)
 		return;
+	/* not the cgroups: the instance may have been started anew, under the same names */
 	nic_clean(m, &plan);
-	for (tries = 0; !cgroup_clean(&plan) && tries < 250; tries++)
-		(void)nanosleep(&pause, NULL);
 	plan_close(&plan);
 }
