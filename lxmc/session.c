@@ -34,7 +34,7 @@ struct session {
 	struct lxm_buf out[3];	/* received and not yet written, [1] and [2] */
 	size_t out_at[3];
 	bool out_gone[3];	/* nobody reads our stdout or stderr */
-	bool in_open, escape, leaving;
+	bool in_open, mid_line, escape, leaving;
 	int sig_fd;
 	struct lxm_http_request wait;
 	char *wait_url;
@@ -59,6 +59,11 @@ static void on_message(struct lxm_ws *ws, enum lxm_ws_kind kind, const void *dat
 		return;
 	if (kind == LXM_WS_TEXT) {
 		active->ended[i] = true;
+		/* a pty's one stream ends in both directions: some servers wait for our half */
+		if (i == 0) {
+			(void)lxm_ws_send(ws, LXM_WS_TEXT, "", 0);
+			lxm_ws_close(ws);
+		}
 		return;
 	}
 	if (!active->out_gone[to])
@@ -163,6 +168,21 @@ static size_t escapes(struct session *s, char *data, size_t n)
 	return kept;
 }
 
+/*
+ * Our stdin ended. A command behind pipes gets the end of its stdin; one behind a pty that we feed from a file or a
+ * pipe gets ^D (twice if the line is not complete), because closing the stream would hang the terminal up.
+ */
+static void end_input(struct session *s)
+{
+	s->in_open = false;
+	if (s->spec->console)
+		return;
+	if (s->spec->interactive && !isatty(s->spec->in_fd))
+		(void)lxm_ws_send(s->ws[0], LXM_WS_BINARY, "\4\4", s->mid_line ? 2 : 1);
+	else
+		(void)lxm_ws_send(s->ws[0], LXM_WS_TEXT, "", 0);
+}
+
 static void take_input(struct session *s)
 {
 	char data[65536 + 1], *at = data + 1; /* room for a held-back ^a in front */
@@ -172,11 +192,11 @@ static void take_input(struct session *s)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) {
-		s->in_open = false;
-		(void)lxm_ws_send(s->ws[0], LXM_WS_TEXT, "", 0);
+		end_input(s);
 		return;
 	}
 	len = (size_t)n;
+	s->mid_line = at[n - 1] != '\n';
 	if (s->spec->console) {
 		if (s->escape) {
 			*--at = ESCAPE_KEY;
