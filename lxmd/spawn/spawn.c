@@ -18,6 +18,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
@@ -185,6 +188,10 @@ static int clone_child(struct child *c, int *pidfd, pid_t *pid, struct lxm_err *
 
 	if (stack == MAP_FAILED)
 		return lxm_err_sys(e, "memory for a process");
+#ifdef __SANITIZE_ADDRESS__
+	/* a thread's stack may have lain here, and what the child leaves by exec is never marked as left */
+	__asan_unpoison_memory_region(stack, STACK_SIZE);
+#endif
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = clone_vfork(child_main, c, stack, STACK_SIZE, c->spec->cgroup_fd, pidfd);
