@@ -167,3 +167,28 @@ def test_lxc_manages_profiles(lxc, rest):
         lxc("profile", "delete", name)
         lxc("profile", "delete", other)
     assert rest.get(f"profiles/{name}").status == 404
+
+
+def memory_ceiling(pid):
+    """The lowest memory ceiling above a process, on a host with either version of cgroups."""
+    with open(f"/proc/{pid}/cgroup") as f:
+        lines = [line.strip().split(":", 2) for line in f]
+    v1 = [path for _, controllers, path in lines if "memory" in controllers.split(",")]
+    top, name = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes") if v1 else ("/sys/fs/cgroup", "memory.max")
+    path = v1[0] if v1 else next(path for number, _, path in lines if number == "0")
+    found = []
+    while path != "/":
+        with open(f"{top}{path}/{name}") as f:
+            found.append(f.read().strip())
+        path = path.rsplit("/", 1)[0] or "/"
+    return min(int(value) for value in found if value != "max")
+
+
+def test_change_reaches_a_running_instance(rest, profile, instance):
+    name = profile()
+    c = instance(start=True, profiles=["default", name])
+    rest.change("PATCH", f"profiles/{name}", {"config": {"limits.memory": "123MiB"}})
+    assert rest.read(f"instances/{c.name}")["status"] == "Running"
+    assert memory_ceiling(rest.read(f"instances/{c.name}/state")["pid"]) == 123 * 1024 * 1024
+    stays = rest.refused("PATCH", f"profiles/{name}", {"config": {"security.privileged": "true"}}, statuses=(400, 409))
+    assert c.name in stays
