@@ -6,7 +6,6 @@
 #include "lxmd/image/metadata.h"
 
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
@@ -233,20 +232,23 @@ static int get_templates(const json_t *o, struct image_metadata *m, struct lxm_e
 	return 0;
 }
 
-/* The kernel's name of an architecture; Debian's names are taken too. NULL or "": this machine's. */
-static char *architecture(const char *s)
+/* The kernel's name of an architecture, also for Debian's; NULL if it is none. */
+static const char *architecture(const char *s)
 {
-	static const char *const names[][2] = { { "amd64", "x86_64" },	{ "arm64", "aarch64" }, { "i386", "i686" },
-						{ "armhf", "armv7l" },	{ "ppc64el", "ppc64le" } };
-	struct utsname u;
+	static const char *const known[] = { "x86_64", "i686",    "aarch64", "armv6l", "armv7l",  "armv8l",  "ppc",	  "ppc64",
+					     "ppc64le", "s390x",   "mips",    "mips64", "riscv32", "riscv64", "loongarch64" };
+	static const char *const debian[][2] = { { "amd64", "x86_64" }, { "arm64", "aarch64" },	 { "i386", "i686" },
+						 { "armel", "armv6l" }, { "armhf", "armv7l" },	 { "powerpc", "ppc" },
+						 { "ppc64el", "ppc64le" }, { "loong64", "loongarch64" } };
 	size_t i;
 
-	if (lxm_empty(s))
-		return lxm_strdup(uname(&u) == 0 ? u.machine : "x86_64");
-	for (i = 0; i < LXM_ARRAY_LEN(names); i++)
-		if (strcmp(s, names[i][0]) == 0)
-			return lxm_strdup(names[i][1]);
-	return lxm_strdup(s);
+	for (i = 0; i < LXM_ARRAY_LEN(known); i++)
+		if (strcmp(s, known[i]) == 0)
+			return known[i];
+	for (i = 0; i < LXM_ARRAY_LEN(debian); i++)
+		if (strcmp(s, debian[i][0]) == 0)
+			return debian[i][1];
+	return NULL;
 }
 
 int image_metadata_from_json(const json_t *o, struct image_metadata *out, struct lxm_err *e)
@@ -257,9 +259,11 @@ int image_metadata_from_json(const json_t *o, struct image_metadata *out, struct
 
 	if (!json_is_object(o))
 		return lxm_err_set(e, EINVAL, "it must be a mapping");
-	if (arch && (strlen(arch) > 63 || strpbrk(arch, "/ \n\t")))
-		return lxm_err_set(e, EINVAL, "key 'architecture' is no architecture");
-	m.architecture = architecture(arch);
+	if (lxm_empty(arch))
+		return lxm_err_set(e, EINVAL, "key 'architecture' is required");
+	if (!architecture(arch))
+		return lxm_err_set(e, EINVAL, "key 'architecture' holds '%.50s', which is no known architecture", arch);
+	m.architecture = lxm_strdup(architecture(arch));
 	r = get_date(o, "creation_date", &m.created_at, e);
 	if (r == 0)
 		r = get_date(o, "expiry_date", &m.expires_at, e);

@@ -42,7 +42,7 @@ LXM_AUTO_STRUCT(image_metadata, struct image_metadata, image_metadata_deinit)
  * @text, @len  the file; need not end in NUL
  * @out         filled on success only; image_metadata_deinit() it
  *
- * Refuses aliases and anchors, nesting deeper than 8, more than 10,000 nodes, invalid UTF-8, scalars over 64 KiB, relative or
+ * A known architecture is required (Debian's names become the kernel's). Refuses aliases and anchors, nesting deeper than 8, more than 10,000 nodes, invalid UTF-8, scalars over 64 KiB, relative or
  * escaping template paths; unknown keys are skipped. Any thread, no I/O. Returns 0 or -EINVAL.
  */
 int image_metadata_parse(const char *text, size_t len, struct image_metadata *out, struct lxm_err *e);

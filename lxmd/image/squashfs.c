@@ -21,7 +21,6 @@
 #include "lxmd/image/metadata.h"
 #include "lxmd/spawn/spawn.h"
 
-#define KEEP_FREE  (64ULL << 20)
 #define AS_MAX	   (4ULL << 30)
 #define INODES_MAX 4000000U
 #define TREE	   "tree" /* where a unified image is unpacked before its parts move up */
@@ -65,7 +64,7 @@ static int watch(const struct unpack_spec *spec, int *pidfd, int dirfd, int errf
 			spawn_kill(pidfd);
 			return lxm_err_set(e, ECANCELED, "cancelled");
 		}
-		if (fstatvfs(dirfd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < KEEP_FREE) {
+		if (fstatvfs(dirfd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < unpack_reserve(&vfs)) {
 			spawn_kill(pidfd);
 			return lxm_err_set(e, ENOSPC, "no space left for unpacking it");
 		}
@@ -77,7 +76,7 @@ static int watch(const struct unpack_spec *spec, int *pidfd, int dirfd, int errf
 		return 0;
 	if (pread(errfd, text, sizeof(text) - 1, 0) > 0)
 		text[strcspn(text, "\n")] = 0;
-	if (fstatvfs(dirfd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < KEEP_FREE)
+	if (fstatvfs(dirfd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < unpack_reserve(&vfs))
 		return lxm_err_set(e, ENOSPC, "no space left for unpacking it");
 	return lxm_err_set(e, EINVAL, "unsquashfs failed: %s", *text ? text : "no reason given");
 }

@@ -17,7 +17,6 @@
 #include "lxmd/image/walk.h"
 
 #define ENTRIES_MAX  4000000ULL
-#define KEEP_FREE    (64ULL << 20) /* bytes of the file system that an unpack leaves alone */
 #define KEEP_INODES  1000ULL
 #define ROOM_UNKNOWN (64ULL << 30)
 
@@ -247,7 +246,7 @@ static int limits(const struct unpack_spec *spec, int dirfd, uint64_t *bytes, ui
 		return lxm_err_sys(e, "statvfs");
 	/* some file systems (memory ones without a limit) do not say how much room they have */
 	room = vfs.f_blocks ? (uint64_t)vfs.f_bavail * vfs.f_frsize : ROOM_UNKNOWN;
-	room = room > KEEP_FREE ? room - KEEP_FREE : 0;
+	room = room > unpack_reserve(&vfs) ? room - unpack_reserve(&vfs) : 0;
 	*bytes = spec->max_bytes ? spec->max_bytes : room;
 	*entries = spec->max_entries ? spec->max_entries : ENTRIES_MAX;
 	if (!spec->max_entries && vfs.f_files && vfs.f_favail < ENTRIES_MAX)

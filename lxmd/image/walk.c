@@ -97,7 +97,7 @@ int walk_read(struct walk *w, const void **block, size_t *len, int64_t *offset, 
 	w->report.bytes += *len;
 	if (w->report.bytes > w->max_bytes)
 		return lxm_err_set(e, w->spec->max_bytes ? EFBIG : ENOSPC,
-				   "it unpacks to more than the %llu MiB that there is room for",
+				   "no space: it unpacks to more than the %llu MiB that may be used",
 				   (unsigned long long)(w->max_bytes >> 20));
 	if (op_is_cancelled(w->spec->op))
 		return lxm_err_set(e, ECANCELED, "cancelled");
@@ -295,7 +295,7 @@ static int walk_entries(struct walk *w, walk_fn fn, void *arg, struct lxm_err *e
 		if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
 			return archive_fail(w, e, n ? "damaged archive" : "not a tar archive");
 		if (++n > w->max_entries)
-			return lxm_err_set(e, EFBIG, "it holds more than the %llu files that there is room for",
+			return lxm_err_set(e, EFBIG, "no space: it holds more than the %llu files that may be made",
 					   (unsigned long long)w->max_entries);
 		if (op_is_cancelled(w->spec->op))
 			return lxm_err_set(e, ECANCELED, "cancelled");

@@ -4,6 +4,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <sys/statvfs.h>
 
 #include "lxmd/image/pathset.h"
 #include "lxmd/image/unpack.h"
@@ -47,6 +48,14 @@ int walk_read(struct walk *w, const void **block, size_t *len, int64_t *offset, 
 
 /** Write owner, mode, xattrs, ACLs and (not for directories) times of an entry to what fd refers to. */
 int entry_attrs_apply(int fd, struct archive_entry *ae, bool times, struct lxm_err *e);
+
+/** Bytes of a file system that an unpack leaves alone: 2 % of it, at most 64 MiB. */
+static inline uint64_t unpack_reserve(const struct statvfs *v)
+{
+	uint64_t part = (uint64_t)v->f_blocks * v->f_frsize / 50;
+
+	return part < (64ULL << 20) ? part : 64ULL << 20;
+}
 
 /* squashfs.c */
 

@@ -12,7 +12,7 @@ def rows(daemon):
     for path in sorted((daemon.dir / "database").glob("*.db")):
         db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
         try:
-            names = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            names = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
             for name in names:
                 found[(path.name, name)] = db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
         finally:
