@@ -59,6 +59,7 @@ static const char *const extensions[] = {
 	"image_compression_algorithm",
 	"image_create_aliases",
 	"image_profiles",
+	"image_templates",
 	"image_types",
 	"storage",
 	NULL,
