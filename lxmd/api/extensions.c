@@ -62,6 +62,8 @@ static const char *const extensions[] = {
 	"image_templates",
 	"image_types",
 	"storage",
+	"storage_api_volume_rename",
+	"storage_volume_state",
 	NULL,
 };
 
