@@ -1,6 +1,6 @@
 /*
  * THE route table. Who may call is the third column; read it from top to bottom to know the rights of the
- * whole API. Rows are ordered by path; a unit test checks that and that no row is there twice.
+ * whole API. Rows are grouped by resource; a unit test checks that no row is there twice.
  */
 #include "lxmd/http/routes.h"
 
