@@ -156,7 +156,8 @@ int control_open(struct mon *m, struct lxm_err *e);
 /** Take a new connection; its slot, or -1. */
 int control_accept(struct mon *m);
 void control_read(struct mon *m, int slot);
-void control_event(struct mon *m, const struct mon_msg *msg, bool with_state);
+/** Send to all clients; how many took it. */
+int control_event(struct mon *m, const struct mon_msg *msg, bool with_state);
 void control_close(struct mon *m);
 /** Try again what `asked` says. */
 void control_retry(struct mon *m);

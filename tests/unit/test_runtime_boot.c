@@ -60,7 +60,6 @@ static void boots_execs_and_is_killed(void)
 static void stops_by_inits_own_signal(void)
 {
 	struct lxm_err e = { 0 };
-	lxm_auto(buf) struct lxm_buf text = { 0 };
 	struct mon_msg m;
 	struct boot b;
 
@@ -70,9 +69,26 @@ static void stops_by_inits_own_signal(void)
 	OK(boot_ask(&b, MON_STOP, 0, &e)); /* busybox has not set up its signals yet */
 	CU_ASSERT(boot_expect(&b, MON_STOPPED, 10000, &m));
 	CU_ASSERT_EQUAL(m.reason, MON_REASON_POWEROFF);
+	CU_ASSERT_EQUAL(boot_reap(&b), 0);
+	CU_ASSERT_EQUAL(boot_leftovers(&b), 0);
+	CU_ASSERT_NOT_EQUAL(faccessat(b.rundir, MON_STOPPED_FILE, F_OK, 0), 0);
+	boot_teardown(&b);
+}
+
+static void an_end_without_lxmd_is_written_down(void)
+{
+	lxm_auto(buf) struct lxm_buf text = { 0 };
+	struct lxm_err e = { 0 };
+	struct boot b;
+
+	NEED_ROOT();
+	OK(boot_setup(&b, "away", &e));
+	OK(boot_start(&b, &e));
+	auto_fd_close(&b.sock);
+	OK(mon_call(b.rundir, MON_STOP, 0, 0, 0, -1, 2000, NULL, NULL, &e));
+	CU_ASSERT_EQUAL(boot_reap(&b), 0);
 	CU_ASSERT(lxm_read_file_at(b.rundir, MON_STOPPED_FILE, 100, &text) == 0);
 	CU_ASSERT_STRING_EQUAL(text.data, "poweroff 0\n");
-	CU_ASSERT_EQUAL(boot_reap(&b), 0);
 	CU_ASSERT_EQUAL(boot_leftovers(&b), 0);
 	boot_teardown(&b);
 }
@@ -343,6 +359,7 @@ static void freezes_and_goes_on(void)
 }
 
 UNIT_MAIN("runtime/boot", { "boots, runs a program, is killed", boots_execs_and_is_killed }, { "stops by init's own signal", stops_by_inits_own_signal },
+	  { "an end without lxmd is written down", an_end_without_lxmd_is_written_down },
 	  { "reboots without lxmd", reboots_without_lxmd }, { "is unprivileged inside", is_unprivileged_inside },
 	  { "sees its own kernel views", sees_its_own_kernel_views }, { "exec reports failures and statuses", exec_reports_failures_and_statuses },
 	  { "exec takes identity and terminal", exec_takes_identity_and_terminal }, { "console is kept and attached", console_is_kept_and_attached },
