@@ -46,6 +46,7 @@ class Daemon:
         self.rest = Rest(self.socket)
         self.home = self.dir / "home"
         self.home.mkdir()
+        self.noted = []  # findings in logs that are gone by now
         self.kernel_names = set()  # cgroups and host ends of NICs that its instances had
 
     # ---- environment and programs
@@ -136,14 +137,23 @@ class Daemon:
 
     def findings(self):
         """Sanitizer reports and lines of the logs that only a bug can cause."""
-        found = []
-        for path in [self.log, *self.reports.glob("*"), *self.dir.glob("logs/**/*.log"), *self.dir.glob("log/**/*.log")]:
-            if path.is_file():
-                lines = path.read_text(errors="replace").splitlines()
-                hits = [i for i, line in enumerate(lines) if REPORT.search(line)]
-                if hits:
-                    found.append(f"{path.name}:\n" + "\n".join(lines[hits[0]:hits[0] + 40]))
+        found = list(self.noted)
+        for path in [self.log, *self.reports.glob("*"), *self.dir.glob("logs/**/*.log")]:
+            found += self._scan(path)
         return found
+
+    @staticmethod
+    def _scan(path):
+        if not path.is_file():
+            return []
+        lines = path.read_text(errors="replace").splitlines()
+        hits = [i for i, line in enumerate(lines) if REPORT.search(line)]
+        return [f"{path.name}:\n" + "\n".join(lines[hits[0]:hits[0] + 40])] if hits else []
+
+    def note_logs(self, name):
+        """Looks into the logs of an instance that is about to be deleted."""
+        for path in self.dir.glob(f"logs/*/{name}/*.log"):
+            self.noted += self._scan(path)
 
     # ---- the end
     def note_instance(self, state):

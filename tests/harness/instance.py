@@ -52,6 +52,7 @@ class Instance:
         return self
 
     def delete(self):
+        self.daemon.note_logs(self.name)
         self.rest.change("DELETE", self.path)
 
     def exec(self, *command, stdin=b"", timeout=30, **body):
