@@ -162,6 +162,10 @@ static int name_error(const char *url, int status, int code, const char *text, s
 	start = url + strlen(kinds[i].prefix);
 	n = strcspn(start, "/?");
 	name = lxm_url_decode(start, n, false);
+	/* just that, of a thing below an object, is said of paths that the server does not know at all */
+	if (status == 404 && start[n] == '/' && strcmp(text, "not found") == 0)
+		return lxm_err_http(e, status, EOPNOTSUPP, "%s '%s': this server cannot do that (it has no '%.*s')",
+				    kinds[i].kind, name ? name : "", (int)strcspn(start + n, "?"), start + n);
 	if (status == 404 && (start[n] != '/' || strcasestr(text, "instance not found")))
 		remedy = kinds[i].remedy;
 	if (name && *name && !strstr(text, name))
@@ -277,7 +281,7 @@ int client_change_op(struct client *c, const char *method, char *url, json_t *bo
 		return r;
 	if (call.operation) {
 		r = client_wait(c, call.operation, title, &op, e);
-		if (r < 0 && r != -EINTR && *e->msg) {
+		if (r < 0 && r != -EINTR && e && *e->msg) {
 			char text[sizeof(e->msg)];
 
 			snprintf(text, sizeof(text), "%s", e->msg);

@@ -25,18 +25,29 @@ static json_t *own_device(struct cli *cli, const json_t *o, const char *name, st
 	return NULL;
 }
 
-static int change(struct cli *cli, entity_edit_fn fn, struct lxm_err *e)
+/* What the edits below get: the command line, and KEY=VALUE arguments read once (a value may come from stdin). */
+struct device_change {
+	struct cli *cli;
+	json_t *keys;
+};
+
+/* @first_key  which argument is the first KEY=VALUE, 0 for none */
+static int change(struct cli *cli, entity_edit_fn fn, size_t first_key, struct lxm_err *e)
 {
 	const struct entity *ent = cli->verb->data;
+	lxm_auto(json) json_t *keys = json_object();
+	struct device_change dc = { cli, keys };
 	lxm_auto(free) char *url = NULL;
 	struct client *c;
 	const char *name;
 	int r = cli_target(cli, cli->args[0], &c, &name, e);
 
+	if (r == 0 && first_key && cli->n_args > first_key)
+		r = entity_apply_args(keys, cli->args + first_key, cli->n_args - first_key, e);
 	if (r < 0)
 		return r;
 	url = client_url(c, ent->one, name);
-	return entity_change(c, ent, url, fn, cli, e);
+	return entity_change(c, ent, url, fn, &dc, e);
 }
 
 static int say(const struct cli *cli, int r, const char *name, const char *what)
@@ -48,7 +59,8 @@ static int say(const struct cli *cli, int r, const char *name, const char *what)
 
 static int do_add(json_t *o, void *arg, struct lxm_err *e)
 {
-	struct cli *cli = arg;
+	struct device_change *dc = arg;
+	struct cli *cli = dc->cli;
 	const struct entity *ent = cli->verb->data;
 	json_t *devices = js_map(o, "devices"), *d;
 
@@ -57,17 +69,18 @@ static int do_add(json_t *o, void *arg, struct lxm_err *e)
 	d = json_object();
 	json_object_set_new(devices, cli->args[1], d);
 	json_object_set_new(d, "type", json_string(cli->args[2]));
-	return entity_apply_args(d, cli->args + 3, cli->n_args - 3, e);
+	return json_object_update(d, dc->keys);
 }
 
 int verb_device_add(struct cli *cli, struct lxm_err *e)
 {
-	return say(cli, change(cli, do_add, e), cli->args[1], "added");
+	return say(cli, change(cli, do_add, 3, e), cli->args[1], "added");
 }
 
 static int do_remove(json_t *o, void *arg, struct lxm_err *e)
 {
-	struct cli *cli = arg;
+	struct device_change *dc = arg;
+	struct cli *cli = dc->cli;
 	size_t i;
 
 	for (i = 1; i < cli->n_args; i++) {
@@ -80,7 +93,7 @@ static int do_remove(json_t *o, void *arg, struct lxm_err *e)
 
 int verb_device_remove(struct cli *cli, struct lxm_err *e)
 {
-	int r = change(cli, do_remove, e);
+	int r = change(cli, do_remove, 0, e);
 	size_t i;
 
 	for (i = 1; i < cli->n_args; i++)
@@ -90,20 +103,22 @@ int verb_device_remove(struct cli *cli, struct lxm_err *e)
 
 static int do_set(json_t *o, void *arg, struct lxm_err *e)
 {
-	struct cli *cli = arg;
+	struct device_change *dc = arg;
+	struct cli *cli = dc->cli;
 	json_t *d = own_device(cli, o, cli->args[1], e);
 
-	return d ? entity_apply_args(d, cli->args + 2, cli->n_args - 2, e) : -ENOENT;
+	return d ? json_object_update(d, dc->keys) : -ENOENT;
 }
 
 int verb_device_set(struct cli *cli, struct lxm_err *e)
 {
-	return change(cli, do_set, e);
+	return change(cli, do_set, 2, e);
 }
 
 static int do_unset(json_t *o, void *arg, struct lxm_err *e)
 {
-	struct cli *cli = arg;
+	struct device_change *dc = arg;
+	struct cli *cli = dc->cli;
 	json_t *d = own_device(cli, o, cli->args[1], e);
 
 	if (!d)
@@ -115,12 +130,13 @@ static int do_unset(json_t *o, void *arg, struct lxm_err *e)
 
 int verb_device_unset(struct cli *cli, struct lxm_err *e)
 {
-	return change(cli, do_unset, e);
+	return change(cli, do_unset, 0, e);
 }
 
 static int do_override(json_t *o, void *arg, struct lxm_err *e)
 {
-	struct cli *cli = arg;
+	struct device_change *dc = arg;
+	struct cli *cli = dc->cli;
 	json_t *from = json_object_get(json_object_get(o, "expanded_devices"), cli->args[1]), *d;
 	json_t *devices = js_map(o, "devices");
 
@@ -132,12 +148,12 @@ static int do_override(json_t *o, void *arg, struct lxm_err *e)
 				   cli->args[1]);
 	d = json_deep_copy(from);
 	json_object_set_new(devices, cli->args[1], d);
-	return entity_apply_args(d, cli->args + 2, cli->n_args - 2, e);
+	return json_object_update(d, dc->keys);
 }
 
 int verb_device_override(struct cli *cli, struct lxm_err *e)
 {
-	return say(cli, change(cli, do_override, e), cli->args[1], "overridden");
+	return say(cli, change(cli, do_override, 2, e), cli->args[1], "overridden");
 }
 
 /* GET for the verbs that only look. */

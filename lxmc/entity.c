@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/alloc.h"
@@ -16,7 +17,9 @@
 #include "lxmc/verb.h"
 
 #define STDIN_MAX ((size_t)16 << 20)
-#define RETRIES	  5 /* when an object changes between GET and PUT */
+#define RETRIES	  7 /* when an object changes between GET and PUT, or is busy with another change */
+
+#define FIRST_PAUSE_NS 5000000 /* doubled each time: a third of a second in all */
 
 int read_stdin(char **text_out, size_t *n_out, struct lxm_err *e)
 {
@@ -145,13 +148,16 @@ static int change_once(struct client *c, const struct entity *ent, const char *u
 int entity_change(struct client *c, const struct entity *ent, const char *url, entity_edit_fn fn, void *arg,
 		  struct lxm_err *e)
 {
+	struct timespec pause = { 0, FIRST_PAUSE_NS };
 	int i, r = 0;
 
 	for (i = 0; i < RETRIES; i++) {
 		lxm_err_clear(e);
 		r = change_once(c, ent, url, fn, arg, e);
-		if (r >= 0 || !e || e->http != 412)
+		if (r >= 0 || !e || (e->http != 412 && e->http != 409 && !strstr(e->msg, " is busy")))
 			break;
+		nanosleep(&pause, NULL);
+		pause.tv_nsec *= 2;
 	}
 	return r;
 }
@@ -282,41 +288,42 @@ int verb_entity_rename(struct cli *cli, struct lxm_err *e)
 	return client_change(c, "POST", url, json_pack("{s:s}", "name", cli->args[ent->ids]), e);
 }
 
-struct edit_arg {
+struct key_change {
 	struct cli *cli;
-	bool unset;
+	const char *unset; /* key to take away, or NULL */
+	json_t *set;	   /* keys to set; read before the first try, because a value may come from stdin */
 };
 
 /* set and unset: keys of config, or with --property of the object itself. */
 static int edit_keys(json_t *o, void *arg, struct lxm_err *e)
 {
-	struct edit_arg *a = arg;
-	const struct entity *ent = a->cli->verb->data;
-	bool property = cli_has(a->cli, "property");
+	struct key_change *k = arg;
+	const struct entity *ent = k->cli->verb->data;
+	bool property = cli_has(k->cli, "property");
 	json_t *map = property ? o : js_map(o, "config");
-	const char *const *args = a->cli->args + ent->ids;
 
-	if (a->unset && !json_object_get(map, args[0]))
-		return lxm_err_set(e, ENOENT, "key '%s' is not set on %s '%s'", args[0], ent->noun, a->cli->args[0]);
-	if (a->unset) {
-		if (property)
-			json_object_set_new(map, args[0], json_string(""));
-		else
-			json_object_del(map, args[0]);
-		return 0;
-	}
-	return entity_apply_args(map, args, a->cli->n_args - (size_t)ent->ids, e);
+	if (!k->unset)
+		return json_object_update(map, k->set);
+	if (!json_object_get(map, k->unset))
+		return lxm_err_set(e, ENOENT, "key '%s' is not set on %s '%s'", k->unset, ent->noun,
+				   ent->ids ? k->cli->args[0] : "");
+	if (property)
+		return json_object_set_new(map, k->unset, json_string(""));
+	return json_object_del(map, k->unset);
 }
 
 static int change_keys(struct cli *cli, bool unset, struct lxm_err *e)
 {
 	const struct entity *ent = cli->verb->data;
-	struct edit_arg arg = { cli, unset };
+	lxm_auto(json) json_t *set = json_object();
+	struct key_change k = { cli, unset ? cli->args[ent->ids] : NULL, set };
 	lxm_auto(free) char *url = NULL;
 	struct client *c;
 	int r = entity_url(cli, ent, &c, &url, e);
 
-	return r < 0 ? r : entity_change(c, ent, url, edit_keys, &arg, e);
+	if (r == 0 && !unset)
+		r = entity_apply_args(set, cli->args + ent->ids, cli->n_args - (size_t)ent->ids, e);
+	return r < 0 ? r : entity_change(c, ent, url, edit_keys, &k, e);
 }
 
 int verb_entity_set(struct cli *cli, struct lxm_err *e)

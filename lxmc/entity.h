@@ -36,8 +36,8 @@ int entity_url(struct cli *cli, const struct entity *ent, struct client **client
 typedef int (*entity_edit_fn)(json_t *object, void *arg, struct lxm_err *e);
 
 /**
- * GET, change, PUT what is writable with If-Match. When somebody else changed it in between (412) the whole is done
- * again, a few times. @url borrowed. Waits for the operation if the PUT is one.
+ * GET, change, PUT what is writable with If-Match. When somebody else changed it in between (412) or is changing it
+ * (409) the whole is done again, a few times. @url borrowed. Waits for the operation if the PUT is one.
  */
 int entity_change(struct client *c, const struct entity *ent, const char *url, entity_edit_fn fn, void *arg,
 		  struct lxm_err *e);

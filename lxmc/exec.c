@@ -1,5 +1,6 @@
 /* exec and shell, see verb.h. The exit status is the command's; 125 says that it was never tried. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,6 +104,8 @@ static int verdict(const json_t *op, struct lxm_err *e)
 	const json_t *ret = json_object_get(json_object_get(op, "metadata"), "return");
 	const char *err = jtext(op, "err");
 
+	if (!op)
+		return 128 + SIGPIPE;
 	if (*err && !json_is_integer(ret))
 		return lxm_err_set(e, EIO, "%s", err);
 	if (*err)

@@ -120,13 +120,14 @@ static int apply_all(struct client *c, const json_t *preseed, struct lxm_strv *m
 int preseed_apply(struct client *c, const json_t *preseed, struct lxm_err *e)
 {
 	lxm_auto(strv) struct lxm_strv made = { 0 };
+	size_t i;
 	int r;
 
 	r = check_keys(preseed, e);
 	if (r == 0)
 		r = apply_all(c, preseed, &made, e);
-	while (r < 0 && made.n)
-		(void)client_change(c, "DELETE", LXM_TAKE(made.v[--made.n], NULL), NULL, NULL);
+	for (i = made.n; r < 0 && i > 0; i--)
+		(void)client_change(c, "DELETE", lxm_strdup(made.v[i - 1]), NULL, NULL);
 	return r;
 }
 

@@ -23,6 +23,7 @@
 
 #define QUEUE_MAX  ((size_t)256 << 10) /* bytes waiting in one direction before its source has to wait */
 #define LINGER_MS  10000	       /* silence that is waited for outputs after the operation's end */
+#define GRACE_MS   1000		       /* for a command whose output nobody reads to end by itself */
 #define ESCAPE_KEY 0x01		       /* ^a */
 
 enum { CONTROL = 3, SOCKETS = 4 }; /* 0 to 2 as the command's descriptors */
@@ -40,6 +41,8 @@ struct session {
 	char *wait_url;
 	json_t *op; /* the final operation */
 	int64_t active_ms;
+	int64_t gone_ms; /* when stdout turned out to be closed; 0: it is not */
+	bool dropped;	 /* control was closed because of that */
 };
 
 static struct session *active; /* for the message callback: one session in a process */
@@ -233,6 +236,8 @@ static void drain(struct session *s, int fd)
 			return;
 		if (w < 0) {
 			s->out_gone[fd] = true;
+			if (fd == STDOUT_FILENO)
+				s->gone_ms = lxm_mono_ms();
 			break;
 		}
 		s->out_at[fd] += (size_t)w;
@@ -317,16 +322,42 @@ static void pump(struct session *s, const struct pollfd *p)
 		s->in_open = false;
 }
 
+/*
+ * How long poll may sleep; 0 when there is nothing left to wait for. A command that goes on without a reader loses its
+ * client, so that the server kills it; a server that does not is left alone with it.
+ */
+static int patience_ms(struct session *s)
+{
+	int64_t left = s->gone_ms + GRACE_MS - lxm_mono_ms();
+
+	if (s->op)
+		return LINGER_MS;
+	if (!s->gone_ms)
+		return -1;
+	if (left <= 0 && !s->dropped) {
+		s->dropped = true;
+		s->gone_ms = lxm_mono_ms();
+		left = GRACE_MS;
+		if (s->ws[CONTROL] && !s->ended[CONTROL])
+			lxm_ws_close(s->ws[CONTROL]);
+	}
+	return left > 0 ? (int)left : 0;
+}
+
 static int loop(struct session *s, struct lxm_err *e)
 {
 	struct pollfd p[5 + SOCKETS];
 	int r, i;
 
 	while (!s->op || !outputs_done(s)) {
-		r = poll(p, prepare(s, p), s->op ? LINGER_MS : -1);
+		int patience = patience_ms(s);
+
+		if (patience == 0)
+			break;
+		r = poll(p, prepare(s, p), patience);
 		if (r < 0 && errno != EINTR)
 			return lxm_err_sys(e, "wait for the command");
-		if (r == 0 && lxm_mono_ms() - s->active_ms >= LINGER_MS)
+		if (r == 0 && s->op && lxm_mono_ms() - s->active_ms >= LINGER_MS)
 			break;
 		if (r <= 0)
 			continue;

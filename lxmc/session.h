@@ -20,7 +20,7 @@ struct session_spec {
 /**
  * Carry bytes, window sizes and signals until the operation has ended and every output is drained.
  *
- * @op_out  the final operation, owned
+ * @op_out  the final operation, owned; NULL if stdout was closed and the server did not end the command
  *
  * Blocks; catches the signals that are forwarded. Output that nobody takes stops the command and not us. Returns 0
  * whatever became of the operation, -errno when the server was lost.
