@@ -11,6 +11,7 @@
 #include "lxmd/instance/run.h"
 
 #define KILL_TIMEOUT_MS	  30000
+#define ASK_AGAIN_MS	  2000
 #define FREEZE_TIMEOUT_MS 10000
 
 static int need_run(struct lxmd *d, const struct instance *i, struct run **out, struct lxm_err *e)
@@ -66,7 +67,7 @@ static int kill_init(struct run *run, struct lxm_err *e)
 /* Ask init and wait; looks for a cancel now and then. */
 static int ask_init(struct run *run, int64_t timeout_ms, struct op *op, struct lxm_err *e)
 {
-	int64_t until = lxm_mono_ms() + timeout_ms;
+	int64_t until = lxm_mono_ms() + timeout_ms, again = lxm_mono_ms() + ASK_AGAIN_MS;
 	int r = thaw(run, e);
 
 	if (r == 0)
@@ -83,6 +84,11 @@ static int ask_init(struct run *run, int64_t timeout_ms, struct op *op, struct l
 			return 0;
 		if (op_is_cancelled(op))
 			return lxm_err_set(e, ECANCELED, "stop of instance '%s' was cancelled; it may still end", run->name);
+		/* an init that was still starting may have dropped the signal (runit: "signals only work in stage 2") */
+		if (lxm_mono_ms() >= again) {
+			(void)mon_call(run->rundir, MON_STOP, 0, 0, 0, -1, 5000, NULL, NULL, NULL);
+			again = lxm_mono_ms() + ASK_AGAIN_MS;
+		}
 		if (timeout_ms >= 0 && left <= 0)
 			return lxm_err_set(e, ETIMEDOUT,
 					   "instance '%s' did not stop within %lld s: try again, or stop it by force",
