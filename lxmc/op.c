@@ -67,7 +67,8 @@ static void show_progress(struct progress *p, const json_t *op)
 
 	if (*percent && *jtext(bar, "stage")) {
 		(void)lxm_parse_u64(jtext(bar, "speed"), &speed);
-		progress_bar(p, jtext(bar, "stage"), atoi(percent), speed);
+		/* stages without a measure say 0 all the time */
+		progress_bar(p, jtext(bar, "stage"), atoi(percent) > 0 ? atoi(percent) : -1, speed);
 		return;
 	}
 	json_object_foreach((json_t *)meta, key, value) {
