@@ -45,6 +45,7 @@ templates:
     when:
       - create
       - copy
+      - rename
     template: hostname.tpl
 """
 
