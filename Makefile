@@ -40,7 +40,7 @@ endif
 comma := ,
 
 # ---- what is built from what: rooms are found by name, a new file needs no line here
-LIB_ROOMS  := lib/base lib/conf lib/api lib/tls lib/wire
+LIB_ROOMS  := lib/base lib/conf lib/api lib/tls lib/wire lib/mount
 LXMD_ROOMS := lxmd/core lxmd/spawn lxmd/storage lxmd/network lxmd/device lxmd/image lxmd/instance lxmd/cluster lxmd/http lxmd/api
 srcs  = $(sort $(wildcard $(addsuffix /*.c,$(1))))
 objs  = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -52,7 +52,7 @@ MON_OBJ  := $(call objs,$(call srcs,lxmd/monitor))
 HLP_OBJ  := $(call objs,$(call srcs,lxmd/helper))
 LXMC_OBJ := $(call objs,$(call srcs,lxmc))
 MAIN_OBJ := $(call objs,$(sort $(wildcard lxmd/*.c)))
-SMALL    := $(call objs,$(call srcs,lib/base lib/wire))
+SMALL    := $(call objs,$(call srcs,lib/base lib/wire lib/mount))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))

@@ -167,6 +167,8 @@ static int run(const struct lxmd_config *config)
 	} else {
 		__atomic_store_n(&d->ready, true, __ATOMIC_RELEASE);
 		lxm_info("lxmd %s is ready, state in '%s'", LXM_VERSION, d->dirs.top.path);
+		/* starting up took more than running does: give it back */
+		(void)malloc_trim(0);
 		notify_manager("READY=1");
 		instances_autostart(d);
 		wait_for_end(d, sigfd);

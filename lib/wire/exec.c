@@ -133,7 +133,7 @@ static int take_main(struct exec_job *j, const struct record *r, struct lxm_err 
 	j->rows = r->main.rows;
 	j->cols = r->main.cols;
 	j->keep_caps = r->main.keep_caps;
-	j->cwd = *r->main.cwd ? r->main.cwd : "/";
+	j->cwd = r->main.cwd;
 	j->apparmor = r->main.apparmor;
 	return 0;
 }

@@ -24,7 +24,7 @@
 struct exec_job {
 	char *const *argv;	     /* NULL-terminated; argv[0] is looked up in env's PATH inside when it has no '/' */
 	char *const *env;	     /* NULL-terminated "KEY=value"; complete: the helper adds nothing */
-	const char *cwd;	     /* inside path; "" or NULL: "/". A missing one is an error */
+	const char *cwd;	     /* inside path, which must be there; "" or NULL: HOME of env if it is there, else "/" */
 	uint32_t uid, gid;	     /* container ids */
 	const uint32_t *groups;	     /* supplementary groups */
 	size_t ngroups;		     /* at most 32 */

@@ -22,8 +22,8 @@
  * filesystem (which may sync to disk) and deletes host network links, and exits: its pidfd tells. End of file without
  * MON_STOPPED: the monitor was killed; see "orphans" in lib/wire/cgroup.h.
  *
- * While lxmd is away an end is written to RUN/<id>/stopped, one line "REASON STATUS" (mon_reason_name()); it is
- * removed when the monitor starts.
+ * An end that nobody is connected to hear is written to RUN/<id>/stopped, one line "REASON STATUS" (mon_reason_name());
+ * it is removed when a monitor starts.
  */
 
 #define MON_SOCKET  "monitor.sock"

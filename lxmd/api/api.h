@@ -131,6 +131,18 @@ API_HANDLER(api_storage_pool_patch);
 API_HANDLER(api_storage_pool_delete);
 API_HANDLER(api_storage_pool_resources_get);
 
+/* storage_volumes.c */
+API_HANDLER(api_volumes_get);
+API_HANDLER(api_volumes_post);
+API_HANDLER(api_volumes_type_get);
+API_HANDLER(api_volumes_type_post);
+API_HANDLER(api_volume_get);
+API_HANDLER(api_volume_put);
+API_HANDLER(api_volume_patch);
+API_HANDLER(api_volume_post);
+API_HANDLER(api_volume_delete);
+API_HANDLER(api_volume_state_get);
+
 /* templates.c */
 API_HANDLER(api_template_get);
 API_HANDLER(api_templates_get);

@@ -59,8 +59,11 @@ static const char *const extensions[] = {
 	"image_compression_algorithm",
 	"image_create_aliases",
 	"image_profiles",
+	"image_templates",
 	"image_types",
 	"storage",
+	"storage_api_volume_rename",
+	"storage_volume_state",
 	NULL,
 };
 

@@ -99,12 +99,24 @@ static int filter(const struct exec_job *j, struct lxm_err *e)
 	return 0;
 }
 
+static const char *env_get(char *const *env, const char *name_is)
+{
+	for (; *env; env++)
+		if (strncmp(*env, name_is, strlen(name_is)) == 0)
+			return *env + strlen(name_is);
+	return NULL;
+}
+
 /* Only stdio is left open; then the path is the container's affair, as long as it leads to a place inside its root. */
 static int directory(const struct exec_job *j, struct lxm_err *e)
 {
+	const char *home = *j->cwd ? NULL : env_get(j->env, "HOME=");
 	char where[4096];
 
-	if (chdir(j->cwd) < 0)
+	/* nobody asked for a place: home if it is there */
+	if (!*j->cwd && (!home || *home != '/' || chdir(home) < 0) && chdir("/") < 0)
+		return lxm_err_sys(e, "enter directory '/'");
+	if (*j->cwd && chdir(j->cwd) < 0)
 		return lxm_err_sys(e, "enter directory '%s'", j->cwd);
 	if (syscall(SYS_getcwd, where, sizeof(where)) < 0 || where[0] != '/')
 		return lxm_err_set(e, ENOENT, "directory '%s' is outside of the instance", j->cwd);
@@ -124,18 +136,10 @@ static void signals_default(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static const char *path_of(char *const *env)
-{
-	for (; *env; env++)
-		if (strncmp(*env, "PATH=", 5) == 0)
-			return *env + 5;
-	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-}
-
 /* As execvpe() of libc, but by the job's PATH and without a shell for files of unknown format. */
 static int execute(const struct exec_job *j)
 {
-	const char *path = path_of(j->env), *end;
+	const char *path = env_get(j->env, "PATH="), *end;
 	char full[4096];
 	int best = ENOENT;
 
@@ -143,6 +147,8 @@ static int execute(const struct exec_job *j)
 		(void)execve(j->argv[0], j->argv, j->env);
 		return errno;
 	}
+	if (!path)
+		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	for (;; path = end + 1) {
 		end = strchrnul(path, ':');
 		if (snprintf(full, sizeof(full), "%.*s/%s", (int)(end - path), path, j->argv[0]) < (int)sizeof(full) && *path == '/') {

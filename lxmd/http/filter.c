@@ -1,20 +1,19 @@
 /*
  * The filter= language: parsed into a flat list of clauses, evaluated left to right. No state, any thread.
  *
- * String values are regular expressions chosen by a client, so what makes POSIX matching slow or large is
- * not taken as one: back references, and more than one counted repetition. Such a value, like one that is
- * no valid expression, is compared for equality.
+ * String values are regular expressions chosen by a client, hence the engine of regex.c; a value that is no valid
+ * expression is compared for equality.
  */
 #include "lxmd/http/filter.h"
 
 #include <ctype.h>
-#include <regex.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
 #include "lib/base/str.h"
+#include "lxmd/http/regex.h"
 
 #define TEXT_MAX    4096
 #define CLAUSES_MAX 32
@@ -24,8 +23,7 @@ struct clause {
 	bool or_before; /* joined to what stands left of it by "or" */
 	bool negate;	/* "not", or "ne" (both: twice) */
 	char *field, *value;
-	bool has_regex;
-	regex_t regex;
+	struct regex *regex; /* NULL: the value is no expression */
 };
 
 struct filter {
@@ -42,8 +40,7 @@ void filter_free(struct filter *f)
 	for (i = 0; i < f->n; i++) {
 		free(f->c[i].field);
 		free(f->c[i].value);
-		if (f->c[i].has_regex)
-			regfree(&f->c[i].regex);
+		regex_free(f->c[i].regex);
 	}
 	free(f);
 }
@@ -76,33 +73,15 @@ static int next_word(const char **at, char **out, bool *quoted, struct lxm_err *
 	return 0;
 }
 
-static bool regex_is_tame(const char *v)
-{
-	const char *brace = strchr(v, '{'), *s;
-
-	if (strlen(v) > REGEX_MAX || (brace && strchr(brace + 1, '{')))
-		return false;
-	if (brace && strlen(brace) > 4 && isdigit((unsigned char)brace[1]) &&
-	    isdigit((unsigned char)brace[2]) && isdigit((unsigned char)brace[3]))
-		return false; /* hundreds of copies */
-	for (s = v; (s = strchr(s, '\\')); s += s[1] ? 2 : 1)
-		if (isdigit((unsigned char)s[1]))
-			return false;
-	return true;
-}
-
 static void compile(struct clause *c)
 {
-	lxm_auto(free) char *pattern = NULL;
+	lxm_auto(free) char *anchored = NULL;
 
-	if (!regex_is_tame(c->value))
+	if (!*c->value || strlen(c->value) > REGEX_MAX)
 		return;
-	if (strpbrk(c->value, "^$"))
-		pattern = lxm_strdup(c->value);
-	else
-		pattern = lxm_asprintf("^(%s)$", c->value);
-	if (*c->value)
-		c->has_regex = regcomp(&c->regex, pattern, REG_EXTENDED | REG_ICASE | REG_NOSUB) == 0;
+	if (!strpbrk(c->value, "^$"))
+		anchored = lxm_asprintf("^(%s)$", c->value);
+	c->regex = regex_new(anchored ? anchored : c->value);
 }
 
 static int malformed(struct lxm_err *e, const char *want)
@@ -206,8 +185,8 @@ static bool clause_match(const struct clause *c, const json_t *o)
 	bool hit;
 
 	if (v && json_is_string(v)) {
-		hit = c->has_regex ? regexec(&c->regex, json_string_value(v), 0, NULL, 0) == 0 :
-				     strcasecmp(json_string_value(v), c->value) == 0;
+		hit = c->regex ? regex_search(c->regex, json_string_value(v)) :
+				 strcasecmp(json_string_value(v), c->value) == 0;
 	} else {
 		if (json_is_boolean(v))
 			(void)snprintf(num, sizeof(num), "%s", json_is_true(v) ? "true" : "false");

@@ -1,6 +1,6 @@
 /*
  * THE route table. Who may call is the third column; read it from top to bottom to know the rights of the
- * whole API. Rows are ordered by path; a unit test checks that and that no row is there twice.
+ * whole API. Rows are grouped by resource; a unit test checks that no row is there twice.
  */
 #include "lxmd/http/routes.h"
 
@@ -92,6 +92,16 @@ static const struct route routes[] = {
 	{ "PATCH",  "/1.0/storage-pools/{pool}",              MAY_ADMIN,   0,          api_storage_pool_patch,        "Change some keys of a storage pool" },
 	{ "DELETE", "/1.0/storage-pools/{pool}",              MAY_ADMIN,   0,          api_storage_pool_delete,       "Delete a storage pool" },
 	{ "GET",    "/1.0/storage-pools/{pool}/resources",    MAY_TRUSTED, 0,          api_storage_pool_resources_get, "Show the space of a storage pool" },
+	{ "GET",    "/1.0/storage-pools/{pool}/volumes",      MAY_PROJECT, RT_PROJECT | RT_ALLPROJECTS, api_volumes_get, "List the volumes of a pool" },
+	{ "POST",   "/1.0/storage-pools/{pool}/volumes",      MAY_PROJECT, RT_PROJECT, api_volumes_post,              "Create a custom volume" },
+	{ "GET",    "/1.0/storage-pools/{pool}/volumes/{type}", MAY_PROJECT, RT_PROJECT | RT_ALLPROJECTS, api_volumes_type_get, "List the volumes of one kind" },
+	{ "POST",   "/1.0/storage-pools/{pool}/volumes/{type}", MAY_PROJECT, RT_PROJECT, api_volumes_type_post,       "Create a custom volume" },
+	{ "GET",    "/1.0/storage-pools/{pool}/volumes/{type}/{volume}", MAY_PROJECT, RT_PROJECT, api_volume_get,     "Show a volume" },
+	{ "PUT",    "/1.0/storage-pools/{pool}/volumes/{type}/{volume}", MAY_PROJECT, RT_PROJECT, api_volume_put,     "Replace a custom volume's configuration" },
+	{ "PATCH",  "/1.0/storage-pools/{pool}/volumes/{type}/{volume}", MAY_PROJECT, RT_PROJECT, api_volume_patch,   "Change some keys of a custom volume" },
+	{ "POST",   "/1.0/storage-pools/{pool}/volumes/{type}/{volume}", MAY_PROJECT, RT_PROJECT, api_volume_post,    "Rename a custom volume" },
+	{ "DELETE", "/1.0/storage-pools/{pool}/volumes/{type}/{volume}", MAY_PROJECT, RT_PROJECT, api_volume_delete,  "Delete a custom volume" },
+	{ "GET",    "/1.0/storage-pools/{pool}/volumes/{type}/{volume}/state", MAY_PROJECT, RT_PROJECT, api_volume_state_get, "Show the space of a volume" },
 	{ "GET",    "/1.0/templates",                         MAY_PROJECT, RT_PROJECT, api_templates_get,             "List image templates" },
 	{ "GET",    "/1.0/templates/{name}",                  MAY_PROJECT, RT_PROJECT, api_template_get,              "Show an image template" },
 	{ "GET",    "/1.0/warnings",                          MAY_ADMIN,   0,          api_warnings_get,              "List warnings" },

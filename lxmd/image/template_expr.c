@@ -254,7 +254,7 @@ static int primary(struct trun *t, struct tv_src *s, struct tval *out)
 	}
 	len = tv_word(s, &word);
 	if (!len)
-		return tv_fail(t, "unexpected '%.20s'", s->p);
+		return tv_fail(t, "unexpected '%.*s'", (int)(s->end - s->p < 20 ? s->end - s->p : 20), s->p);
 	if (is(word, len, "config_get") && tv_take(s, "("))
 		return config_get(t, s, out);
 	if (s->p < s->end && *s->p == '(')

@@ -124,6 +124,13 @@ static void kill_program(struct session *x, int sig)
 		(void)sys_pidfd_send_signal(x->prog_pidfd, sig);
 }
 
+/* The client is gone: the program and what it started in its process group, as a hang-up of a terminal would. */
+static void kill_group(struct session *x)
+{
+	if (x->prog_pidfd >= 0 && !x->exited && sys_pidfd_signal_group(x->prog_pidfd, SIGKILL) < 0)
+		kill_program(x, SIGKILL);
+}
+
 /* ---- the end; loop thread */
 
 static void finish_later(void *arg);
@@ -218,9 +225,11 @@ static void program_ended(struct session *x, int status)
 	x->exited = true;
 	x->status = status;
 	workers_run(x->d->workers, reap_helper, (void *)(intptr_t)LXM_TAKE(x->helper_pidfd, -1));
-	/* silence counts from now */
-	for (k = 0; k < 3; k++)
+	/* silence counts from now, and what a full pipe cannot hold was written by others than the program */
+	for (k = 0; k < 3; k++) {
 		x->s[k].last_ms = lxm_mono_ms();
+		stream_bound(&x->s[k], x->ws[x->rq.interactive ? S_IN : k] ? PIPE_BYTES : 0);
+	}
 	if (!x->rq.interactive)
 		stream_close(&x->s[S_IN]);
 	check_end(x);
@@ -270,7 +279,7 @@ static void on_report(int fd, uint32_t revents, void *arg)
 			open_pty(x, LXM_TAKE(fds[1], -1));
 		/* the client may have vanished meanwhile */
 		if (x->ws[S_CONTROL] == NULL && x->rq.websockets && x->rq.interactive)
-			kill_program(x, SIGKILL);
+			kill_group(x);
 	} else if (r.kind == EXEC_FAILED) {
 		program_failed(x, &r);
 	} else {
@@ -348,7 +357,7 @@ static void closed(struct session *x, int slot)
 		stream_writable(&x->s[slot]);
 	}
 	if (slot == S_CONTROL || (slot == S_OUT && !x->ws[S_CONTROL]))
-		kill_program(x, SIGKILL);
+		kill_group(x);
 	check_end(x);
 }
 

@@ -64,10 +64,23 @@ static int add_rlimit(struct plan *p, const char *name, const char *value, struc
 	return plan_add(p, &s, e);
 }
 
-/* Keys that become steps one by one. */
-static int add_config(struct plan *p, const struct instance *i, struct lxm_err *e)
+/* lxmd raised its own limit of open files; init starts with what a process of this host starts with. */
+static int add_nofile(struct lxmd *d, struct plan *p, struct lxm_err *e)
 {
-	int r = 0;
+	struct rlimit rl;
+
+	if (!d->nofile_soft || getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return 0;
+	return plan_add(p, &(struct plan_step){ PLAN_RLIMIT, .u.rlimit = { RLIMIT_NOFILE, d->nofile_soft, rl.rlim_max } }, e);
+}
+
+/* Keys that become steps one by one. */
+static int add_config(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
+{
+	int r = lxm_empty(lxm_kv_get(&i->config, "limits.kernel.nofile")) ? add_nofile(d, p, e) : 0;
+
+	if (r < 0)
+		return r;
 
 	lxm_kv_each(kv, &i->config) {
 		if (lxm_empty(kv->value))
@@ -402,7 +415,7 @@ int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *
 	if (r == 0)
 		r = limits_plan(d, i, p, e);
 	if (r == 0)
-		r = add_config(p, i, e);
+		r = add_config(d, p, i, e);
 	if (r == 0)
 		r = add_seccomp(d, p, i, e);
 	if (r == 0)

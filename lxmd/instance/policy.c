@@ -67,20 +67,43 @@ static int rule_lowlevel(const struct instance *i, const char *value, struct lxm
 	return 0;
 }
 
-static int rule_devices(const struct instance *i, const char *value, struct lxm_err *e)
+static bool is_type(const struct lxm_dev *d, const char *type)
 {
-	if (lxm_streq(value, "allow"))
-		return 0;
-	lxm_devs_each(d, &i->devices) {
-		const char *type = lxm_kv_or(&d->kv, "type", "");
+	return lxm_streq(lxm_kv_get(&d->kv, "type"), type);
+}
 
-		/* a disk of a pool and a NIC of a managed network stay inside; everything else names something of the host */
-		if (lxm_streq(type, "none") || (lxm_streq(type, "disk") && lxm_kv_get(&d->kv, "pool")) ||
-		    (lxm_streq(type, "nic") && lxm_kv_get(&d->kv, "network")))
+/* A disk of a pool stays inside; a path of the host does not. */
+static int rule_disk(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	lxm_devs_each(d, &i->devices) {
+		if (!is_type(d, "disk") || device_is_root(&d->kv) || lxm_streq(value, "allow"))
 			continue;
-		if (device_type_flags(type) & DEVICE_ON_HOST)
-			return refuse("restricted.devices", d->name, e);
+		if (lxm_streq(value, "managed") && !lxm_empty(lxm_kv_get(&d->kv, "pool")))
+			continue;
+		return refuse("restricted.devices.disk", d->name, e);
 	}
+	return 0;
+}
+
+static int rule_nic(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	lxm_devs_each(d, &i->devices) {
+		if (!is_type(d, "nic") || lxm_streq(value, "allow"))
+			continue;
+		if (lxm_streq(value, "managed") && !lxm_empty(lxm_kv_get(&d->kv, "network")))
+			continue;
+		return refuse("restricted.devices.nic", d->name, e);
+	}
+	return 0;
+}
+
+/* Every other type names something of the host; no key opens that yet. */
+static int rule_other_devices(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	(void)value;
+	lxm_devs_each(d, &i->devices)
+		if (!is_type(d, "disk") && !is_type(d, "nic") && !is_type(d, "none"))
+			return refuse("restricted.devices", d->name, e);
 	return 0;
 }
 
@@ -92,7 +115,9 @@ static const struct {
 	{ "restricted.containers.lowlevel", "block", rule_lowlevel },
 	{ "restricted.containers.nesting", "block", rule_nesting },
 	{ "restricted.containers.privilege", "unprivileged", rule_privilege },
-	{ "restricted.devices.disk", "managed", rule_devices },
+	{ "restricted.devices", NULL, rule_other_devices },
+	{ "restricted.devices.disk", "managed", rule_disk },
+	{ "restricted.devices.nic", "managed", rule_nic },
 };
 
 static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)

@@ -76,6 +76,8 @@ static ssize_t read_chunk(struct stream *s)
 	char buf[CHUNK];
 	ssize_t n;
 
+	if (s->bounded && s->left == 0)
+		return 0;
 	do
 		n = read(s->fd, buf, sizeof(buf));
 	while (n < 0 && errno == EINTR);
@@ -84,6 +86,8 @@ static ssize_t read_chunk(struct stream *s)
 	if (n <= 0) /* EIO: the last slave of a pty was closed */
 		return 0;
 	s->last_ms = lxm_mono_ms();
+	if (s->bounded)
+		s->left -= (size_t)n < s->left ? (size_t)n : s->left;
 	if (s->ws) {
 		(void)ws_send(s->ws, WS_BINARY, buf, (size_t)n);
 		s->stalled = ws_queued(s->ws) > QUEUE_MAX;
@@ -185,6 +189,12 @@ void stream_writable(struct stream *s)
 		(void)stream_start(s, NULL);
 	else
 		want(s);
+}
+
+void stream_bound(struct stream *s, size_t bytes)
+{
+	s->bounded = true;
+	s->left = bytes;
 }
 
 void stream_drain(struct stream *s)

@@ -29,6 +29,8 @@ struct stream {
 	struct lxm_buf out;	  /* bytes of the client not written yet, from out_pos */
 	size_t out_pos;
 	int64_t last_ms;	  /* monotonic time of the last byte read */
+	bool bounded;		  /* see stream_bound() */
+	size_t left;
 	void (*on_end)(struct stream *s, void *arg); /* nothing more can be read */
 	void *arg;
 };
@@ -49,6 +51,11 @@ void stream_write(struct stream *s, const void *data, size_t len);
 void stream_write_end(struct stream *s);
 /** The websocket took everything that was queued. */
 void stream_writable(struct stream *s);
+/**
+ * Read at most that many bytes more, then count it as ended: the writer that counts is gone, and no more than this can
+ * be its own.
+ */
+void stream_bound(struct stream *s, size_t bytes);
 /** Read what is there right now, then count it as ended. */
 void stream_drain(struct stream *s);
 /** True while it is open, or the websocket has not taken what was read. */

@@ -80,9 +80,9 @@ static void send_state(struct mon *m, int slot, const struct mon_msg *in)
 	send_to(m, slot, &msg, fds, n);
 }
 
-void control_event(struct mon *m, const struct mon_msg *msg, bool with_state)
+int control_event(struct mon *m, const struct mon_msg *msg, bool with_state)
 {
-	int i;
+	int i, told = 0;
 
 	for (i = 0; i < MON_CLIENTS; i++) {
 		if (m->clients[i] < 0)
@@ -91,7 +91,9 @@ void control_event(struct mon *m, const struct mon_msg *msg, bool with_state)
 			send_state(m, i, msg);
 		else
 			send_to(m, i, msg, NULL, 0);
+		told += m->clients[i] >= 0;
 	}
+	return told;
 }
 
 int control_accept(struct mon *m)

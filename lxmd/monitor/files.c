@@ -36,6 +36,30 @@ static void make_parents(int root, const char *path)
 	}
 }
 
+/* True when the file has these bytes already: truncating and writing a file anew costs milliseconds on some disks. */
+static bool same_content(int root, const struct plan_file *f)
+{
+	lxm_auto(fd_close) int fd = lxm_open_in_root(root, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	const char *p = f->data.data;
+	size_t left = f->data.len;
+	struct stat st;
+	char buf[4096];
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != f->data.len)
+		return false;
+	if (st.st_uid != f->uid || st.st_gid != f->gid || (st.st_mode & 07777) != f->mode)
+		return false;
+	while (left) {
+		ssize_t n = read(fd, buf, left < sizeof(buf) ? left : sizeof(buf));
+
+		if (n <= 0 || memcmp(buf, p, (size_t)n) != 0)
+			return false;
+		p += n;
+		left -= (size_t)n;
+	}
+	return true;
+}
+
 static int file_write(int root, const struct plan_file *f, struct lxm_err *e)
 {
 	const int flags = O_WRONLY | O_CREAT | O_NONBLOCK | O_NOCTTY;
@@ -48,15 +72,17 @@ static int file_write(int root, const struct plan_file *f, struct lxm_err *e)
 		if (fd >= 0)
 			return 0;
 	}
+	if (same_content(root, f))
+		return 0;
 	make_parents(root, f->path);
 	fd = lxm_open_in_root(root, f->path, flags, 0600);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return lxm_err_sys(e, "write '%s'", f->path);
 	if (!S_ISREG(st.st_mode))
 		return lxm_err_set(e, EINVAL, "write '%s': not a regular file", f->path);
-	if (ftruncate(fd, 0) < 0)
-		return lxm_err_sys(e, "write '%s'", f->path);
 	r = lxm_write_all(fd, f->data.data, f->data.len);
+	if (r == 0 && (uint64_t)st.st_size > f->data.len && ftruncate(fd, (off_t)f->data.len) < 0)
+		r = -errno;
 	if (r < 0) {
 		errno = -r;
 		return lxm_err_sys(e, "write '%s'", f->path);

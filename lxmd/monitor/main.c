@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -107,7 +108,7 @@ static int reboot(struct mon *m, struct lxm_err *e)
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start again after a reboot");
 	m->reboots++;
-	control_event(m, &event, true);
+	(void)control_event(m, &event, true);
 	return 0;
 }
 
@@ -139,11 +140,12 @@ static void finish(struct mon *m, const struct mon_msg *end)
 	m->state = MON_STATE_ENDED;
 	cleanup_first(m);
 	save_console(m);
-	write_stopped(m, end);
 	/* the name first: whoever reads STOPPED may start a new monitor at once */
 	(void)unlinkat(m->rundir, MON_SOCKET, 0);
 	console_close(m);
-	control_event(m, end, false);
+	/* on paper only for a later lxmd: a file costs milliseconds on a disk when it is removed again */
+	if (control_event(m, end, false) == 0)
+		write_stopped(m, end);
 	control_close(m);
 	cleanup_rest(m);
 }
@@ -240,6 +242,15 @@ static int start_first(struct mon *m, struct lxm_err *e)
 	return r;
 }
 
+/* The start used more stack than the loop will: give those pages back. */
+static void stack_trim(void)
+{
+	const uintptr_t page = 4096, keep = 2 * page;
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(page - 1);
+
+	(void)madvise((void *)(here - keep - 128 * page), 128 * page, MADV_DONTNEED);
+}
+
 /* init runs, but the monitor cannot watch it. */
 static void abandon(struct mon *m)
 {
@@ -278,10 +289,11 @@ int main(int argc, char **argv)
 		abandon(m);
 		if (m->listen >= 0)
 			(void)unlinkat(m->rundir, MON_SOCKET, 0);
-		control_event(m, &report, false);
+		(void)control_event(m, &report, false);
 		return 1;
 	}
-	control_event(m, &report, true);
+	(void)control_event(m, &report, true);
+	stack_trim();
 	loop(m);
 	return 0;
 }

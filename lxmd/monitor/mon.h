@@ -7,6 +7,8 @@
 #include <sys/types.h>
 
 #include "lib/base/err.h"
+#include "lib/mount/mountfd.h"
+#include "lib/mount/root.h"
 #include "lib/wire/monitor.h"
 #include "lib/wire/plan.h"
 
@@ -125,23 +127,6 @@ int nic_loopback_up(struct lxm_err *e);
 int file_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int sysctl_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
 
-/* ---- mountfd.c: the new mount API in small pieces */
-struct mount_param {
-	const char *key, *value; /* value NULL: a flag */
-};
-/** A detached mount of a new filesystem instance. Returns the descriptor or -errno with the kernel's own words in e. */
-int mountfd_new(const char *fstype, const char *source, const struct mount_param *params, size_t n, unsigned int attrs, struct lxm_err *e);
-/** The same with "key=value,flag" text. */
-int mountfd_new_text(const char *fstype, const char *source, const char *options, unsigned int attrs, struct lxm_err *e);
-/** Clone what lies at dirfd/path (detached), optionally idmapped by userns (>= 0) and with attributes set. */
-int mountfd_clone(int dirfd, const char *path, bool recursive, int userns, uint64_t attrs, struct lxm_err *e);
-/** Attach a detached mount on an O_PATH descriptor. */
-int mountfd_attach(int mount, int target, struct lxm_err *e);
-/** Put the kernel's message about an fscontext into e. */
-int mountfd_error(int fs, struct lxm_err *e, const char *what);
-/** Act on files as this host user and group, keeping all capabilities (needs SECBIT_NO_SETUID_FIXUP). */
-void fs_as(uint32_t uid, uint32_t gid);
-
 /* ---- console.c */
 /** Move bytes in both directions until nothing more goes. */
 void console_pump(struct mon *m);
@@ -156,7 +141,8 @@ int control_open(struct mon *m, struct lxm_err *e);
 /** Take a new connection; its slot, or -1. */
 int control_accept(struct mon *m);
 void control_read(struct mon *m, int slot);
-void control_event(struct mon *m, const struct mon_msg *msg, bool with_state);
+/** Send to all clients; how many took it. */
+int control_event(struct mon *m, const struct mon_msg *msg, bool with_state);
 void control_close(struct mon *m);
 /** Try again what `asked` says. */
 void control_retry(struct mon *m);

@@ -4,7 +4,8 @@
  * root inside could send to its own init as well.
  *
  *	systemd		blocks SIGRTMIN+3 (read through a signalfd) and ignores SIGPWR
- *	runit		stops on SIGCONT if /etc/runit/stopit is executable, reboots if /etc/runit/reboot is, too
+ *	runit		runs /etc/runit/ctrlaltdel on SIGINT, which decides; a reboot in answer to a stop counts as one (SIGCONT
+ *			would do nothing where no script has made /etc/runit/stopit executable)
  *	sysvinit	runs the power-failure line of inittab on SIGPWR, the ctrlaltdel line on SIGINT
  *	busybox		powers off on SIGUSR2, reboots on SIGTERM; waits in sigtimedwait(), where SigBlk shows nothing, so it is
  *			known by its program; it catches SIGTSTP from when it listens
@@ -81,7 +82,7 @@ static const struct {
 	int wants;		/* must listen to this; 0: to the signal itself */
 	int poweroff, reboot;
 } known[] = {
-	{ "runit", NULL, SIGCONT, SIGCONT, SIGINT },
+	{ "runit", NULL, SIGINT, SIGINT, SIGINT },
 	{ NULL, "busybox", SIGTSTP, SIGUSR2, SIGTERM },
 	{ NULL, NULL, RT_POWEROFF, RT_POWEROFF, RT_REBOOT }, /* systemd */
 	{ NULL, NULL, 0, SIGPWR, SIGINT },

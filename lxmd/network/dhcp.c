@@ -8,6 +8,7 @@
  */
 #include "lxmd/network/dhcp.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
@@ -115,12 +116,31 @@ static pid_t read_pid(const char *dir)
 	return lxm_parse_i64(text.data, &pid) == 0 && pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
 }
 
+/* The pid file is gone although its server may live on (a start that was cut off removes it first): look at all. */
+static pid_t search_pid(const char *dir)
+{
+	DIR *proc = opendir("/proc");
+	pid_t found = 0;
+	struct dirent *de;
+	int64_t pid;
+
+	while (proc && !found && (de = readdir(proc)))
+		if (lxm_parse_i64(de->d_name, &pid) == 0 && pid > 1 && pid <= INT32_MAX && is_server_of((pid_t)pid, dir))
+			found = (pid_t)pid;
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
 /* pidfd of the server that an earlier daemon left, or -1. The check after opening rules out a reused pid. */
 static int find_left(const char *dir)
 {
 	pid_t pid = read_pid(dir);
-	int pidfd = pid ? sys_pidfd_open(pid, 0) : -1;
+	int pidfd;
 
+	if (!pid)
+		pid = search_pid(dir);
+	pidfd = pid ? sys_pidfd_open(pid, 0) : -1;
 	if (pidfd >= 0 && !is_server_of(pid, dir)) {
 		(void)close(pidfd);
 		pidfd = -1;

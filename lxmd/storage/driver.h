@@ -32,8 +32,6 @@ struct storage_driver {
 	int (*clone_volume)(struct pool *pool, const char *from, const char *tmp, struct op *op, struct lxm_err *e);
 	/* Remove what rename into the trash and a tree removal do not (subvolumes, quota groups). Optional. */
 	int (*release_volume)(struct pool *pool, const char *vol, struct lxm_err *e);
-	/* Whether the volume can be removed at once, in well under 2 ms. Optional: NULL means never. */
-	bool (*is_small)(struct pool *pool, const char *vol);
 	/* Before an instance starts. Optional. */
 	int (*prepare)(struct pool *pool, const char *vol, struct lxm_err *e);
 	/* Kind and paths of the root. */

@@ -3,7 +3,6 @@
  * link whose text is the fingerprint), `upper` and `work`: a handful of calls whatever the image's size. Volumes without an image
  * are plain trees in `rootfs`. Mounting is the runtime's business; nothing is mounted here.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +14,6 @@
 #include "lxmd/storage/pool_priv.h"
 
 #define OVERLAYFS_MAGIC 0x794c7630
-#define SMALL_ENTRIES	64
 
 /* Can this file system hold an upper layer? It needs trusted xattrs and must not be an overlay itself. */
 static int overlay_create(struct pool *pool, struct lxm_err *e)
@@ -91,35 +89,6 @@ static int overlay_clone_volume(struct pool *pool, const char *from, const char 
 	return r;
 }
 
-/* Counts entries of a directory and of those below it until there are too many. */
-static bool few_entries(int up, const char *name, int depth, unsigned int *left)
-{
-	int fd = openat(up, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
-	bool few = true;
-
-	if (!d) {
-		auto_fd_close(&fd);
-		return errno == ENOENT;
-	}
-	while (few && (de = readdir(d))) {
-		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
-			continue;
-		few = (*left)-- > 1 && depth < 6 && (de->d_type != DT_DIR || few_entries(fd, de->d_name, depth + 1, left));
-	}
-	closedir(d);
-	return few;
-}
-
-static bool overlay_is_small(struct pool *pool, const char *vol)
-{
-	lxm_auto(fd_close) int fd = openat(pool->dirfd, vol, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	unsigned int left = SMALL_ENTRIES;
-
-	return fd >= 0 && few_entries(fd, "upper", 0, &left) && few_entries(fd, "rootfs", 0, &left);
-}
-
 /* After a crash with a volatile mount the kernel refuses the directory until this mark is gone. */
 static int overlay_prepare(struct pool *pool, const char *vol, struct lxm_err *e)
 {
@@ -166,7 +135,6 @@ const struct storage_driver driver_overlay = {
 	.create = overlay_create,
 	.create_volume = overlay_create_volume,
 	.clone_volume = overlay_clone_volume,
-	.is_small = overlay_is_small,
 	.prepare = overlay_prepare,
 	.root = overlay_root,
 	.usage = overlay_usage,

@@ -148,7 +148,7 @@ int pool_volume_copy(struct pool *from_pool, const struct volume_id *from, struc
 		     const struct volume_id *to, struct op *op, struct lxm_err *e);
 
 /**
- * Delete a volume: it is gone under its name when this returns; big trees are emptied in the background.
+ * Delete a volume: it is gone under its name when this returns, and emptied in the background.
  * A volume that is not there is fine (0), so that undo and reconcile can repeat it.
  */
 int pool_volume_delete(struct pool *pool, const struct volume_id *v, struct lxm_err *e);

@@ -168,7 +168,7 @@ static void remove_locked(struct pool *pool, const char *fp, enum pool_image_sta
 
 	find(pool, fp)->state = IMAGE_BUSY;
 	pthread_mutex_unlock(&pool->lock);
-	if (was == IMAGE_READY && pool_trash(pool, path, NULL, &err) < 0)
+	if (was == IMAGE_READY && pool_trash(pool, path, &err) < 0)
 		lxm_warn("%s", err.msg);
 	pthread_mutex_lock(&pool->lock);
 	im = find(pool, fp);

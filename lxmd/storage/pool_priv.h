@@ -90,15 +90,15 @@ void volume_undo_tmp(struct pool *pool, const char *tmp);
 
 /** A fresh name "DIR/PREFIX-xxxx"; free() it. */
 char *pool_fresh_name(const char *dir, const char *prefix);
-/** Move a path of the pool into trash/; *name_out (may be NULL) receives the new path, free() it. -ENOENT is not an error: 1. */
-int pool_trash(struct pool *pool, const char *path, char **name_out, struct lxm_err *e);
+/** Move a path of the pool into trash/. Returns 0, 1 if there is nothing of that path, or -errno. */
+int pool_trash(struct pool *pool, const char *path, struct lxm_err *e);
 /** Empty trash/ on a worker thread. */
 void pool_trash_kick(struct pool *pool);
 
 /* ---- reconcile.c */
 
-/** Put an opened pool in order at start: see storage_start(). `instances` are the paths that rows stand for, sorted. */
-void pool_reconcile(struct pool *pool, const struct lxm_strv *instances);
+/** Put an opened pool in order at start: see storage_start(). `known` are the paths of the volumes that rows stand for, sorted. */
+void pool_reconcile(struct pool *pool, const struct lxm_strv *known);
 
 /* ---- copy.c */
 

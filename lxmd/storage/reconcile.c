@@ -44,7 +44,7 @@ static void clear_tmp(struct pool *pool)
 		lxm_info("pool '%s': removing unfinished '%s'", pool->name, names.v[i]);
 		if (pool->drv->release_volume)
 			(void)pool->drv->release_volume(pool, names.v[i], NULL);
-		if (pool_trash(pool, names.v[i], NULL, &e) < 0)
+		if (pool_trash(pool, names.v[i], &e) < 0)
 			lxm_warn("%s", e.msg);
 	}
 }
@@ -62,7 +62,7 @@ static void find_images(struct pool *pool)
 
 		if (!lxm_is_hex(fp, 64, 64) || unsynced_doubtful(pool, names.v[i], &marked)) {
 			lxm_warn("pool '%s': '%s' may not be whole: it is unpacked again when it is needed", pool->name, names.v[i]);
-			if (pool_trash(pool, names.v[i], NULL, &e) < 0)
+			if (pool_trash(pool, names.v[i], &e) < 0)
 				lxm_warn("%s", e.msg);
 			continue;
 		}
@@ -75,13 +75,14 @@ static void find_images(struct pool *pool)
 /* Nothing was ever written into it. */
 static bool is_untouched(struct pool *pool, const char *vol)
 {
-	lxm_auto(free) char *upper = lxm_asprintf("%s/upper", vol);
+	lxm_auto(free) char *upper = lxm_asprintf("%s/upper", vol), *rootfs = lxm_asprintf("%s/rootfs", vol);
 	lxm_auto(strv) struct lxm_strv inside = { 0 };
 	struct stat st;
+	bool layered = fstatat(pool->dirfd, upper, &st, AT_SYMLINK_NOFOLLOW) == 0;
 
-	if (fstatat(pool->dirfd, upper, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (!layered && fstatat(pool->dirfd, rootfs, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return false;
-	list(pool, upper, &inside);
+	list(pool, layered ? upper : rootfs, &inside);
 	return inside.n == 0;
 }
 
@@ -92,15 +93,15 @@ static void set_aside(struct pool *pool, const char *vol)
 	struct lxm_err e = { 0 };
 
 	if (is_untouched(pool, vol)) {
-		lxm_info("pool '%s': removing '%s', which no instance uses and nothing was written to", pool->name, vol);
-		if (pool_trash(pool, vol, NULL, &e) < 0)
+		lxm_info("pool '%s': removing '%s', which belongs to nothing and was never written to", pool->name, vol);
+		if (pool_trash(pool, vol, &e) < 0)
 			lxm_warn("%s", e.msg);
 		return;
 	}
 	if (renameat(pool->dirfd, vol, pool->dirfd, to) < 0)
-		lxm_warn("pool '%s': '%s' belongs to no instance and cannot be moved: %s", pool->name, vol, strerror(errno));
+		lxm_warn("pool '%s': '%s' belongs to nothing in the database and cannot be moved: %s", pool->name, vol, strerror(errno));
 	else
-		lxm_warn("pool '%s': '%s' belongs to no instance; it was moved to '%s/%s'", pool->name, vol, pool->path, to);
+		lxm_warn("pool '%s': '%s' belongs to nothing in the database; it was moved to '%s/%s'", pool->name, vol, pool->path, to);
 }
 
 static void count_base(struct pool *pool, const char *vol)
@@ -116,12 +117,13 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void find_instances(struct pool *pool, const struct lxm_strv *known)
+static void find_volumes(struct pool *pool, const struct lxm_strv *known)
 {
 	lxm_auto(strv) struct lxm_strv vols = { 0 }, groups = { 0 };
 	size_t i, k;
 
 	list(pool, "instances", &vols);
+	list(pool, "custom", &vols);
 	for (i = 0; i < vols.n; i++) {
 		const char *want = vols.v[i];
 
@@ -140,10 +142,10 @@ static void find_instances(struct pool *pool, const struct lxm_strv *known)
 	}
 }
 
-void pool_reconcile(struct pool *pool, const struct lxm_strv *instances)
+void pool_reconcile(struct pool *pool, const struct lxm_strv *known)
 {
 	clear_tmp(pool);
 	find_images(pool);
-	find_instances(pool, instances);
+	find_volumes(pool, known);
 	pool_trash_kick(pool);
 }

@@ -18,6 +18,7 @@
 struct rows {
 	struct db_pools pools;
 	struct db_instances instances;
+	struct db_volumes customs;
 };
 
 static int load_rows(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -25,7 +26,9 @@ static int load_rows(struct db_tx *tx, void *arg, struct lxm_err *e)
 	struct rows *rows = arg;
 	int r = db_pool_list(tx, &rows->pools, e);
 
-	return r < 0 ? r : db_instance_list(tx, NULL, DB_ANY_TYPE, 0, &rows->instances, e);
+	if (r == 0)
+		r = db_instance_list(tx, NULL, DB_ANY_TYPE, 0, &rows->instances, e);
+	return r < 0 ? r : db_volume_list(tx, NULL, NULL, DB_VOL_CUSTOM, &rows->customs, e);
 }
 
 static char *path_of(struct lxmd *d, const char *name, const struct lxm_kv *config)
@@ -60,7 +63,7 @@ static struct pool *set_take(struct storage *s, const char *name)
 	return pool;
 }
 
-static void open_row(struct lxmd *d, const struct db_pool *row, const struct lxm_strv *instances)
+static void open_row(struct lxmd *d, const struct db_pool *row, const struct lxm_strv *known)
 {
 	const struct storage_driver *drv = storage_driver_find(row->driver);
 	lxm_auto(free) char *path = path_of(d, row->name, &row->config);
@@ -79,20 +82,27 @@ static void open_row(struct lxmd *d, const struct db_pool *row, const struct lxm
 		auto_fd_close(&pool->dirfd);
 		pool->why = lxm_strdup(e.msg);
 	} else {
-		pool_reconcile(pool, instances);
+		pool_reconcile(pool, known);
 	}
 	set_add(d->storage, pool);
 }
 
-static void instance_paths(const struct db_instances *all, const char *pool, struct lxm_strv *out)
+/* The volumes that rows stand for, as paths in the pool, sorted. */
+static void known_paths(const struct rows *rows, const char *pool, struct lxm_strv *out)
 {
 	size_t i;
 
-	for (i = 0; i < all->n; i++) {
-		const struct db_instance *in = &all->v[i];
+	for (i = 0; i < rows->instances.n; i++) {
+		const struct db_instance *in = &rows->instances.v[i];
 
 		if (!in->pool || strcmp(in->pool, pool) == 0)
 			lxm_strv_take(out, volume_path(VOLUME_OF_INSTANCE(in->project, in->name)));
+	}
+	for (i = 0; i < rows->customs.n; i++) {
+		const struct db_volume *v = &rows->customs.v[i];
+
+		if (strcmp(v->pool, pool) == 0)
+			lxm_strv_take(out, volume_path(VOLUME_ID(VOLUME_CUSTOM, v->project, v->name)));
 	}
 	lxm_strv_sort(out);
 }
@@ -111,11 +121,12 @@ int storage_start(struct lxmd *d, struct lxm_err *e)
 	for (i = 0; r >= 0 && i < rows.pools.n; i++) {
 		lxm_auto(strv) struct lxm_strv paths = { 0 };
 
-		instance_paths(&rows.instances, rows.pools.v[i].name, &paths);
+		known_paths(&rows, rows.pools.v[i].name, &paths);
 		open_row(d, &rows.pools.v[i], &paths);
 	}
 	db_pools_deinit(&rows.pools);
 	db_instances_deinit(&rows.instances);
+	db_volumes_deinit(&rows.customs);
 	return lxm_err_wrap(e, r < 0 ? r : 0, "start storage");
 }
 

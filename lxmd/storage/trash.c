@@ -20,7 +20,7 @@ char *pool_fresh_name(const char *dir, const char *prefix)
 	return lxm_asprintf("%s/%s-%s", dir, prefix, rnd);
 }
 
-int pool_trash(struct pool *pool, const char *path, char **name_out, struct lxm_err *e)
+int pool_trash(struct pool *pool, const char *path, struct lxm_err *e)
 {
 	lxm_auto(free) char *to = pool_fresh_name("trash", "old");
 
@@ -29,8 +29,6 @@ int pool_trash(struct pool *pool, const char *path, char **name_out, struct lxm_
 			return 1;
 		return lxm_err_sys(e, "move '%s' into the trash of pool '%s'", path, pool->name);
 	}
-	if (name_out)
-		*name_out = LXM_TAKE(to, NULL);
 	return 0;
 }
 

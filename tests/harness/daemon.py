@@ -46,7 +46,8 @@ class Daemon:
         self.rest = Rest(self.socket)
         self.home = self.dir / "home"
         self.home.mkdir()
-        self.cgroups = set()
+        self.noted = []  # findings in logs that are gone by now
+        self.kernel_names = set()  # cgroups and host ends of NICs that its instances had
 
     # ---- environment and programs
     def env(self, **more):
@@ -136,24 +137,35 @@ class Daemon:
 
     def findings(self):
         """Sanitizer reports and lines of the logs that only a bug can cause."""
-        found = []
-        for path in [self.log, *self.reports.glob("*"), *self.dir.glob("logs/**/*.log"), *self.dir.glob("log/**/*.log")]:
-            if path.is_file():
-                lines = path.read_text(errors="replace").splitlines()
-                hits = [i for i, line in enumerate(lines) if REPORT.search(line)]
-                if hits:
-                    found.append(f"{path.name}:\n" + "\n".join(lines[hits[0]:hits[0] + 40]))
+        found = list(self.noted)
+        for path in [self.log, *self.reports.glob("*"), *self.dir.glob("logs/**/*.log")]:
+            found += self._scan(path)
         return found
 
+    @staticmethod
+    def _scan(path):
+        if not path.is_file():
+            return []
+        lines = path.read_text(errors="replace").splitlines()
+        hits = [i for i, line in enumerate(lines) if REPORT.search(line)]
+        return [f"{path.name}:\n" + "\n".join(lines[hits[0]:hits[0] + 40])] if hits else []
+
+    def note_logs(self, name):
+        """Looks into the logs of an instance that is about to be deleted."""
+        for path in self.dir.glob(f"logs/*/{name}/*.log"):
+            self.noted += self._scan(path)
+
     # ---- the end
-    def note_instance(self, pid):
-        """Remembers the cgroups of a running instance, to see later that they are gone."""
+    def note_instance(self, state):
+        """Remembers what the kernel holds for a running instance (its API state), to see later that it is gone."""
         try:
-            for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+            for line in Path(f"/proc/{state['pid']}/cgroup").read_text().splitlines():
                 parts = [p for p in line.split(":", 2)[2].split("/") if p.startswith("lxm.")]
-                self.cgroups.update("/" + p for p in parts)
+                self.kernel_names.update("/" + p for p in parts)
         except OSError:
-            pass
+            pass  # it has ended already
+        nics = (state.get("network") or {}).values()
+        self.kernel_names.update(f"link: {nic['host_name']}" for nic in nics if nic.get("host_name"))
 
     def clear(self):
         """Deletes every instance, image, network and pool, so that what still stands afterwards is a leak."""
@@ -183,7 +195,7 @@ class Daemon:
 
     def marks(self):
         """Strings that only things of this daemon carry."""
-        return {str(self.dir), *self.cgroups}
+        return {str(self.dir), *self.kernel_names}
 
     def end(self, before=None, extra_marks=()):
         """Clears, stops, removes the directory; returns what was wrong as a list of lines."""

@@ -18,7 +18,7 @@ def read(path):
 
 
 def processes():
-    """pid -> (program name, command line, environment) of each process of lxm on the host."""
+    """pid -> (program name, command line, environment and open files) of each process of lxm on the host."""
     found = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -29,8 +29,19 @@ def processes():
         line = read(f"/proc/{entry}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
         first = os.path.basename(line.split(" ")[0]) if line else ""
         if comm.startswith(PROGRAMS) or first.startswith(PROGRAMS):
-            found[int(entry)] = (comm, line, read(f"/proc/{entry}/environ").decode(errors="replace"))
+            found[int(entry)] = (comm, line, read(f"/proc/{entry}/environ").decode(errors="replace") + open_files(entry))
     return found
+
+
+def open_files(pid):
+    """Where a process's descriptors lead: a monitor has its run directory open."""
+    links = []
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    except OSError:
+        pass  # it ended while we looked
+    return " ".join(links)
 
 
 def mounts():
@@ -89,7 +100,7 @@ class HostState:
         for kind in ("mounts", "cgroups", "loops", "nft"):
             left += [f"{kind}: {what}" for what in sorted(map(str, getattr(self, kind) - getattr(before, kind)))]
         left += [f"link: {name}" for name in sorted(self.links.keys() - before.links.keys())]
-        left += [f"process: {pid} {self.processes[pid][1]}"
+        left += [f"process: {pid} {' '.join(self.processes[pid][1:])}"
                  for pid in sorted(self.processes.keys() - before.processes.keys())]
         return left
 

@@ -36,7 +36,7 @@ class Instance:
         op = self.rest.change("PUT", self.path + "/state", timeout=timeout * SLOW,
                               json={"action": action, "force": force, "timeout": int(timeout), **body})
         if action in ("start", "restart"):
-            self.daemon.note_instance(self.pid)
+            self.daemon.note_instance(self.state())
         return op
 
     def start(self, **kw):
@@ -52,6 +52,7 @@ class Instance:
         return self
 
     def delete(self):
+        self.daemon.note_logs(self.name)
         self.rest.change("DELETE", self.path)
 
     def exec(self, *command, stdin=b"", timeout=30, **body):

@@ -5,11 +5,13 @@ import pytest
 
 from harness import images
 from harness.images import METADATA, busybox_tar as make_tar
+from harness.instance import Instance
 from harness.rest import OperationFailed, RestError
 
 
-def attack(rest, instance, metadata, extra=None):
+def attack(daemon, instance, metadata, extra=None):
     """Imports an image with these templates and starts an instance of it; either may be refused."""
+    rest = daemon.rest
     try:
         fingerprint = images.import_image(rest, make_tar(metadata=metadata, extra=extra), "attack")
     except (OperationFailed, RestError):
@@ -23,8 +25,7 @@ def attack(rest, instance, metadata, extra=None):
     finally:
         for inst in rest.read("instances", query={"recursion": 1}):
             if inst["config"].get("volatile.base_image") == fingerprint:
-                rest.change("PUT", f"instances/{inst['name']}/state", {"action": "stop", "force": True})
-                rest.change("DELETE", f"instances/{inst['name']}")
+                Instance(daemon, inst["name"]).remove()
         rest.change("DELETE", f"images/{fingerprint}")
 
 
@@ -40,20 +41,20 @@ def template(target, source):
 
 
 @pytest.mark.parametrize("source", ["../../../../../../../../{path}", "{path}", "link.tpl"])
-def test_a_template_source_cannot_leave_the_image(rest, instance, secret, source):
-    out = attack(rest, instance, template("/stolen", source.format(path=secret)),
+def test_a_template_source_cannot_leave_the_image(daemon, instance, secret, source):
+    out = attack(daemon, instance, template("/stolen", source.format(path=secret)),
                  lambda tar: tar.link("templates/link.tpl", str(secret)))
     assert not out or "only root" not in out
 
 
 @pytest.mark.parametrize("target", ["/../../../../../../../../tmp/lxm-written", "/out/lxm-written"])
-def test_a_template_target_cannot_leave_the_instance(rest, instance, target):
-    attack(rest, instance, template(target, "hostname.tpl"), lambda tar: tar.link("rootfs/out", "/../../../../../tmp"))
+def test_a_template_target_cannot_leave_the_instance(daemon, instance, target):
+    attack(daemon, instance, template(target, "hostname.tpl"), lambda tar: tar.link("rootfs/out", "/../../../../../tmp"))
     assert not os.path.exists("/tmp/lxm-written")
 
 
 @pytest.mark.parametrize("text", ['{% include "@@" %}', '{% ssi "@@" %}', '{% extends "@@" %}', '{% import "@@" a %}'])
-def test_the_template_language_reads_no_files(rest, instance, secret, text):
-    out = attack(rest, instance, template("/stolen", "evil.tpl"),
+def test_the_template_language_reads_no_files(daemon, instance, secret, text):
+    out = attack(daemon, instance, template("/stolen", "evil.tpl"),
                  lambda tar: tar.add("templates/evil.tpl", text.replace("@@", str(secret))))
     assert not out or "only root" not in out

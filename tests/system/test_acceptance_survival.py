@@ -83,7 +83,7 @@ def test_clean_stop_leaves_instances_running(own_daemon, busybox_tar):
 @pytest.mark.timeout(120)
 def test_instance_that_ended_meanwhile_is_seen_stopped(own_daemon, busybox_tar):
     images.import_image(own_daemon.rest, busybox_tar, "testimage")
-    inst = create(own_daemon, "testimage", name="gone")
+    inst = create(own_daemon, "testimage", name="gone", config={"boot.autostart": "false"})
     pid = inst.pid
     own_daemon.kill()
     os.kill(pid, 9)

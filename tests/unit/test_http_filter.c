@@ -90,6 +90,7 @@ static void greedy_clients_are_bounded(void)
 	/* these would cost gigabytes or minutes as regular expressions */
 	CU_ASSERT(try("name eq ((a{1,255}){1,255}){1,255}") == 0);
 	CU_ASSERT(try("name eq a{1,30000}") == 0);
+	CU_ASSERT(try("name eq x++++++++++++++++++++++++++++++++++++++++++++++++++++++++++") == 0);
 	CU_ASSERT(try("name eq (.*)\\1") == 0);
 }
 

@@ -13,8 +13,12 @@ static const char *render(const char *text)
 	lxm_auto(devs) struct lxm_devs devs = { 0 };
 	lxm_auto(buf) struct lxm_buf out = { 0 };
 	struct template_vars vars = { "create", "/etc/hostname", &instance, &config, &devs, &props };
+	size_t len = strlen(text);
+	/* as read from a file: no NUL behind it, so that a sanitizer sees whoever reads on */
+	lxm_auto(free) char *exact = malloc(len ? len : 1);
 	struct lxm_err e = { 0 };
 
+	memcpy(exact, text, len);
 	lxm_kv_set(&config, "user.user-data", "#cloud-config");
 	lxm_kv_set(&config, "image.os", "Debian");
 	lxm_kv_set(&instance, "name", "c1");
@@ -22,7 +26,7 @@ static const char *render(const char *text)
 	lxm_kv_set(&props, "default", "dhcp");
 	lxm_kv_set(&lxm_devs_at(&devs, "eth0")->kv, "type", "nic");
 	lxm_kv_set(&lxm_devs_at(&devs, "root")->kv, "type", "disk");
-	if (template_render(text, strlen(text), &vars, &out, &e) < 0)
+	if (template_render(exact, len, &vars, &out, &e) < 0)
 		snprintf(result, sizeof(result), "ERROR %s", e.msg);
 	else
 		snprintf(result, sizeof(result), "%s", out.data ? out.data : "");
@@ -140,6 +144,8 @@ static void broken_text_is_named_by_line(void)
 	FAILS("{{ 'abc }}", "does not end");
 	FAILS("{{ 99999999999999999999 }}", "too large");
 	FAILS("{{ 1 / 0 }}", "division");
+	FAILS("{% if \3 %}", "unexpected");
+	FAILS("{{ \3}}", "unexpected");
 	FAILS("{{ x|nofilter }}", "no filter");
 	FAILS("{% raw %}x", "no end");
 }

@@ -60,7 +60,6 @@ static void boots_execs_and_is_killed(void)
 static void stops_by_inits_own_signal(void)
 {
 	struct lxm_err e = { 0 };
-	lxm_auto(buf) struct lxm_buf text = { 0 };
 	struct mon_msg m;
 	struct boot b;
 
@@ -70,9 +69,26 @@ static void stops_by_inits_own_signal(void)
 	OK(boot_ask(&b, MON_STOP, 0, &e)); /* busybox has not set up its signals yet */
 	CU_ASSERT(boot_expect(&b, MON_STOPPED, 10000, &m));
 	CU_ASSERT_EQUAL(m.reason, MON_REASON_POWEROFF);
+	CU_ASSERT_EQUAL(boot_reap(&b), 0);
+	CU_ASSERT_EQUAL(boot_leftovers(&b), 0);
+	CU_ASSERT_NOT_EQUAL(faccessat(b.rundir, MON_STOPPED_FILE, F_OK, 0), 0);
+	boot_teardown(&b);
+}
+
+static void an_end_without_lxmd_is_written_down(void)
+{
+	lxm_auto(buf) struct lxm_buf text = { 0 };
+	struct lxm_err e = { 0 };
+	struct boot b;
+
+	NEED_ROOT();
+	OK(boot_setup(&b, "away", &e));
+	OK(boot_start(&b, &e));
+	auto_fd_close(&b.sock);
+	OK(mon_call(b.rundir, MON_STOP, 0, 0, 0, -1, 2000, NULL, NULL, &e));
+	CU_ASSERT_EQUAL(boot_reap(&b), 0);
 	CU_ASSERT(lxm_read_file_at(b.rundir, MON_STOPPED_FILE, 100, &text) == 0);
 	CU_ASSERT_STRING_EQUAL(text.data, "poweroff 0\n");
-	CU_ASSERT_EQUAL(boot_reap(&b), 0);
 	CU_ASSERT_EQUAL(boot_leftovers(&b), 0);
 	boot_teardown(&b);
 }
@@ -342,10 +358,78 @@ static void freezes_and_goes_on(void)
 	finish(&b);
 }
 
+static int only_null_and_terminals(struct plan *p, struct lxm_err *e)
+{
+	static const struct plan_cgroup_dev rules[] = {
+		{ 1, 'c', 1, 3, "rwm" }, { 1, 'c', 1, 7, "rw" }, { 0, 'c', 1, 7, "w" }, { 1, 'c', 5, -1, "rwm" }, { 1, 'c', 136, -1, "rw" },
+	};
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < LXM_ARRAY_LEN(rules) && r == 0; i++)
+		r = plan_add(p, &(struct plan_step){ .kind = PLAN_CGROUP_DEV, .u.cgroup_dev = rules[i] }, e);
+	return r;
+}
+
+/* The same rules on v1 files and, with the unified hierarchy alone, as a BPF program. */
+static void check_device_rules(struct boot *b)
+{
+	static const char *const zero[] = { "sh", "-c", "cat < /dev/zero", NULL }, *const null[] = { "sh", "-c", "echo x > /dev/null", NULL };
+	static const char *const full_read[] = { "sh", "-c", "exec 3</dev/full", NULL }, *const full_write[] = { "sh", "-c", "exec 3>/dev/full", NULL };
+	static const char *const disk[] = { "mknod", "/tmp/sda", "b", "8", "0", NULL };
+	struct lxm_err e = { 0 };
+
+	b->options = PLAN_PRIVILEGED;
+	b->more = only_null_and_terminals;
+	OK(boot_start(b, &e));
+	OK(boot_exec(b, null, NULL, NULL, &e));
+	OK(boot_exec(b, full_read, NULL, NULL, &e));
+	CU_ASSERT_NOT_EQUAL(boot_exec(b, full_write, NULL, NULL, &e), 0);
+	CU_ASSERT_NOT_EQUAL(boot_exec(b, zero, NULL, NULL, &e), 0);
+	CU_ASSERT_NOT_EQUAL(boot_exec(b, disk, NULL, NULL, &e), 0);
+}
+
+static void device_rules_hold_on_v1(void)
+{
+	struct lxm_err e = { 0 };
+	struct boot b;
+
+	NEED_ROOT();
+	OK(boot_setup(&b, "devs1", &e));
+	check_device_rules(&b);
+	finish(&b);
+}
+
+/* As on a host without v1: only the unified hierarchy is used. */
+static void the_unified_hierarchy_is_enough(void)
+{
+	const struct cgroup_hier *u;
+	struct lxm_err e = { 0 };
+	struct boot b;
+
+	NEED_ROOT();
+	OK(boot_setup(&b, "v2", &e));
+	u = cgroup_unified(&b.layout);
+	if (u) {
+		cgroup_parent_remove(&b.layout, BOOT_PARENT);
+		b.layout.h[0] = *u;
+		b.layout.n = 1;
+		b.layout.pure_v2 = true;
+		OK(cgroup_parent_make(&b.layout, BOOT_PARENT, &e));
+		check_device_rules(&b);
+		OK(cgroup_freeze(&b.layout, b.cgroup, true, 2000, &e));
+		CU_ASSERT_EQUAL(cgroup_frozen(&b.layout, b.cgroup), 1);
+		OK(cgroup_freeze(&b.layout, b.cgroup, false, 2000, &e));
+	}
+	finish(&b);
+}
+
 UNIT_MAIN("runtime/boot", { "boots, runs a program, is killed", boots_execs_and_is_killed }, { "stops by init's own signal", stops_by_inits_own_signal },
+	  { "an end without lxmd is written down", an_end_without_lxmd_is_written_down },
 	  { "reboots without lxmd", reboots_without_lxmd }, { "is unprivileged inside", is_unprivileged_inside },
 	  { "sees its own kernel views", sees_its_own_kernel_views }, { "exec reports failures and statuses", exec_reports_failures_and_statuses },
 	  { "exec takes identity and terminal", exec_takes_identity_and_terminal }, { "console is kept and attached", console_is_kept_and_attached },
 	  { "privileged ones boot too", privileged_ones_boot_too }, { "roots may be bind mounts", roots_may_be_bind_mounts },
 	  { "failures come back as one chain", failures_come_back_as_one_chain }, { "a later lxmd adopts", a_later_lxmd_adopts },
-	  { "killing the monitor ends the instance", killing_the_monitor_ends_the_instance }, { "freezes and goes on", freezes_and_goes_on })
+	  { "killing the monitor ends the instance", killing_the_monitor_ends_the_instance }, { "freezes and goes on", freezes_and_goes_on },
+	  { "device rules hold on v1", device_rules_hold_on_v1 }, { "the unified hierarchy is enough", the_unified_hierarchy_is_enough })

@@ -1,10 +1,11 @@
 /*
  * The new mount API in small pieces. Nothing is ever attached in the host's mount namespace: filesystems are made and
- * cloned as detached mounts, handed to the child by descriptor, and attached there. Used on both sides of the clone.
+ * cloned as detached mounts, handed over by descriptor, and attached in a namespace of the instance. Single-threaded binaries.
  */
-#include "lxmd/monitor/mon.h"
+#include "lib/mount/mountfd.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/mount.h>
@@ -50,7 +51,7 @@ int mountfd_new(const char *fstype, const char *source, const struct mount_param
 int mountfd_new_text(const char *fstype, const char *source, const char *options, unsigned int attrs, struct lxm_err *e)
 {
 	struct mount_param params[32];
-	char copy[WIRE_STR_MAX], *p = copy, *item;
+	char copy[MOUNT_TEXT_MAX], *p = copy, *item;
 	size_t n = 0;
 
 	snprintf(copy, sizeof(copy), "%s", options);

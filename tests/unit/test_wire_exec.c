@@ -1,0 +1,87 @@
+/* lib/wire/exec: jobs and reports. */
+#include "tests/unit/unit.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "lib/base/fd.h"
+#include "lib/wire/exec.h"
+
+static void jobs_come_back_whole(void)
+{
+	static const uint32_t groups[] = { 4, 27 };
+	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"", NULL }, *env[] = { (char *)"A=1", NULL };
+	char *cgroups[] = { (char *)"/sys/fs/cgroup/a/cgroup.procs", (char *)"/sys/fs/cgroup/b/cgroup.procs", NULL };
+	struct exec_job in = { .argv = argv, .env = env, .cwd = "/root", .uid = 1, .gid = 2, .groups = groups, .ngroups = 2, .pty = true, .rows = 30,
+			       .cols = 90, .keep_caps = 1ull << 40, .seccomp = { "12345678", 8 }, .apparmor = "label", .cgroup_procs = cgroups };
+	struct lxm_err e = { 0 };
+	struct exec_view v;
+	int fd = -1;
+
+	CU_ASSERT_EQUAL(exec_job_seal(&in, &fd, &e), 0);
+	CU_ASSERT_EQUAL_FATAL(exec_job_open(fd, &v, &e), 0);
+	CU_ASSERT(strcmp(v.job.argv[0], "sh") == 0 && strcmp(v.job.argv[2], "") == 0 && !v.job.argv[3]);
+	CU_ASSERT(strcmp(v.job.env[0], "A=1") == 0 && !v.job.env[1]);
+	CU_ASSERT(strcmp(v.job.cgroup_procs[1], cgroups[1]) == 0 && !v.job.cgroup_procs[2]);
+	CU_ASSERT(v.job.ngroups == 2 && v.job.groups[1] == 27 && v.job.uid == 1 && v.job.gid == 2);
+	CU_ASSERT(v.job.pty && !v.job.privileged && v.job.rows == 30 && v.job.keep_caps == 1ull << 40 && v.job.seccomp.len == 8);
+	CU_ASSERT(strcmp(v.job.cwd, "/root") == 0 && strcmp(v.job.apparmor, "label") == 0);
+	exec_job_close(&v);
+	close(fd);
+}
+
+static void vectors_may_be_empty(void)
+{
+	char *argv[] = { (char *)"/bin/true", NULL };
+	struct exec_job in = { .argv = argv };
+	struct lxm_err e = { 0 };
+	struct exec_view v;
+	int fd = -1;
+
+	CU_ASSERT_EQUAL(exec_job_seal(&in, &fd, &e), 0);
+	CU_ASSERT_EQUAL_FATAL(exec_job_open(fd, &v, &e), 0);
+	CU_ASSERT(v.job.env && !v.job.env[0] && v.job.cgroup_procs && !v.job.cgroup_procs[0] && !v.job.argv[1]);
+	CU_ASSERT_STRING_EQUAL(v.job.cwd, ""); /* the helper finds a home */
+	exec_job_close(&v);
+	close(fd);
+}
+
+static void bad_jobs_are_refused(void)
+{
+	static const uint32_t groups[EXEC_GROUPS + 1];
+	char *argv[] = { (char *)"", NULL }, *ok[] = { (char *)"x", NULL }, *none[] = { NULL };
+	struct exec_job empty = { .argv = argv }, nothing = { .argv = none }, relative = { .argv = ok, .cwd = "tmp" };
+	struct exec_job crowd = { .argv = ok, .groups = groups, .ngroups = EXEC_GROUPS + 1 }, nobody = { .argv = ok, .uid = UINT32_MAX };
+	struct lxm_err e = { 0 };
+	int fd = -1;
+
+	CU_ASSERT_EQUAL(exec_job_seal(&empty, &fd, &e), -EINVAL);
+	CU_ASSERT_EQUAL(exec_job_seal(&nothing, &fd, &e), -EINVAL);
+	CU_ASSERT_EQUAL(exec_job_seal(&relative, &fd, &e), -EINVAL);
+	CU_ASSERT_EQUAL(exec_job_seal(&crowd, &fd, &e), -EINVAL);
+	CU_ASSERT_EQUAL(exec_job_seal(&nobody, &fd, &e), -EINVAL);
+	CU_ASSERT_EQUAL(fd, -1);
+}
+
+static void reports_cross_a_socket(void)
+{
+	struct exec_report in = { .kind = EXEC_STARTED, .pid = 5, .text = "" }, out;
+	unsigned char buf[EXEC_REPORT_MAX];
+	struct lxm_err e = { 0 };
+	int sv[2], fds[2];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	CU_ASSERT_EQUAL(exec_report_recv(sv[1], &out, buf, fds, MSG_DONTWAIT, &e), -EAGAIN);
+	CU_ASSERT_EQUAL(exec_report_send(sv[0], &in, sv, 1), 0);
+	CU_ASSERT_EQUAL(exec_report_recv(sv[1], &out, buf, fds, 0, &e), 1);
+	CU_ASSERT(out.kind == EXEC_STARTED && out.pid == 5 && fds[0] >= 0 && fds[1] == -1);
+	close(fds[0]);
+	CU_ASSERT_EQUAL(send(sv[0], "garbage", 7, 0), 7);
+	CU_ASSERT_EQUAL(exec_report_recv(sv[1], &out, buf, fds, 0, &e), -EBADMSG);
+	close(sv[0]);
+	CU_ASSERT_EQUAL(exec_report_recv(sv[1], &out, buf, fds, 0, &e), 0);
+	close(sv[1]);
+}
+
+UNIT_MAIN("wire/exec", { "jobs come back whole", jobs_come_back_whole }, { "vectors may be empty", vectors_may_be_empty },
+	  { "bad jobs are refused", bad_jobs_are_refused }, { "reports cross a socket", reports_cross_a_socket })
