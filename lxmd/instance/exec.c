@@ -56,6 +56,7 @@ struct session {
 	int report_sock, helper_pidfd, prog_pidfd, pty;
 	int log_fd[2]; /* record-output */
 	bool exited, finished;
+	uint64_t early_signals; /* bit n-1: signal n came before the helper told of the program */
 	int status;
 	struct lxm_err err; /* code set: the program could not be started */
 	loop_timer_id timer;
@@ -120,8 +121,22 @@ static void drop_sockets(void *arg)
 
 static void kill_program(struct session *x, int sig)
 {
-	if (x->prog_pidfd >= 0 && !x->exited)
+	if (x->exited)
+		return;
+	if (x->prog_pidfd >= 0)
 		(void)sys_pidfd_send_signal(x->prog_pidfd, sig);
+	else
+		x->early_signals |= 1ULL << (sig - 1);
+}
+
+/* The program's first words may overtake the helper's report of it, and so may a client that answers them. */
+static void send_early_signals(struct session *x)
+{
+	int sig;
+
+	for (sig = 1; sig <= 64; sig++)
+		if (x->early_signals >> (sig - 1) & 1)
+			kill_program(x, sig);
 }
 
 /* The client is gone: the program and what it started in its process group, as a hang-up of a terminal would. */
@@ -275,6 +290,7 @@ static void on_report(int fd, uint32_t revents, void *arg)
 	}
 	if (r.kind == EXEC_STARTED) {
 		x->prog_pidfd = LXM_TAKE(fds[0], -1);
+		send_early_signals(x);
 		if (fds[1] >= 0)
 			open_pty(x, LXM_TAKE(fds[1], -1));
 		/* the client may have vanished meanwhile */
