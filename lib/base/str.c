@@ -309,6 +309,24 @@ bool lxm_utf8_ok(const char *s, size_t len)
 	return true;
 }
 
+char *lxm_utf8_clean(const char *s)
+{
+	struct lxm_buf b = { 0 };
+	size_t n;
+
+	for (; *s; s += n) {
+		for (n = 1; n < 4 && s[n] && !lxm_utf8_ok(s, n);)
+			n++;
+		if (lxm_utf8_ok(s, n)) {
+			lxm_buf_add(&b, s, n);
+		} else {
+			lxm_buf_str(&b, "\xef\xbf\xbd");
+			n = 1;
+		}
+	}
+	return lxm_buf_take(&b);
+}
+
 void lxm_hex(char *out, const void *data, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";

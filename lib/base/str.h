@@ -70,6 +70,8 @@ int lxm_parse_bytes(const char *s, uint64_t *out);
 char *lxm_format_bytes(uint64_t n);
 /** True if s is valid UTF-8 without NUL; len bytes. */
 bool lxm_utf8_ok(const char *s, size_t len);
+/** A copy with each byte that is not part of valid UTF-8 replaced by U+FFFD; free() it. */
+char *lxm_utf8_clean(const char *s);
 /** Lowercase hex of n bytes into out (2n+1 bytes). */
 void lxm_hex(char *out, const void *data, size_t n);
 /** True if s consists of n lowercase hex digits, n in [min,max]. */

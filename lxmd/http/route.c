@@ -162,7 +162,9 @@ int route_parse_query(const char *query, struct lxm_kv *out, struct lxm_err *e)
 		eq = memchr(s, '=', (size_t)(end - s));
 		key = lxm_url_decode(s, (size_t)((eq ? eq : end) - s), true);
 		value = eq ? lxm_url_decode(eq + 1, (size_t)(end - eq - 1), true) : lxm_strdup("");
-		if (!key || !value || !lxm_utf8_ok(key, strlen(key)) || !lxm_utf8_ok(value, strlen(value)))
+		/* the path of a file is bytes, whatever its file system takes */
+		if (!key || !value || !lxm_utf8_ok(key, strlen(key)) ||
+		    (strcmp(key, "path") != 0 && !lxm_utf8_ok(value, strlen(value))))
 			return lxm_err_set(e, EINVAL, "malformed query string");
 		if (*key)
 			lxm_kv_set(out, key, value);

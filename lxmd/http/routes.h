@@ -60,7 +60,7 @@ int route_find(const char *method, const char *path, struct route_match *m, stru
 /** Free the arguments of a match. */
 void route_match_deinit(struct route_match *m);
 
-/** Split and decode a query string into a map; later twins win. Returns 0 or -EINVAL (400). */
+/** Split and decode a query string into a map; later twins win; all is UTF-8 but the value of path=. Returns 0 or -EINVAL (400). */
 int route_parse_query(const char *query, struct lxm_kv *out, struct lxm_err *e);
 
 #endif

@@ -16,6 +16,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/device/device.h"
 #include "lxmd/image/image.h"
+#include "lxmd/instance/files.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/storage/pool.h"
@@ -184,6 +185,7 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
 	int64_t id = i->row.id;
 	int r = 0;
 
+	instance_files_end(d, id);
 	remove_devices(d, i);
 	if (pool_is)
 		r = storage_pool_get(d, pool_is, &pool, e);

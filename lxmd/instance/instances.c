@@ -17,6 +17,7 @@
 #include "lxmd/core/locks.h"
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
+#include "lxmd/instance/files.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
@@ -190,6 +191,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	size_t k, running;
 	int r;
 
+	in->files = files_new();
 	d->instances = in;
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_cond_init(&in->idle, NULL);
@@ -376,6 +378,7 @@ void instances_stop(struct lxmd *d)
 	if (!in->n)
 		cgroup_parent_remove(&in->cgroups, in->cgroup_parent);
 	free(in->v);
+	files_free(in->files);
 	spawner_free(in->spawner);
 	seccomp_cache_free(in->seccomp);
 	idmap_pool_deinit(&in->ids);

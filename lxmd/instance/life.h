@@ -9,6 +9,7 @@
 #include "lxmd/instance/instance.h"
 
 struct caller;
+struct idmap;
 struct op;
 
 /*
@@ -75,6 +76,9 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
  * Any thread. Returns 0, -ENOSPC, -EEXIST or -EINVAL.
  */
 int instance_take_ids(struct lxmd *d, const struct instance *i, struct lxm_kv *changes, struct lxm_err *e);
+
+/** The id map that the recorded range and raw.idmap give; empty when privileged. idmap_deinit() it. Any thread. Returns 0 or -EINVAL. */
+int instance_idmap(const struct instance *i, struct idmap *map, struct lxm_err *e);
 
 /** Remove RUN/ID. Any thread; a failure is logged. */
 void instance_remove_rundir(struct lxmd *d, int64_t id);

@@ -315,10 +315,9 @@ int run_status(struct run *r)
 	return s;
 }
 
-int run_wait_gone(struct run *r, int64_t timeout_ms)
+static struct timespec deadline(int64_t timeout_ms)
 {
 	struct timespec until;
-	int rc = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000;
@@ -327,6 +326,14 @@ int run_wait_gone(struct run *r, int64_t timeout_ms)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
+	return until;
+}
+
+int run_wait_gone(struct run *r, int64_t timeout_ms)
+{
+	struct timespec until = deadline(timeout_ms);
+	int rc = 0;
+
 	pthread_mutex_lock(&r->lock);
 	while (r->phase != RUN_GONE && rc == 0)
 		rc = timeout_ms < 0 ? pthread_cond_wait(&r->changed, &r->lock) :
@@ -334,6 +341,22 @@ int run_wait_gone(struct run *r, int64_t timeout_ms)
 	rc = r->phase == RUN_GONE ? 0 : -ETIMEDOUT;
 	pthread_mutex_unlock(&r->lock);
 	return rc;
+}
+
+int run_wait_settled(struct run *r, int64_t timeout_ms, struct lxm_err *e)
+{
+	struct timespec until = deadline(timeout_ms);
+	enum run_phase phase;
+	int rc = 0;
+
+	pthread_mutex_lock(&r->lock);
+	while ((r->phase == RUN_STARTING || r->phase == RUN_ENDED) && rc == 0)
+		rc = pthread_cond_timedwait(&r->changed, &r->lock, &until);
+	phase = r->phase;
+	pthread_mutex_unlock(&r->lock);
+	if (phase == RUN_RUNNING || phase == RUN_GONE)
+		return phase == RUN_GONE;
+	return lxm_err_set(e, EBUSY, "instance '%s' is %s", r->name, phase == RUN_STARTING ? "starting" : "stopping");
 }
 
 int run_pidfd(struct run *r, struct lxm_err *e)

@@ -17,6 +17,7 @@ struct loop_watch;
 struct lxmd;
 struct net_cache;
 struct run;
+struct files;
 struct seccomp_cache;
 struct spawner;
 
@@ -27,6 +28,7 @@ struct instances {
 	struct cgroup_layout cgroups;
 	char cgroup_parent[32]; /* "lxm", or one of this daemon's own when LXMD_DIR is set */
 	struct idmap_pool ids;
+	struct files *files; /* who works on files: files.c */
 
 	pthread_mutex_t lock;
 	struct run **v;	  /* guarded by lock; sorted by id; each holds a reference */
@@ -104,6 +106,13 @@ int run_status(struct run *r);
 
 /** Wait until it is gone. Workers only. Returns 0 or -ETIMEDOUT. timeout_ms < 0: for ever. */
 int run_wait_gone(struct run *r, int64_t timeout_ms);
+
+/**
+ * Wait while it is about to run or about to end. Workers only.
+ *
+ * Returns 0 when it runs, 1 when it is gone, -EBUSY when the time is up.
+ */
+int run_wait_settled(struct run *r, int64_t timeout_ms, struct lxm_err *e);
 
 /** A dup of init's pidfd, or -ESRCH with a text when it does not run. Caller closes. Any thread. */
 int run_pidfd(struct run *r, struct lxm_err *e);

@@ -17,6 +17,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
+#include "lxmd/instance/files.h"
 #include "lxmd/instance/idmap.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
@@ -25,8 +26,7 @@
 
 #define START_TIMEOUT_MS 60000
 
-/* The map that the recorded range and the configuration give. */
-static int load_idmap(const struct instance *i, struct idmap *map, struct lxm_err *e)
+int instance_idmap(const struct instance *i, struct idmap *map, struct lxm_err *e)
 {
 	uint64_t base, size;
 
@@ -174,7 +174,7 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 	if (r < 0)
 		return r;
 	lxm_kv_merge(&i->row.config, changes);
-	r = load_idmap(i, &map, e);
+	r = instance_idmap(i, &map, e);
 	if (r == 0)
 		r = instance_plan(d, i, &map, changes, &p, e);
 	if (r < 0)
@@ -225,6 +225,8 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 		r = run_add(d, i->row.id, i->row.project, i->row.name, rundir, &run, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start instance '%s'", i->row.name);
+	/* it is in the table of what runs: nobody opens the files of a stopped one any more */
+	instance_files_end(d, i->row.id);
 	r = start_run(d, i, run, &changes, e);
 	if (r < 0) {
 		struct lxm_err e2 = { 0 };

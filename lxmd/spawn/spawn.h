@@ -10,6 +10,7 @@
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 #include "lib/wire/exec.h"
+#include "lib/wire/file.h"
 
 /*
  * Every child starts with default signal actions, nothing blocked, no descriptor but those named, umask 022 and, if
@@ -130,5 +131,18 @@ struct spawn_stdio {
  */
 int spawn_exec(struct spawner *s, const struct exec_job *job, int init_pidfd, int unified_dir, const struct spawn_stdio *io, int *sock_out,
 	       int *pidfd_out, struct lxm_err *e);
+
+/**
+ * Start lxm-helper for a job on the files of an instance.
+ *
+ * @job        see lib/wire/file.h
+ * @a, @b      descriptors that the job's flags speak of, -1: none; borrowed
+ * @body       FILE_GET: spool, a file that is empty and open for writing; FILE_PUT of a file: the content; -1: none; borrowed
+ * @sock_out   reports come from here: file_report_recv(); closing it ends the helper
+ * @pidfd_out  of the helper, to be reaped after the last report
+ *
+ * Any thread. Returns 0 or -errno.
+ */
+int spawn_file(struct spawner *s, const struct file_job *job, int a, int b, int body, int *sock_out, int *pidfd_out, struct lxm_err *e);
 
 #endif

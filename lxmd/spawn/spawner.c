@@ -207,3 +207,30 @@ int spawn_exec(struct spawner *s, const struct exec_job *job, int init_pidfd, in
 	*sock_out = LXM_TAKE(ours, -1);
 	return 0;
 }
+
+int spawn_file(struct spawner *s, const struct file_job *job, int a, int b, int body, int *sock_out, int *pidfd_out, struct lxm_err *e)
+{
+	static const char *const env[] = { NULL };
+	static const char *const argv[] = { "lxm-helper", "file", NULL };
+	lxm_auto(fd_close) int ours = -1, theirs = -1, job_fd = -1;
+	struct spawn_spec spec = { .exec_fd = s->helper, .argv = argv, .env = env, .setsid = true };
+	const int more[3] = { a, b, body };
+	int sv[2], i, r = file_job_seal(job, &job_fd, e);
+
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return lxm_err_sys(e, "make a socket");
+	ours = sv[0];
+	theirs = sv[1];
+	spec.fds[spec.nfds++] = (struct spawn_fd){ job_fd, 3 };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ theirs, 4 };
+	for (i = 0; i < 3; i++)
+		if (more[i] >= 0)
+			spec.fds[spec.nfds++] = (struct spawn_fd){ more[i], 5 + i };
+	r = spawn_child(&spec, pidfd_out, NULL, e);
+	if (r < 0)
+		return lxm_err_wrap(e, r, "start lxm-helper");
+	*sock_out = LXM_TAKE(ours, -1);
+	return 0;
+}
