@@ -74,6 +74,7 @@ int api_instance_get(struct request *rq, struct lxm_err *e)
 struct job {
 	int64_t id;
 	struct db_instance row; /* wanted, for updates */
+	json_t *etag;		/* what the client's If-Match stood for; NULL: it sent none */
 	char *name;		/* new, for renames */
 };
 
@@ -82,6 +83,7 @@ static void job_free(void *arg)
 	struct job *j = arg;
 
 	db_instance_deinit(&j->row);
+	json_decref(j->etag);
 	free(j->name);
 	free(j);
 }
@@ -89,11 +91,7 @@ static void job_free(void *arg)
 /* Take the lock and load it anew: what the handler saw may be stale. */
 static int begin(struct op *op, const struct job *j, const char *what, struct instance *i, struct lock **lock, struct lxm_err *e)
 {
-	struct lxmd *d = op_daemon(op);
-	char key[40];
-	int r = lock_try(d->locks, instance_lock_key(j->id, key), what, lock, e);
-
-	return r < 0 ? r : instance_load_id(d, j->id, i, e);
+	return instance_lock(op_daemon(op), j->id, what, i, lock, e);
 }
 
 static int delete_run(struct op *op, void *arg, struct lxm_err *e)
@@ -138,6 +136,13 @@ static int update_run(struct op *op, void *arg, struct lxm_err *e)
 	struct job *j = arg;
 	int r = begin(op, arg, "Updating instance", &i, &lock, e);
 
+	if (r == 0 && j->etag) {
+		lxm_auto(json) json_t *now = instance_etag_json(&i);
+
+		/* another change came in between the request and this */
+		if (!json_equal(now, j->etag))
+			return lxm_err_http(e, 412, ESTALE, "instance '%s' was changed meanwhile: read it again", i.row.name);
+	}
 	return r < 0 ? r : apply_row(op_daemon(op), &i, &j->row, op_caller(op), e);
 }
 
@@ -177,6 +182,7 @@ int api_instance_put(struct request *rq, struct lxm_err *e)
 	if (!lxm_empty(js_str(body, "restore")))
 		return lxm_err_set(e, EOPNOTSUPP, "snapshots cannot be restored yet");
 	j = lxm_alloc(sizeof(*j));
+	j->etag = rq_raw_header(rq, "if-match") ? instance_etag_json(&i) : NULL;
 	db_instance_copy(&j->row, &i.row);
 	/* PUT replaces: what the body leaves out is gone, except what can never be empty */
 	lxm_kv_deinit(&j->row.config);
@@ -201,15 +207,19 @@ int api_instance_patch(struct request *rq, struct lxm_err *e)
 	lxm_auto(kv) struct lxm_kv config = { 0 };
 	lxm_auto(devs) struct lxm_devs devices = { 0 };
 	json_t *body;
-	char key[40];
-	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+	int64_t id;
+	int r = rq_need_json(rq, &body, e);
 
 	if (r == 0)
-		r = rq_need_json(rq, &body, e);
+		r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+	if (r < 0)
+		return r;
+	id = i.row.id;
+	instance_deinit(&i);
+	memset(&i, 0, sizeof(i));
+	r = instance_lock(rq->d, id, "Updating instance", &i, &lock, e);
 	if (r == 0)
 		r = rq_check_etag(rq, instance_etag_json(&i), e);
-	if (r == 0)
-		r = lock_try(rq->d->locks, instance_lock_key(i.row.id, key), "Updating instance", &lock, e);
 	if (r < 0)
 		return r;
 	db_instance_copy(&row, &i.row);

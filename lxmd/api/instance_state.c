@@ -80,12 +80,9 @@ int state_change_run(struct lxmd *d, int64_t id, const struct state_change *c, b
 	lxm_auto(instance) struct instance i = { 0 };
 	lxm_auto(lock_release) struct lock *lock = NULL;
 	lxm_auto(run_unref) struct run *run = NULL;
-	char key[40];
 	int status, r;
 
-	r = lock_try(d->locks, instance_lock_key(id, key), actions[c->action].text, &lock, e);
-	if (r == 0)
-		r = instance_load_id(d, id, &i, e);
+	r = instance_lock(d, id, actions[c->action].text, &i, &lock, e);
 	if (r < 0)
 		return r;
 	run = run_get(d, id);

@@ -142,7 +142,7 @@ static void send_early_signals(struct session *x)
 /* The client is gone: the program and what it started in its process group, as a hang-up of a terminal would. */
 static void kill_group(struct session *x)
 {
-	if (x->prog_pidfd >= 0 && !x->exited && sys_pidfd_signal_group(x->prog_pidfd, SIGKILL) < 0)
+	if (x->prog_pidfd < 0 || (!x->exited && sys_pidfd_signal_group(x->prog_pidfd, SIGKILL) < 0))
 		kill_program(x, SIGKILL);
 }
 
@@ -369,8 +369,9 @@ static void closed(struct session *x, int slot)
 		x->s[S_IN].ws = NULL;
 		stream_write_end(&x->s[S_IN]);
 	} else if (slot == S_OUT || slot == S_ERR) {
-		x->s[slot].ws = NULL;
-		stream_writable(&x->s[slot]);
+		/* nobody reads any more: the program shall hear of it, as at the end of a shell's pipe */
+		x->s[slot].on_end = NULL;
+		stream_close(&x->s[slot]);
 	}
 	if (slot == S_CONTROL || (slot == S_OUT && !x->ws[S_CONTROL]))
 		kill_group(x);

@@ -9,6 +9,7 @@
 #include "lib/base/err.h"
 #include "lib/base/kv.h"
 
+struct lock;
 struct lxmd;
 
 /* A copy for one caller: the row, and what follows from it and its profiles. Zeroed is empty. */
@@ -69,6 +70,17 @@ static inline bool instance_privileged(const struct instance *i)
 
 /** Key of the lock that whoever changes the instance holds: "instance/ID". out has 40 bytes. */
 char *instance_lock_key(int64_t id, char out[40]);
+
+/**
+ * Take an instance's lock and load what it is now: the start of every change.
+ *
+ * @what      what the caller does, for whoever is refused meanwhile
+ * @lock_out  lock_release() it
+ *
+ * Any thread; never waits for the lock. Returns 0, -EBUSY (409) naming the instance and what runs, -ENOENT.
+ */
+int instance_lock(struct lxmd *d, int64_t id, const char *what, struct instance *out, struct lock **lock_out,
+		  struct lxm_err *e);
 
 /** "/1.0/instances/NAME"; free() it. */
 char *instance_url(const char *name);

@@ -8,6 +8,7 @@
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/locks.h"
 
 void instance_deinit(struct instance *i)
 {
@@ -212,6 +213,29 @@ char *instance_lock_key(int64_t id, char out[40])
 {
 	snprintf(out, 40, "instance/%lld", (long long)id);
 	return out;
+}
+
+int instance_lock(struct lxmd *d, int64_t id, const char *what, struct instance *out, struct lock **lock_out,
+		  struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	char key[40];
+	int r = lock_try(d->locks, instance_lock_key(id, key), what, &lock, e);
+
+	if (r == -EBUSY) {
+		lxm_auto(free) char *holder = lock_holder(d->locks, key);
+		lxm_auto(instance) struct instance i = { 0 };
+
+		/* the lock knows the id only */
+		if (instance_load_id(d, id, &i, NULL) == 0)
+			lxm_err_http(e, 409, EBUSY, "instance '%s' is busy: %s", i.row.name, holder ? holder : "try again");
+		return r;
+	}
+	if (r == 0)
+		r = instance_load_id(d, id, out, e);
+	if (r == 0)
+		*lock_out = LXM_TAKE(lock, NULL);
+	return r;
 }
 
 char *instance_url(const char *name)

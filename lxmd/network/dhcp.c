@@ -87,7 +87,7 @@ static const char *dhcp_user(const char *dir)
 	return getpwnam("dnsmasq") ? "dnsmasq" : "nobody";
 }
 
-/* Is that process the server of this directory? */
+/* Is that process the server of this directory? By its first two words: later ones may differ between versions. */
 static bool is_server_of(pid_t pid, const char *dir)
 {
 	lxm_auto(buf) struct lxm_buf have = { 0 }, want = { 0 };
@@ -99,9 +99,9 @@ static bool is_server_of(pid_t pid, const char *dir)
 	if (lxm_read_file(path, 16384, &have) < 0)
 		return false;
 	dhcp_argv(dir, conf_arg, argv);
-	for (i = 0; argv[i]; i++)
+	for (i = 0; i < 2; i++)
 		lxm_buf_add(&want, argv[i], strlen(argv[i]) + 1);
-	return have.len == want.len && memcmp(have.data, want.data, want.len) == 0;
+	return have.len >= want.len && memcmp(have.data, want.data, want.len) == 0;
 }
 
 static pid_t read_pid(const char *dir)

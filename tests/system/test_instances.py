@@ -364,22 +364,22 @@ def test_a_child_that_writes_for_ever_does_not_hold_the_exec(instance):
     inst = instance(start=True)
     done = inst.exec("sh", "-c", "yes & echo first", timeout=20)
     assert done.code == 0
-    wait_until(lambda: "yes" not in inst.sh("ps"), 5, "the writer outlives its reader")
+    wait_until(lambda: "yes" not in inst.sh("ps"), 5, lambda: "the writer outlives its reader")
 
 
 def test_a_lost_client_takes_its_program_along(rest, instance):
     inst = instance(start=True)
     session = Exec(rest, inst.name, ["sh", "-c", "sleep 987 & sleep 987"])
-    wait_until(lambda: inst.sh("ps").count("sleep 987") >= 2, 5, "it does not run")
+    wait_until(lambda: inst.sh("ps").count("sleep 987") >= 2, 5, lambda: "it does not run")
     session.close()
-    wait_until(lambda: "sleep 987" not in inst.sh("ps | grep -v grep"), 5, "it lives on without its client")
+    wait_until(lambda: "sleep 987" not in inst.sh("ps | grep -v grep"), 5, lambda: "it lives on without its client")
 
 
 # ---- console
 def test_console_talks_and_keeps_what_was_said(rest, instance):
     inst = instance(start=True)
     inst.sh("echo hello from inside > /dev/console")
-    wait_until(lambda: b"hello from inside" in rest.get(inst.path + "/console").body, 5, "the console kept nothing")
+    wait_until(lambda: b"hello from inside" in rest.get(inst.path + "/console").body, 5, lambda: "the console kept nothing")
     assert rest.delete(inst.path + "/console").status == 200
     assert b"hello from inside" not in rest.get(inst.path + "/console").body
 
@@ -394,7 +394,7 @@ def test_one_console_at_a_time_unless_forced(rest, instance):
         return op, control, rest.websocket(url, {"secret": op["metadata"]["fds"]["0"]})
 
     first = attach()
-    wait_until(lambda: rest.read(f"operations/{first[0]['id']}")["status"] == "Running", 5, "not attached")
+    wait_until(lambda: rest.read(f"operations/{first[0]['id']}")["status"] == "Running", 5, lambda: "not attached")
     time.sleep(0.3)
     second = attach()
     with pytest.raises(OperationFailed, match="in use"):
