@@ -138,6 +138,14 @@ int db_snapshot_update(struct db_tx *tx, int64_t id, const char *description, lx
 			description, expires_at);
 }
 
+int db_snapshot_set_config_keys(struct db_tx *tx, int64_t id, const struct lxm_kv *kv, struct lxm_err *e)
+{
+	int64_t found;
+	int r = sql_int(tx, &found, e, "SELECT id FROM snapshots WHERE id = ?1", "i", id);
+
+	return r ? r : sql_set_keys(tx, &config, id, kv, e);
+}
+
 int db_snapshot_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_err *e)
 {
 	int r = sql_run1(tx, e, "UPDATE snapshots SET name = ?2 WHERE id = ?1", "is", id, to);

@@ -38,6 +38,8 @@ int db_snapshot_create(struct db_tx *tx, struct db_snapshot *s, struct lxm_err *
 /** Description and expiry; DB_NONE. */
 int db_snapshot_update(struct db_tx *tx, int64_t id, const char *description, lxm_time expires_at,
 		       struct lxm_err *e);
+/** Set some keys and leave the others alone; an empty value deletes the key. For volatile.*; DB_NONE. */
+int db_snapshot_set_config_keys(struct db_tx *tx, int64_t id, const struct lxm_kv *kv, struct lxm_err *e);
 /** DB_NONE, -EEXIST. */
 int db_snapshot_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_err *e);
 /** DB_NONE. */
