@@ -9,7 +9,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/storage/pool_priv.h"
 
-const char *const pool_dirs[] = { "images", "instances", "custom", "snapshots", "tmp", "trash", "lost", NULL };
+const char *const pool_dirs[] = { "images", "instances", "custom", "snapshots", "staged", "tmp", "trash", "lost", NULL };
 
 struct pool *pool_new(struct lxmd *d, const char *name, const char *path, const struct storage_driver *drv,
 		      const struct lxm_kv *config)

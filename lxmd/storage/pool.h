@@ -156,6 +156,20 @@ int pool_volume_delete(struct pool *pool, const struct volume_id *v, struct lxm_
 /** Rename; kind stays. Snapshots of an instance follow it when its volume is renamed. */
 int pool_volume_rename(struct pool *pool, const struct volume_id *from, const struct volume_id *to, struct lxm_err *e);
 
+/**
+ * Let the staged volume (VOLUME_OF_STAGED, made by any of the functions above) take the place of the instance's, whose
+ * data is gone afterwards. Before this the instance's row says volatile.lxm.replacing, so that a crash in between is
+ * mended by the next storage_start(); without the mark a staged volume is removed there.
+ *
+ * @v  VOLUME_OF_INSTANCE; nothing may use its root
+ *
+ * Returns 0, or -ENOENT when nothing is staged.
+ */
+int pool_volume_replace(struct pool *pool, const struct volume_id *v, struct lxm_err *e);
+
+/** Have everything that was written to the pool so far on the disk: before the only other copy is deleted. Slow. */
+int pool_sync(struct pool *pool, struct lxm_err *e);
+
 /** Where the runtime finds the root. The strings in *out belong to the caller (volume_root_deinit). */
 int pool_volume_root(struct pool *pool, const struct volume_id *v, struct volume_root *out, struct lxm_err *e);
 

@@ -100,6 +100,17 @@ void pool_trash_kick(struct pool *pool);
 /** Put an opened pool in order at start: see storage_start(). `known` are the paths of the volumes that rows stand for, sorted. */
 void pool_reconcile(struct pool *pool, const struct lxm_strv *known);
 
+/* ---- mend.c */
+
+struct db_instances;
+struct db_snapshots;
+
+/**
+ * Finish or undo what a dead daemon was doing to volumes, by the marks it left in rows (volatile.lxm.*); the rows still
+ * carry them afterwards. All instances with their config, and all snapshots, of every pool. Before pool_reconcile().
+ */
+void pool_mend(struct pool *pool, const struct db_instances *instances, const struct db_snapshots *snapshots);
+
 /* ---- copy.c */
 
 struct tree_copy {

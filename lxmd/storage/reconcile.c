@@ -49,6 +49,21 @@ static void clear_tmp(struct pool *pool)
 	}
 }
 
+/* What pool_mend() left in staged/ replaces nothing. */
+static void clear_staged(struct pool *pool)
+{
+	lxm_auto(strv) struct lxm_strv names = { 0 };
+	struct lxm_err e = { 0 };
+	size_t i;
+
+	list(pool, "staged", &names);
+	for (i = 0; i < names.n; i++) {
+		lxm_info("pool '%s': removing '%s', which was never put in place", pool->name, names.v[i]);
+		if (pool_trash(pool, names.v[i], &e) < 0)
+			lxm_warn("%s", e.msg);
+	}
+}
+
 static void find_images(struct pool *pool)
 {
 	lxm_auto(strv) struct lxm_strv names = { 0 };
@@ -88,9 +103,12 @@ static bool is_untouched(struct pool *pool, const char *vol)
 
 static void set_aside(struct pool *pool, const char *vol)
 {
-	const char *name = strrchr(vol, '/') + 1;
-	lxm_auto(free) char *to = lxm_asprintf("lost/%s-%lld", name, (long long)(lxm_now() / 1000));
+	lxm_auto(free) char *to = lxm_asprintf("lost/%s-%lld", strchr(vol, '/') + 1, (long long)(lxm_now() / 1000));
 	struct lxm_err e = { 0 };
+	char *slash = strrchr(to, '/');
+
+	if (slash != to + 4) /* a snapshot: INSTANCE@SNAPSHOT */
+		*slash = '@';
 
 	if (is_untouched(pool, vol)) {
 		lxm_info("pool '%s': removing '%s', which belongs to nothing and was never written to", pool->name, vol);
@@ -137,14 +155,23 @@ static void find_volumes(struct pool *pool, const struct lxm_strv *known)
 		lxm_auto(strv) struct lxm_strv snaps = { 0 };
 
 		list(pool, groups.v[i], &snaps);
-		for (k = 0; k < snaps.n; k++)
-			count_base(pool, snaps.v[k]);
+		for (k = 0; k < snaps.n; k++) {
+			const char *want = snaps.v[k];
+
+			/* those of custom volumes have no rows of their own to compare with */
+			if (strstr(want, "/@") || (known->n && bsearch(&want, known->v, known->n, sizeof(char *), by_name)))
+				count_base(pool, want);
+			else
+				set_aside(pool, want);
+		}
+		(void)unlinkat(pool->dirfd, groups.v[i], AT_REMOVEDIR);
 	}
 }
 
 void pool_reconcile(struct pool *pool, const struct lxm_strv *known)
 {
 	clear_tmp(pool);
+	clear_staged(pool);
 	find_images(pool);
 	find_volumes(pool, known);
 	pool_trash_kick(pool);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "db/instance.h"
+#include "db/snapshot.h"
 #include "db/storage.h"
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
@@ -18,6 +19,7 @@
 struct rows {
 	struct db_pools pools;
 	struct db_instances instances;
+	struct db_snapshots snapshots;
 	struct db_volumes customs;
 };
 
@@ -27,7 +29,9 @@ static int load_rows(struct db_tx *tx, void *arg, struct lxm_err *e)
 	int r = db_pool_list(tx, &rows->pools, e);
 
 	if (r == 0)
-		r = db_instance_list(tx, NULL, DB_ANY_TYPE, 0, &rows->instances, e);
+		r = db_instance_list(tx, NULL, DB_ANY_TYPE, DB_WITH_CONFIG, &rows->instances, e);
+	if (r == 0)
+		r = db_snapshot_list(tx, 0, &rows->snapshots, e);
 	return r < 0 ? r : db_volume_list(tx, NULL, NULL, DB_VOL_CUSTOM, &rows->customs, e);
 }
 
@@ -63,7 +67,7 @@ static struct pool *set_take(struct storage *s, const char *name)
 	return pool;
 }
 
-static void open_row(struct lxmd *d, const struct db_pool *row, const struct lxm_strv *known)
+static void open_row(struct lxmd *d, const struct db_pool *row, const struct rows *rows, const struct lxm_strv *known)
 {
 	const struct storage_driver *drv = storage_driver_find(row->driver);
 	lxm_auto(free) char *path = path_of(d, row->name, &row->config);
@@ -82,6 +86,7 @@ static void open_row(struct lxmd *d, const struct db_pool *row, const struct lxm
 		auto_fd_close(&pool->dirfd);
 		pool->why = lxm_strdup(e.msg);
 	} else {
+		pool_mend(pool, &rows->instances, &rows->snapshots);
 		pool_reconcile(pool, known);
 	}
 	set_add(d->storage, pool);
@@ -97,6 +102,13 @@ static void known_paths(const struct rows *rows, const char *pool, struct lxm_st
 
 		if (!in->pool || strcmp(in->pool, pool) == 0)
 			lxm_strv_take(out, volume_path(VOLUME_OF_INSTANCE(in->project, in->name)));
+	}
+	for (i = 0; i < rows->snapshots.n; i++) {
+		const struct db_snapshot *s = &rows->snapshots.v[i];
+		lxm_auto(free) char *name = lxm_asprintf("%s/%s", s->instance, s->name);
+
+		/* one that lies in another pool is not found here, which does no harm */
+		lxm_strv_take(out, volume_path(VOLUME_ID(VOLUME_SNAPSHOT, s->project, name)));
 	}
 	for (i = 0; i < rows->customs.n; i++) {
 		const struct db_volume *v = &rows->customs.v[i];
@@ -122,10 +134,11 @@ int storage_start(struct lxmd *d, struct lxm_err *e)
 		lxm_auto(strv) struct lxm_strv paths = { 0 };
 
 		known_paths(&rows, rows.pools.v[i].name, &paths);
-		open_row(d, &rows.pools.v[i], &paths);
+		open_row(d, &rows.pools.v[i], &rows, &paths);
 	}
 	db_pools_deinit(&rows.pools);
 	db_instances_deinit(&rows.instances);
+	db_snapshots_deinit(&rows.snapshots);
 	db_volumes_deinit(&rows.customs);
 	return lxm_err_wrap(e, r < 0 ? r : 0, "start storage");
 }

@@ -191,6 +191,32 @@ int pool_volume_rename(struct pool *pool, const struct volume_id *from, const st
 	return r;
 }
 
+/* In two renames, not by an exchange: whether staged/ still holds it then tells a next start how far this came. */
+int pool_volume_replace(struct pool *pool, const struct volume_id *v, struct lxm_err *e)
+{
+	lxm_auto(free) char *staged = NULL, *path = NULL;
+	char base[65];
+	int r = find(pool, VOLUME_OF_STAGED(v->project, v->name), &staged, e);
+
+	if (r < 0)
+		return r;
+	path = volume_path(v);
+	volume_base(pool, path, base);
+	r = pool_trash(pool, path, e);
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		pool_image_drop(pool, base);
+		pool_trash_kick(pool);
+	}
+	return volume_put_in_place(pool, staged, v, e);
+}
+
+int pool_sync(struct pool *pool, struct lxm_err *e)
+{
+	return syncfs(pool->dirfd) < 0 ? lxm_err_sys(e, "sync '%s'", pool->path) : 0;
+}
+
 int pool_volume_root(struct pool *pool, const struct volume_id *v, struct volume_root *out, struct lxm_err *e)
 {
 	lxm_auto(free) char *path = NULL;

@@ -11,6 +11,7 @@ enum volume_kind {
 	VOLUME_INSTANCE, /* name "c1" */
 	VOLUME_SNAPSHOT, /* of an instance, name "c1/snap0" */
 	VOLUME_CUSTOM,	 /* name "data" or, for its snapshots, "data/snap0" */
+	VOLUME_STAGED,	 /* what is about to replace instance "c1": see pool_volume_replace() */
 };
 
 /* Names a volume of a pool; borrowed strings, meant to be written at the call. */
@@ -23,6 +24,7 @@ struct volume_id {
 /* pool_volume_delete(pool, VOLUME_OF_INSTANCE("default", "c1"), e) */
 #define VOLUME_ID(k, project, name) (&(const struct volume_id){ (k), (project), (name) })
 #define VOLUME_OF_INSTANCE(project, name) VOLUME_ID(VOLUME_INSTANCE, project, name)
+#define VOLUME_OF_STAGED(project, name)	  VOLUME_ID(VOLUME_STAGED, project, name)
 
 enum volume_root_kind {
 	VOLUME_ROOT_OVERLAY, /* mount overlay: `lower` below, `dir` holds "upper" and "work" */
@@ -52,7 +54,7 @@ int volume_id_check(const struct volume_id *v, struct lxm_err *e);
  * The path of a checked volume inside its pool; free() it.
  *
  * instances/NAME in project default, else instances/PROJECT_NAME (an instance name holds no '_': reversible by the last one);
- * snapshots/INSTANCE/SNAP; custom/PROJECT@NAME and snapshots/@PROJECT@NAME/SNAP (a volume name holds no '@').
+ * staged/ likewise; snapshots/INSTANCE/SNAP; custom/PROJECT@NAME and snapshots/@PROJECT@NAME/SNAP (a volume name holds no '@').
  */
 char *volume_path(const struct volume_id *v);
 

@@ -21,7 +21,7 @@ int volume_id_check(const struct volume_id *v, struct lxm_err *e)
 
 	if (r == 0 && v->kind == VOLUME_SNAPSHOT && !slash)
 		return lxm_err_set(e, EINVAL, "'%.100s' does not name a snapshot", v->name);
-	if (r == 0 && v->kind == VOLUME_INSTANCE && slash)
+	if (r == 0 && (v->kind == VOLUME_INSTANCE || v->kind == VOLUME_STAGED) && slash)
 		return lxm_err_set(e, EINVAL, "'%.100s' does not name an instance", v->name);
 	if (r == 0)
 		r = v->kind == VOLUME_CUSTOM ? conf_name_volume(first, e) : conf_name_instance(first, e);
@@ -49,8 +49,8 @@ char *volume_path(const struct volume_id *v)
 		return lxm_asprintf("snapshots/@%s@%s", v->project, v->name);
 	}
 	dir = instance_dir(v->project, v->name, len);
-	if (v->kind == VOLUME_INSTANCE)
-		return lxm_asprintf("instances/%s", dir);
+	if (v->kind == VOLUME_INSTANCE || v->kind == VOLUME_STAGED)
+		return lxm_asprintf("%s/%s", v->kind == VOLUME_STAGED ? "staged" : "instances", dir);
 	return lxm_asprintf("snapshots/%s/%s", dir, slash ? slash + 1 : "");
 }
 
