@@ -5,6 +5,7 @@
 #include "lxmd/core/locks.h"
 #include "lxmd/core/loop.h"
 #include "lxmd/core/op.h"
+#include "lxmd/core/schedule.h"
 #include "lxmd/core/workers.h"
 
 #define WORKERS_MAX 256
@@ -20,6 +21,7 @@ int daemon_start_core(struct lxmd *d, struct lxm_err *e)
 	d->events = events_new(d);
 	d->ops = ops_new(d);
 	events_capture_log(d->events);
+	d->schedule = schedule_new(d);
 	return 0;
 }
 
@@ -27,6 +29,8 @@ void daemon_stop_core(struct lxmd *d)
 {
 	workers_close(d->workers); /* jobs use the loop, and loop callbacks start jobs: these are dropped */
 	loop_free(d->loop);
+	schedule_free(d->schedule);
+	d->schedule = NULL;
 	workers_free(d->workers);
 	d->workers = NULL;
 	ops_free(d->ops);

@@ -15,6 +15,7 @@ struct workers;
 struct events;
 struct ops;
 struct locks;
+struct schedule;
 struct http;
 struct storage;
 struct images;
@@ -69,6 +70,7 @@ struct lxmd {
 	struct locks *locks;	 /* named locks */
 	struct events *events;
 	struct ops *ops;
+	struct schedule *schedule; /* what happens by the clock */
 	struct http *http;
 
 	struct storage *storage; /* filled by storage_start(), and so on */
