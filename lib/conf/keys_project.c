@@ -103,7 +103,7 @@ static const struct confkey project_keys[] = {
 	{ "restricted.networks.subnets",          KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        NULL,               "Subnets that its networks may take" },
 	{ "restricted.networks.uplinks",          KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           NULL,               "Uplinks that its networks may have" },
 	{ "restricted.networks.zones",            KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        NULL,               "DNS zones that its networks may be in" },
-	{ "restricted.snapshots",                 KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "Snapshots" },
+	{ "restricted.snapshots",                 KEY_TEXT,  KEY_LIVE,             "block",        check_block,        "Snapshots" },
 	{ "restricted.virtual-machines.lowlevel", KEY_TEXT,  KEY_VM,               "block",        check_block,        "raw.qemu and the like" },
 	{ "user.*",                               KEY_BLOB,  KEY_LIVE,             NULL,           NULL,               "For people and scripts" },
 };

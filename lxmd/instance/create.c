@@ -16,9 +16,11 @@
 #include "lxmd/core/op.h"
 #include "lxmd/device/device.h"
 #include "lxmd/image/image.h"
+#include "lxmd/instance/copy.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/run.h"
+#include "lxmd/instance/snapshot.h"
 #include "lxmd/storage/pool.h"
 
 static int create_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -43,10 +45,10 @@ static void birth_keys(struct instance_new *n, struct lxm_kv *c)
 	lxm_uuid(uuid);
 	lxm_kv_set(c, "volatile.cloud-init.instance-id", uuid);
 	lxm_kv_set(c, "volatile.last_state.power", "STOPPED");
-	if (n->source == SOURCE_IMAGE) {
-		lxm_kv_set(c, "volatile.apply_template", "create");
+	if (n->source != SOURCE_NONE)
+		lxm_kv_set(c, "volatile.apply_template", n->source == SOURCE_COPY ? "copy" : "create");
+	if (n->image)
 		lxm_kv_set(c, "volatile.base_image", n->image);
-	}
 }
 
 static int make_volume(struct lxmd *d, struct instance_new *n, struct op *op, struct lxm_err *e)
@@ -57,6 +59,8 @@ static int make_volume(struct lxmd *d, struct instance_new *n, struct op *op, st
 
 	if (r < 0)
 		return r;
+	if (n->source == SOURCE_COPY)
+		return instance_fill_copy(d, n->i, n->copy, op, e);
 	if (n->source == SOURCE_NONE)
 		return pool_volume_create_empty(pool, v, e);
 	return pool_volume_create_from_image(pool, v, n->image, op, e);
@@ -168,7 +172,7 @@ int instance_create(struct lxmd *d, struct instance_new *n, struct op *op, const
 		return lxm_err_wrap(e, r, "create instance '%s'", i->row.name);
 	}
 	event_lifecycle(d, i->row.project, "instance-created", url, NULL, caller);
-	if (n->image)
+	if (n->source == SOURCE_IMAGE)
 		image_touch(d, i->row.project, n->image);
 	if (!n->start)
 		return 0;
@@ -182,15 +186,24 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	lxm_auto(free) char *logs = lxm_asprintf("%s/%s/%s", d->dirs.log.path, i->row.project, i->row.name);
 	const char *pool_is = i->row.pool ? i->row.pool : instance_root_pool(i);
+	lxm_auto(kv) struct lxm_kv mark = { 0 };
 	int64_t id = i->row.id;
 	int r = 0;
 
-	instance_files_end(d, id);
-	remove_devices(d, i);
 	if (pool_is)
 		r = storage_pool_get(d, pool_is, &pool, e);
 	if (r == -ENOENT) /* the pool never came to be: nothing of ours in it */
 		r = 0;
+	/* from here on there is no way back: a start that finds the mark goes on where this stopped */
+	lxm_kv_set(&mark, "volatile.lxm.creating", "true");
+	if (r == 0 && !lxm_kv_get(&i->row.config, "volatile.lxm.creating"))
+		r = instance_set_volatile(d, id, &mark, e);
+	if (r < 0)
+		return r;
+	instance_files_end(d, id);
+	remove_devices(d, i);
+	if (r == 0 && pool)
+		r = snapshot_destroy_volumes(d, i, e);
 	if (r == 0 && pool)
 		r = pool_volume_delete(pool, VOLUME_OF_INSTANCE(i->row.project, i->row.name), e);
 	if (r == 0)
@@ -205,7 +218,7 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
 	return 0;
 }
 
-static int need_stopped(struct lxmd *d, const struct instance *i, const char *verb, struct lxm_err *e)
+int instance_need_stopped(struct lxmd *d, const struct instance *i, const char *verb, struct lxm_err *e)
 {
 	lxm_auto(run_unref) struct run *run = run_get(d, i->row.id);
 
@@ -215,7 +228,7 @@ static int need_stopped(struct lxmd *d, const struct instance *i, const char *ve
 int instance_delete(struct lxmd *d, const struct instance *i, const struct caller *caller, struct lxm_err *e)
 {
 	lxm_auto(free) char *url = instance_url(i->row.name);
-	int r = need_stopped(d, i, "delete", e);
+	int r = instance_need_stopped(d, i, "delete", e);
 
 	if (r == 0 && lxm_kv_bool(&i->config, "security.protection.delete", false))
 		r = lxm_err_http(e, 400, EPERM, "instance '%s' is protected: unset security.protection.delete first",
@@ -262,7 +275,7 @@ int instance_rename(struct lxmd *d, const struct instance *i, const char *name, 
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	lxm_auto(free) char *url = instance_url(name);
 	struct rename_arg a = { i->row.id, i->row.name, name };
-	int r = need_stopped(d, i, "rename", e);
+	int r = instance_need_stopped(d, i, "rename", e);
 
 	if (r == 0)
 		r = storage_pool_get(d, i->row.pool, &pool, e);
@@ -272,6 +285,7 @@ int instance_rename(struct lxmd *d, const struct instance *i, const char *name, 
 		r = lxm_err_set(e, ENOENT, "instance '%s' not found", i->row.name);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "rename instance '%s'", i->row.name);
+	instance_files_end(d, i->row.id);
 	r = pool_volume_rename(pool, VOLUME_OF_INSTANCE(i->row.project, i->row.name),
 			       VOLUME_OF_INSTANCE(i->row.project, name), e);
 	if (r < 0) {

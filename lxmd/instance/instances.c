@@ -23,7 +23,11 @@
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/seccomp.h"
+#include "lxmd/instance/snapshot.h"
+#include "lxmd/instance/snaptask.h"
+#include "lxmd/instance/still.h"
 #include "lxmd/spawn/spawn.h"
+#include "lxmd/storage/pool.h"
 
 /* Several daemons on one host need parents of their own; the name follows from the directory, so that it stays. */
 static void choose_parent(struct lxmd *d, char out[32])
@@ -119,6 +123,30 @@ static void settle(struct lxmd *d, const struct instance *i, bool had_rundir)
 		lxm_error("delete ephemeral instance '%s': %s", i->row.name, e.msg);
 }
 
+/* Storage has followed these marks (pool_mend()); of a pool that is not there it could not, and they stay. */
+static void mend(struct lxmd *d, const struct instance *i)
+{
+	static const char *const marks[] = { "volatile.lxm.renamed_from", "volatile.lxm.replacing", "volatile.lxm.moving_to",
+					     "volatile.lxm.moved_from" };
+	lxm_auto(kv) struct lxm_kv changes = { 0 };
+	struct lxm_err e = { 0 };
+	size_t k;
+
+	for (k = 0; k < LXM_ARRAY_LEN(marks); k++) {
+		const char *value = lxm_kv_get(&i->row.config, marks[k]);
+		lxm_auto(pool_unref) struct pool *pool = NULL;
+
+		/* the moves name the pool that is to be cleared, the others are about the instance's own */
+		if (!value || storage_pool_get(d, k < 2 ? i->row.pool : value, &pool, &e) == -EHOSTDOWN)
+			continue;
+		lxm_kv_set(&changes, marks[k], "");
+		if (k == 0)
+			lxm_kv_set(&changes, "volatile.apply_template", "rename");
+	}
+	if (changes.n && instance_set_volatile(d, i->row.id, &changes, &e) < 0)
+		lxm_error("instance '%s': %s", i->row.name, e.msg);
+}
+
 static void reconcile_one(struct lxmd *d, const struct instance *i)
 {
 	struct lxm_err e = { 0 };
@@ -131,11 +159,13 @@ static void reconcile_one(struct lxmd *d, const struct instance *i)
 			lxm_error("remove unfinished instance '%s': %s", i->row.name, e.msg);
 		return;
 	}
+	mend(d, i);
 	hold_ids(d, i);
 	snprintf(name, sizeof(name), "%lld", (long long)i->row.id);
 	rundir = openat(d->dirs.run.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (rundir < 0 || !adopt(d, i, rundir))
 		settle(d, i, rundir >= 0);
+	still_mend(d, i);
 }
 
 static bool known(const struct instance_list *l, const char *name)
@@ -211,6 +241,8 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 		return lxm_err_wrap(e, r, "start the instances' part");
 	for (k = 0; k < l.n; k++)
 		reconcile_one(d, &l.v[k]);
+	snapshots_mend(d);
+	snaptask_add(d);
 	sweep_strangers(d, &l);
 	pthread_mutex_lock(&in->lock);
 	running = in->n;

@@ -9,6 +9,7 @@
 #include "lxmd/instance/instance.h"
 
 struct caller;
+struct copy_source;
 struct idmap;
 struct op;
 
@@ -19,13 +20,14 @@ struct op;
  * @caller  who asked, for events; may be NULL
  */
 
-enum instance_source { SOURCE_NONE, SOURCE_IMAGE };
+enum instance_source { SOURCE_NONE, SOURCE_IMAGE, SOURCE_COPY };
 
 /* A new instance; borrowed by instance_create(). */
 struct instance_new {
 	struct instance *i;	/* row filled but for id and pool, config and devices expanded, checked */
 	enum instance_source source;
-	const char *image; /* SOURCE_IMAGE: full fingerprint */
+	const char *image; /* SOURCE_IMAGE: full fingerprint; SOURCE_COPY: that of its source, or NULL */
+	const struct copy_source *copy; /* SOURCE_COPY */
 	bool start;
 };
 
@@ -65,7 +67,35 @@ int instance_rename(struct lxmd *d, const struct instance *i, const char *name, 
 int instance_update(struct lxmd *d, const struct instance *was, struct instance *now, const struct caller *caller,
 		    struct lxm_err *e);
 
-/** Remove every trace: volume, ids, row, log. Safe to repeat; nothing is told. Used by delete, undo and reconcile. */
+/**
+ * Bring an instance back to one of its snapshots: data, configuration, devices, profiles. A running one is stopped and
+ * started again. Addresses and ids stay. The merged result passes instance_check() first.
+ */
+int instance_restore(struct lxmd *d, const struct instance *i, const char *snapshot, struct op *op,
+		     const struct caller *caller, struct lxm_err *e);
+
+/* What instance_rebuild() builds from. */
+struct rebuild {
+	const char *image;	    /* full fingerprint; NULL: an empty root */
+	const char *architecture;   /* the image's, or NULL */
+	struct lxm_kv image_config; /* image.*: replaces what the instance has */
+};
+
+/** Give a stopped instance (-EBUSY, 400) a fresh root; configuration, addresses and snapshots stay. */
+int instance_rebuild(struct lxmd *d, const struct instance *i, const struct rebuild *b, struct op *op,
+		     const struct caller *caller, struct lxm_err *e);
+
+/** Make the root disk lie in that pool, by a device of the instance's own if a profile says otherwise; i is expanded. No I/O. */
+void instance_pin_root(struct instance *i, const char *pool);
+
+/** -EBUSY (400) with a text if it runs; verb: "delete". */
+int instance_need_stopped(struct lxmd *d, const struct instance *i, const char *verb, struct lxm_err *e);
+
+/** Of a stopped instance: devices that go give their reservations back, new ones take theirs; both expanded. */
+int instance_change_devices(struct lxmd *d, const struct instance *was, const struct instance *now, struct lxm_kv *changes,
+			    struct lxm_err *e);
+
+/** Remove every trace: volumes, snapshots, ids, row, log. Safe to repeat; nothing is told. Used by delete, undo and reconcile. */
 int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e);
 
 /**

@@ -140,3 +140,15 @@ int policy_check(struct lxmd *d, const struct instance *i, struct lxm_err *e)
 	db_project_deinit(&p);
 	return r;
 }
+
+int policy_snapshots(struct lxmd *d, const char *project, struct lxm_err *e)
+{
+	struct db_project p = { .name = lxm_strdup(project) };
+	int r = db_read(d->db, project_tx, &p, e);
+
+	if (r == 0 && lxm_kv_bool(&p.config, "restricted", false) &&
+	    !lxm_streq(lxm_kv_or(&p.config, "restricted.snapshots", "block"), "allow"))
+		r = refuse("restricted.snapshots", "a snapshot", e);
+	db_project_deinit(&p);
+	return r;
+}

@@ -14,4 +14,7 @@ struct lxmd;
  */
 int policy_check(struct lxmd *d, const struct instance *i, struct lxm_err *e);
 
+/** May instances of the project have snapshots? Any thread; one read transaction. Returns 0, or -EPERM naming the rule. */
+int policy_snapshots(struct lxmd *d, const char *project, struct lxm_err *e);
+
 #endif

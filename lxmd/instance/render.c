@@ -10,9 +10,12 @@
 #include <string.h>
 
 #include "lib/api/json.h"
+#include "lib/base/alloc.h"
+#include "lib/base/log.h"
 #include "lib/wire/cgroup.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/instance/run.h"
+#include "lxmd/instance/snapshot.h"
 #include "lxmd/network/netns_state.h"
 #include "lxmd/storage/pool.h"
 
@@ -210,12 +213,56 @@ json_t *instance_state_json(struct lxmd *d, const struct instance *i, struct run
 			 on ? network_json(i, run) : json_null());
 }
 
-json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage)
+json_t *snapshot_json(struct lxmd *d, const struct instance *i, const struct db_snapshot *s, bool usage)
 {
+	lxm_auto(free) char *name = lxm_asprintf("%s/%s", i->row.name, s->name);
+	lxm_auto(pool_unref) struct pool *pool = NULL;
+	lxm_auto(instance) struct instance as = { 0 };
+	struct volume_usage u = { 0 };
+	json_int_t size = -1; /* not known, as in LXD */
+
+	if (snapshot_as_instance(d, i, s, &as, NULL) < 0)
+		lxm_debug("snapshot '%s': its profiles cannot be read", name);
+	if (usage && i->row.pool && storage_pool_get(d, i->row.pool, &pool, NULL) == 0 &&
+	    pool_volume_usage(pool, VOLUME_ID(VOLUME_SNAPSHOT, i->row.project, name), &u, NULL) == 0)
+		size = (json_int_t)u.used;
+	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:b, s:I}", "name", js_string(s->name),
+			 "created_at", js_time(s->created_at), "expires_at", js_time_unset(s->expires_at), "last_used_at",
+			 js_time(0), "architecture", s->architecture, "config", js_from_kv(&s->config), "devices",
+			 js_from_devs(&s->devices), "expanded_config", js_from_kv(&as.config), "expanded_devices",
+			 js_from_devs(&as.devices), "ephemeral", s->ephemeral, "profiles", js_from_strv(&s->profiles),
+			 "stateful", s->stateful, "size", size);
+}
+
+/* Those of one instance out of a list that is sorted by instance. */
+static json_t *snapshots_json(struct lxmd *d, const struct instance *i, const struct db_snapshots *all)
+{
+	json_t *a = json_array();
+	size_t lo = 0, hi = all->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (all->v[mid].instance_id < i->row.id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < all->n && all->v[lo].instance_id == i->row.id; lo++)
+		json_array_append_new(a, snapshot_json(d, i, &all->v[lo], false));
+	return a;
+}
+
+json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage,
+			   const struct db_snapshots *snapshots)
+{
+	lxm_auto(db_snapshots) struct db_snapshots own = { 0 };
 	json_t *o = instance_json(i, run);
 
+	if (!snapshots && snapshot_list(d, i->row.id, &own, NULL) == 0)
+		snapshots = &own;
 	json_object_set_new(o, "state", instance_state_json(d, i, run, usage));
-	json_object_set_new(o, "snapshots", json_null());
+	json_object_set_new(o, "snapshots", snapshots ? snapshots_json(d, i, snapshots) : json_null());
 	json_object_set_new(o, "backups", json_null());
 	return o;
 }

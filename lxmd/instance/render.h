@@ -7,6 +7,8 @@
 
 #include "lxmd/instance/instance.h"
 
+struct db_snapshot;
+struct db_snapshots;
 struct run;
 
 /**
@@ -21,11 +23,16 @@ json_t *instance_json(const struct instance *i, struct run *run);
 /**
  * The full object of recursion=2: instance_json() with state, snapshots and backups.
  *
- * @usage  also measure what its root disk occupies (walks its tree: not for lists)
+ * @usage      also measure what its root disk occupies (walks its tree: not for lists)
+ * @snapshots  what snapshot_list() gave for all instances; NULL: read those of this one
  *
  * Any thread; reads cgroups and the network. Returns a new reference.
  */
-json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage);
+json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage,
+			   const struct db_snapshots *snapshots);
+
+/** The object of GET instances/NAME/snapshots/SNAPSHOT; usage as above. Any thread; reads the database. New reference. */
+json_t *snapshot_json(struct lxmd *d, const struct instance *i, const struct db_snapshot *s, bool usage);
 
 /** The object of GET instances/NAME/state. Any thread; reads cgroups and the network. New reference. */
 json_t *instance_state_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage);

@@ -22,6 +22,7 @@
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
+#include "lxmd/instance/snaptask.h"
 #include "lxmd/spawn/spawn.h"
 
 #define START_TIMEOUT_MS 60000
@@ -219,6 +220,8 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 	int rundir = -1, r;
 
 	r = instance_check(d, i, NULL, e);
+	if (r == 0)
+		snaptask_startup(d, i);
 	if (r == 0)
 		r = make_rundir(d, i->row.id, &rundir, e);
 	if (r == 0)

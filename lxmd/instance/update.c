@@ -99,6 +99,12 @@ static int change_devices(struct lxmd *d, const struct instance *was, const stru
 	return 0;
 }
 
+int instance_change_devices(struct lxmd *d, const struct instance *was, const struct instance *now, struct lxm_kv *changes,
+			    struct lxm_err *e)
+{
+	return change_devices(d, was, now, NULL, changes, e);
+}
+
 static int apply_live(struct lxmd *d, struct run *run, const struct instance *was, const struct instance *now,
 		      struct lxm_kv *changes, struct lxm_err *e)
 {
