@@ -61,6 +61,15 @@ API_HANDLER(api_instance_logs_get);
 API_HANDLER(api_instance_log_get);
 API_HANDLER(api_instance_log_delete);
 
+/* instance_snapshots.c */
+API_HANDLER(api_instance_snapshots_get);
+API_HANDLER(api_instance_snapshots_post);
+API_HANDLER(api_instance_snapshot_get);
+API_HANDLER(api_instance_snapshot_put);
+API_HANDLER(api_instance_snapshot_patch);
+API_HANDLER(api_instance_snapshot_post);
+API_HANDLER(api_instance_snapshot_delete);
+
 /* instance_state.c */
 API_HANDLER(api_instance_state_get);
 API_HANDLER(api_instance_state_put);

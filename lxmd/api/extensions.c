@@ -59,6 +59,10 @@ static const char *const extensions[] = {
 	"instance_create_start",
 	"instance_get_full",
 	"instances",
+	"snapshot_expiry",
+	"snapshot_expiry_creation",
+	"snapshot_schedule",
+	"snapshot_schedule_aliases",
 	"usedby_consistency",
 	/* images, storage pools */
 	"image_compression_algorithm",

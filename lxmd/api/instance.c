@@ -14,6 +14,7 @@
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/render.h"
 #include "lxmd/instance/run.h"
+#include "lxmd/instance/snapshot.h"
 
 json_t *instance_list_url(struct request *rq, const struct instance *i)
 {
@@ -65,7 +66,7 @@ int api_instance_get(struct request *rq, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	run = run_get(rq->d, i.row.id);
-	return reply_sync_etag(rq, rq_recursion(rq) ? instance_full_json(rq->d, &i, run, true) : instance_json(&i, run),
+	return reply_sync_etag(rq, rq_recursion(rq) ? instance_full_json(rq->d, &i, run, true, NULL) : instance_json(&i, run),
 			       instance_etag_json(&i));
 }
 
@@ -166,6 +167,39 @@ static int start_job(struct request *rq, const struct instance *i, const char *w
 	return r < 0 ? r : reply_op_start(rq, op);
 }
 
+static int restore_run(struct op *op, void *arg, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance i = { 0 };
+	struct job *j = arg;
+	int r = begin(op, arg, "Restoring instance", &i, &lock, e);
+
+	return r < 0 ? r : instance_restore(op_daemon(op), &i, j->name, op, op_caller(op), e);
+}
+
+/* PUT {"restore": "c1/snap0" or "snap0", "stateful"} */
+static int restore(struct request *rq, const struct instance *i, json_t *body, struct lxm_err *e)
+{
+	lxm_auto(db_snapshot) struct db_snapshot s = { 0 };
+	const char *name = js_str(body, "restore"), *slash = strchr(name, '/');
+	bool stateful = false;
+	struct job *j;
+	int r = js_get_bool(body, "stateful", &stateful, e);
+
+	if (r == 0 && stateful)
+		r = lxm_err_set(e, EOPNOTSUPP, "the running state of a container cannot be restored: leave out 'stateful'");
+	/* URLs and paths of the snapshot are both accepted, as LXD does */
+	if (slash)
+		name = strrchr(name, '/') + 1;
+	if (r == 0)
+		r = snapshot_load(rq->d, i, name, &s, e);
+	if (r < 0)
+		return r;
+	j = lxm_alloc(sizeof(*j));
+	j->name = lxm_strdup(name);
+	return start_job(rq, i, "Restoring snapshot", restore_run, j, e);
+}
+
 int api_instance_put(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(instance) struct instance i = { 0 };
@@ -180,7 +214,7 @@ int api_instance_put(struct request *rq, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	if (!lxm_empty(js_str(body, "restore")))
-		return lxm_err_set(e, EOPNOTSUPP, "snapshots cannot be restored yet");
+		return restore(rq, &i, body, e);
 	j = lxm_alloc(sizeof(*j));
 	j->etag = rq_raw_header(rq, "if-match") ? instance_etag_json(&i) : NULL;
 	db_instance_copy(&j->row, &i.row);

@@ -17,6 +17,7 @@
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/render.h"
 #include "lxmd/instance/run.h"
+#include "lxmd/instance/snapshot.h"
 
 static bool type_wanted(struct request *rq)
 {
@@ -29,6 +30,7 @@ int api_instances_get(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(instance_list) struct instance_list l = { 0 };
 	lxm_auto(filter_free) struct filter *f = NULL;
+	lxm_auto(db_snapshots) struct db_snapshots snapshots = { 0 };
 	json_t *out = json_array();
 	int recursion = rq_recursion(rq);
 	size_t k;
@@ -36,6 +38,8 @@ int api_instances_get(struct request *rq, struct lxm_err *e)
 
 	if (r == 0)
 		r = instance_load_all(rq->d, rq_all_projects(rq) ? NULL : rq_project(rq), &l, e);
+	if (r == 0 && recursion == 2)
+		r = snapshot_list(rq->d, 0, &snapshots, e);
 	if (r < 0) {
 		json_decref(out);
 		return r;
@@ -45,7 +49,7 @@ int api_instances_get(struct request *rq, struct lxm_err *e)
 		lxm_auto(json) json_t *o = NULL;
 
 		if (recursion || f)
-			o = recursion == 2 ? instance_full_json(rq->d, &l.v[k], run, false) : instance_json(&l.v[k], run);
+			o = recursion == 2 ? instance_full_json(rq->d, &l.v[k], run, false, &snapshots) : instance_json(&l.v[k], run);
 		if (f && !filter_match(f, o))
 			continue;
 		if (recursion)
