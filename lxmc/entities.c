@@ -125,8 +125,9 @@ static const struct column project_columns[] = {
 
 const struct entity entity_instance = {
 	.noun = "instance", .list = "/1.0/instances", .one = "/1.0/instances/%s", .ids = 1,
-	.order = KEYS("architecture", "config", "devices", "ephemeral", "profiles", "stateful", "description"),
-	.writable = KEYS("architecture", "config", "devices", "ephemeral", "profiles", "stateful", "description"),
+	.part = "/1.0/instances/%s/snapshots/%s",
+	.order = KEYS("architecture", "config", "devices", "ephemeral", "profiles", "stateful", "description", "expires_at"),
+	.writable = KEYS("architecture", "config", "devices", "ephemeral", "profiles", "stateful", "description", "expires_at"),
 	.comment = EDIT_HEAD("configuration"),
 };
 

@@ -100,14 +100,21 @@ int entity_apply_args(json_t *map, const char *const *args, size_t n, struct lxm
 int entity_url(struct cli *cli, const struct entity *ent, struct client **client_out, char **url_out,
 	       struct lxm_err *e)
 {
-	const char *name;
+	lxm_auto(free) char *whole = NULL;
+	const char *name, *slash;
 	int r = cli_target(cli, cli->n_args && ent->ids ? cli->args[0] : "", client_out, &name, e);
 
 	if (r < 0)
 		return r;
 	if (ent->ids && !*name)
 		return cli_usage(e, "the %s's name is missing", ent->noun);
-	*url_out = client_url(*client_out, ent->one, name, cli->n_args > 1 ? cli->args[1] : "");
+	slash = ent->part ? strchr(name, '/') : NULL;
+	if (slash) {
+		whole = lxm_strndup(name, (size_t)(slash - name));
+		*url_out = client_url(*client_out, ent->part, whole, slash + 1);
+	} else {
+		*url_out = client_url(*client_out, ent->one, name, cli->n_args > 1 ? cli->args[1] : "");
+	}
 	return 0;
 }
 
@@ -279,13 +286,17 @@ int verb_entity_delete(struct cli *cli, struct lxm_err *e)
 int verb_entity_rename(struct cli *cli, struct lxm_err *e)
 {
 	const struct entity *ent = cli->verb->data;
+	const char *to = cli->args[ent->ids];
 	struct client *c;
 	char *url;
 	int r = entity_url(cli, ent, &c, &url, e);
 
 	if (r < 0)
 		return r;
-	return client_change(c, "POST", url, json_pack("{s:s}", "name", cli->args[ent->ids]), e);
+	/* "rename c1/snap0 c1/before" is what lxc wants; the part alone will do */
+	if (ent->part && strchr(cli->args[0], '/') && strchr(to, '/'))
+		to = strchr(to, '/') + 1;
+	return client_change(c, "POST", url, json_pack("{s:s}", "name", to), e);
 }
 
 struct key_change {

@@ -17,6 +17,7 @@ struct entity {
 	const char *noun; /* "profile" */
 	const char *list; /* "/1.0/profiles" */
 	const char *one;  /* "/1.0/profiles/%s"; two %s take two arguments */
+	const char *part; /* "/1.0/instances/%s/snapshots/%s" for NAME/PART, or NULL */
 	int ids;	  /* how many arguments name it */
 	const char *const *order;     /* keys of `show` in lxc's order, NULL-terminated */
 	const char *const *writable;  /* keys of a PUT, NULL-terminated */

@@ -253,7 +253,7 @@ const struct verb verbs[] = {
 	{ "exec", G_INST, "INSTANCE COMMAND...", exec_flags, "Run a command in an instance", verb_exec, NULL, 1 },
 	{ "shell", G_INST, "INSTANCE", shell_flags, "Open a login shell in an instance", verb_shell, NULL, 1 },
 	{ "console", G_INST, "INSTANCE", console_flags, "Attach to an instance's console (^a q leaves)", verb_console, NULL, 0 },
-	{ "rename", G_INST, "INSTANCE NAME", NULL, "Rename a stopped instance", verb_entity_rename, &entity_instance, 0 },
+	{ "rename", G_INST, "INSTANCE NAME", NULL, "Rename a stopped instance, or a snapshot (INSTANCE/OLD INSTANCE/NEW)", verb_entity_rename, &entity_instance, 0 },
 	{ "copy", G_INST, "INSTANCE [NAME]", copy_flags, "Copy an instance or a snapshot", verb_copy, NULL, 0 },
 	{ "cp", NULL, "INSTANCE [NAME]", copy_flags, "Copy an instance or a snapshot", verb_copy, NULL, 0 },
 	{ "move", G_INST, "INSTANCE [NAME]", move_flags, "Rename an instance, or move it to another pool or project", verb_move, NULL, 0 },
