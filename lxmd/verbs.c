@@ -71,17 +71,23 @@ static int verb_waitready(const char *dir, int argc, char **argv)
 
 static int verb_shutdown(const char *dir, int argc, char **argv)
 {
-	static const struct option options[] = { { "timeout", required_argument, NULL, 't' }, { 0 } };
-	int64_t timeout_s = 60, until;
+	static const struct option options[] = { { "timeout", required_argument, NULL, 't' }, { "instances", no_argument, NULL, 'i' }, { 0 } };
+	int64_t timeout_s = 0, until;
 	struct lxm_err e = { 0 };
+	bool instances = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "t:", options, NULL)) != -1)
-		if (c != 't' || lxm_parse_i64(optarg, &timeout_s) < 0)
+	while ((c = getopt_long(argc, argv, "t:i", options, NULL)) != -1) {
+		if (c == 'i')
+			instances = true;
+		else if (c != 't' || lxm_parse_i64(optarg, &timeout_s) < 0)
 			return 2;
+	}
 	if (optind < argc)
 		return 2;
-	if (ask(dir, "PUT", "/internal/shutdown", &e) < 0)
+	if (timeout_s <= 0)
+		timeout_s = instances ? 600 : 60;
+	if (ask(dir, "PUT", instances ? "/internal/shutdown?instances=1" : "/internal/shutdown", &e) < 0)
 		return fail(&e);
 	/* the lock on the directory is what tells that the process is gone */
 	until = lxm_mono_ms() + timeout_s * 1000;
@@ -173,7 +179,7 @@ static const struct {
 	const char *usage, *help;
 } verbs[] = {
 	{ "waitready", verb_waitready, "waitready [--timeout=S]", "wait until the daemon answers" },
-	{ "shutdown", verb_shutdown, "shutdown [--timeout=S]", "end the daemon; containers stay" },
+	{ "shutdown", verb_shutdown, "shutdown [--instances] [--timeout=S]", "end the daemon; instances stay unless they shall stop first" },
 	{ "init", verb_init, "init [--auto | --preseed]", "first set-up (lxmc admin init)" },
 	{ "sql", verb_sql, "sql node|cluster \"STATEMENT\"", "run SQL on the daemon's databases" },
 	{ "recover", verb_recover, "recover", "rebuild the database from the pools" },

@@ -2,6 +2,8 @@
 #include "lxmd/api/api.h"
 
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/workers.h"
+#include "lxmd/instance/instances.h"
 
 int api_internal_ready_get(struct request *rq, struct lxm_err *e)
 {
@@ -12,8 +14,18 @@ int api_internal_ready_get(struct request *rq, struct lxm_err *e)
 	return reply_sync(rq, NULL);
 }
 
+/* Worker: takes as long as the slowest instance. */
+static void shutdown_job(void *arg)
+{
+	instances_shutdown(arg);
+	daemon_stop(arg);
+}
+
 int api_internal_shutdown_put(struct request *rq, struct lxm_err *e)
 {
-	daemon_stop(rq->d);
+	if (rq_query_bool(rq, "instances"))
+		workers_run(rq->d->workers, shutdown_job, rq->d);
+	else
+		daemon_stop(rq->d);
 	return reply_sync(rq, NULL);
 }
