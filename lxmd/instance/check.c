@@ -11,7 +11,7 @@
 #include "lib/base/alloc.h"
 #include "lib/conf/tables.h"
 #include "lxmd/core/daemon.h"
-#include "lxmd/device/device.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/idmap.h"
 #include "lxmd/instance/policy.h"
 
@@ -72,16 +72,7 @@ static int check_together(const struct instance *i, struct lxm_err *e)
 static int check_devices(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e)
 {
 	lxm_devs_each(dev, &i->devices) {
-		struct device_ctx c = {
-			.d = d,
-			.instance = i->row.id,
-			.project = i->row.project,
-			.instance_name = i->row.name,
-			.name = dev->name,
-			.kv = &dev->kv,
-			.config = &i->config,
-			.privileged = instance_privileged(i),
-		};
+		struct device_ctx c = instance_device(d, i, dev, NULL);
 		const struct lxm_dev *old = was ? lxm_devs_get(&was->devices, dev->name) : NULL;
 		int r;
 

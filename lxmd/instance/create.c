@@ -14,7 +14,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
-#include "lxmd/device/device.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/image/image.h"
 #include "lxmd/instance/copy.h"
 #include "lxmd/instance/files.h"
@@ -70,17 +70,7 @@ static int make_volume(struct lxmd *d, struct instance_new *n, struct op *op, st
 static int add_devices(struct lxmd *d, struct instance *i, struct lxm_kv *changes, struct lxm_err *e)
 {
 	lxm_devs_each(dev, &i->devices) {
-		struct device_ctx c = {
-			.d = d,
-			.instance = i->row.id,
-			.project = i->row.project,
-			.instance_name = i->row.name,
-			.name = dev->name,
-			.kv = &dev->kv,
-			.config = &i->config,
-			.changes = changes,
-			.privileged = instance_privileged(i),
-		};
+		struct device_ctx c = instance_device(d, i, dev, changes);
 		int r = device_is_root(&dev->kv) ? 0 : device_add(&c, e);
 
 		if (r < 0)
@@ -92,16 +82,7 @@ static int add_devices(struct lxmd *d, struct instance *i, struct lxm_kv *change
 static void remove_devices(struct lxmd *d, const struct instance *i)
 {
 	lxm_devs_each(dev, &i->devices) {
-		struct device_ctx c = {
-			.d = d,
-			.instance = i->row.id,
-			.project = i->row.project,
-			.instance_name = i->row.name,
-			.name = dev->name,
-			.kv = &dev->kv,
-			.config = &i->config,
-			.privileged = instance_privileged(i),
-		};
+		struct device_ctx c = instance_device(d, i, dev, NULL);
 
 		if (!device_is_root(&dev->kv))
 			device_remove(&c);

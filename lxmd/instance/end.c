@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"

@@ -19,6 +19,7 @@
 #include "lxmd/core/workers.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/instance.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"

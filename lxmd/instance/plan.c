@@ -16,9 +16,9 @@
 #include "lib/conf/tables.h"
 #include "lib/wire/plan.h"
 #include "lxmd/core/daemon.h"
-#include "lxmd/device/device.h"
 #include "lxmd/image/metadata.h"
 #include "lxmd/image/template.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/run.h"
@@ -267,82 +267,6 @@ static int add_templates(struct lxmd *d, struct plan *p, struct pool *pool, cons
 	return r;
 }
 
-/* ---- devices */
-
-static struct device_ctx device_ctx(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev,
-				    struct lxm_kv *changes)
-{
-	return (struct device_ctx){
-		.d = d,
-		.instance = i->row.id,
-		.project = i->row.project,
-		.instance_name = i->row.name,
-		.name = dev->name,
-		.kv = &dev->kv,
-		.config = &i->config,
-		.changes = changes,
-		.privileged = instance_privileged(i),
-	};
-}
-
-void instance_devices_stop(struct lxmd *d, const struct instance *i)
-{
-	lxm_auto(kv) struct lxm_kv changes = { 0 };
-	struct lxm_err e = { 0 };
-
-	lxm_devs_each(dev, &i->devices) {
-		struct device_ctx c = device_ctx(d, i, dev, &changes);
-
-		if (!device_is_root(&dev->kv))
-			device_stop(&c);
-	}
-	if (instance_set_volatile(d, i->row.id, &changes, &e) < 0)
-		lxm_warn("instance '%s': %s", i->row.name, e.msg);
-}
-
-static int cmp_disk(const void *a, const void *b)
-{
-	const struct lxm_dev *const *x = a, *const *y = b;
-
-	/* a shorter path first, so that a mount below another one comes after it */
-	return strcmp(lxm_kv_or(&(*x)->kv, "path", ""), lxm_kv_or(&(*y)->kv, "path", ""));
-}
-
-/* Disks by path, then the others by name. */
-static int start_devices(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_kv *changes,
-			 struct lxm_err *e)
-{
-	lxm_auto(free) const struct lxm_dev **order = lxm_realloc_n(NULL, i->devices.n, sizeof(*order));
-	size_t n = 0, disks, k;
-	int nics = 0, r;
-
-	lxm_devs_each(dev, &i->devices)
-		if (lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk") && !device_is_root(&dev->kv))
-			order[n++] = dev;
-	disks = n;
-	if (disks)
-		qsort(order, disks, sizeof(*order), cmp_disk);
-	lxm_devs_each(dev, &i->devices)
-		if (!lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk"))
-			order[n++] = dev;
-	for (k = 0; k < n; k++) {
-		struct device_ctx c = device_ctx(d, i, order[k], changes);
-
-		c.nics = nics;
-		r = device_start(&c, p, e);
-		if (r < 0) {
-			lxm_err_wrap(e, r, "device '%s'", order[k]->name);
-			while (k-- > 0) {
-				c = device_ctx(d, i, order[k], changes);
-				device_stop(&c);
-			}
-			return r;
-		}
-		nics += lxm_streq(lxm_kv_get(&order[k]->kv, "type"), "nic");
-	}
-	return 0;
-}
-
 /* ---- the whole */
 
 /* The image may know better than a look at its init does; 0: look. */
@@ -421,7 +345,7 @@ int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *
 	if (r == 0)
 		r = add_templates(d, p, pool, i, e);
 	if (r == 0)
-		r = start_devices(d, p, i, changes, e);
+		r = instance_devices_start(d, p, i, changes, e);
 	if (r < 0)
 		return r;
 	lxm_kv_set(changes, "volatile.apply_template", "");

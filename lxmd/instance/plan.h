@@ -27,7 +27,4 @@ int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *
 /** The seccomp filter of an instance, for its init and for every exec; *bpf_out borrows from the cache. */
 int instance_seccomp(struct lxmd *d, const struct instance *i, struct wire_bytes *bpf_out, struct lxm_err *e);
 
-/** Release the host side of all devices. Never fails. */
-void instance_devices_stop(struct lxmd *d, const struct instance *i);
-
 #endif

@@ -19,6 +19,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/idmap.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"

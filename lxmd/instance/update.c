@@ -10,7 +10,7 @@
 #include "lib/conf/tables.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
-#include "lxmd/device/device.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/run.h"
@@ -21,21 +21,6 @@ static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	int r = db_instance_update(tx, &i->row, e);
 
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "instance '%s' not found", i->row.name) : r;
-}
-
-static struct device_ctx ctx_of(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev, struct lxm_kv *changes)
-{
-	return (struct device_ctx){
-		.d = d,
-		.instance = i->row.id,
-		.project = i->row.project,
-		.instance_name = i->row.name,
-		.name = dev->name,
-		.kv = &dev->kv,
-		.config = &i->config,
-		.changes = changes,
-		.privileged = instance_privileged(i),
-	};
 }
 
 /* The pool of a root disk is where the data lies: moving it is not a matter of configuration. */
@@ -75,7 +60,7 @@ static int change_devices(struct lxmd *d, const struct instance *was, const stru
 	int r = 0;
 
 	lxm_devs_each(dev, &was->devices) {
-		struct device_ctx c = ctx_of(d, was, dev, changes);
+		struct device_ctx c = instance_device(d, was, dev, changes);
 
 		if (device_is_root(&dev->kv) || same_device(now, dev))
 			continue;
@@ -86,7 +71,7 @@ static int change_devices(struct lxmd *d, const struct instance *was, const stru
 			device_remove(&c);
 	}
 	lxm_devs_each(dev, &now->devices) {
-		struct device_ctx c = ctx_of(d, now, dev, changes);
+		struct device_ctx c = instance_device(d, now, dev, changes);
 
 		if (device_is_root(&dev->kv) || same_device(was, dev))
 			continue;

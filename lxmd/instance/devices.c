@@ -1,0 +1,85 @@
+/*
+ * The devices of an instance: what a driver of lxmd/device is told about one, and the order in which they start.
+ * Any thread of lxmd.
+ */
+#include "lxmd/instance/devices.h"
+
+#include <string.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "lxmd/instance/instance.h"
+
+struct device_ctx instance_device(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev,
+				    struct lxm_kv *changes)
+{
+	return (struct device_ctx){
+		.d = d,
+		.instance = i->row.id,
+		.project = i->row.project,
+		.instance_name = i->row.name,
+		.name = dev->name,
+		.kv = &dev->kv,
+		.config = &i->config,
+		.changes = changes,
+		.privileged = instance_privileged(i),
+	};
+}
+
+void instance_devices_stop(struct lxmd *d, const struct instance *i)
+{
+	lxm_auto(kv) struct lxm_kv changes = { 0 };
+	struct lxm_err e = { 0 };
+
+	lxm_devs_each(dev, &i->devices) {
+		struct device_ctx c = instance_device(d, i, dev, &changes);
+
+		if (!device_is_root(&dev->kv))
+			device_stop(&c);
+	}
+	if (instance_set_volatile(d, i->row.id, &changes, &e) < 0)
+		lxm_warn("instance '%s': %s", i->row.name, e.msg);
+}
+
+static int cmp_disk(const void *a, const void *b)
+{
+	const struct lxm_dev *const *x = a, *const *y = b;
+
+	/* a shorter path first, so that a mount below another one comes after it */
+	return strcmp(lxm_kv_or(&(*x)->kv, "path", ""), lxm_kv_or(&(*y)->kv, "path", ""));
+}
+
+int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_kv *changes,
+			 struct lxm_err *e)
+{
+	lxm_auto(free) const struct lxm_dev **order = lxm_realloc_n(NULL, i->devices.n, sizeof(*order));
+	size_t n = 0, disks, k;
+	int nics = 0, r;
+
+	lxm_devs_each(dev, &i->devices)
+		if (lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk") && !device_is_root(&dev->kv))
+			order[n++] = dev;
+	disks = n;
+	if (disks)
+		qsort(order, disks, sizeof(*order), cmp_disk);
+	lxm_devs_each(dev, &i->devices)
+		if (!lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk"))
+			order[n++] = dev;
+	for (k = 0; k < n; k++) {
+		struct device_ctx c = instance_device(d, i, order[k], changes);
+
+		c.nics = nics;
+		r = device_start(&c, p, e);
+		if (r < 0) {
+			lxm_err_wrap(e, r, "device '%s'", order[k]->name);
+			while (k-- > 0) {
+				c = instance_device(d, i, order[k], changes);
+				device_stop(&c);
+			}
+			return r;
+		}
+		nics += lxm_streq(lxm_kv_get(&order[k]->kv, "type"), "nic");
+	}
+	return 0;
+}

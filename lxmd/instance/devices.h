@@ -1,0 +1,31 @@
+/* The devices of an instance, as a whole and one by one. */
+#ifndef LXMD_INSTANCE_DEVICES_H
+#define LXMD_INSTANCE_DEVICES_H
+
+#include "lib/base/err.h"
+#include "lib/base/kv.h"
+#include "lxmd/device/device.h"
+
+struct instance;
+struct lxmd;
+struct plan;
+
+/** What a driver is told about one device; everything is borrowed from the arguments. `changes` may be NULL. */
+struct device_ctx instance_device(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev,
+				  struct lxm_kv *changes);
+
+/**
+ * Start all devices but the root disk: disks by path, then the others by name.
+ *
+ * @plan     receives their steps
+ * @changes  receives volatile keys
+ *
+ * Any thread; touches the host's network. On failure none is left started. Returns 0 or -errno naming the device.
+ */
+int instance_devices_start(struct lxmd *d, struct plan *plan, const struct instance *i, struct lxm_kv *changes,
+			   struct lxm_err *e);
+
+/** Release the host side of all devices. Never fails. */
+void instance_devices_stop(struct lxmd *d, const struct instance *i);
+
+#endif
