@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness import templates
 from harness.daemon import SLOW, Daemon
 from harness.host import HostState
 from harness.instance import wait_until
@@ -231,3 +232,46 @@ def test_kill_9_ends_the_build_too(mirror_daemon):
         daemon.start()
         assert scratch(daemon) == []
         assert daemon.rest.read("images") == []
+
+
+# ---- what is inside
+CLOUD = """\
+#cloud-config
+users:
+  - name: joe
+runcmd: [[sh, -c, "echo cloud-init was here > /root/mark"]]
+"""
+
+
+@needs_mmdebstrap
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_cloud_applies_user_data_and_makes_its_own_keys(session_daemon, instance):
+    image = templates.ensure(session_daemon, "debian/bookworm/cloud")
+    one = instance(image=image, config={"cloud-init.user-data": CLOUD})
+    two = instance(image=image)
+    for inst in (one, two):
+        done = inst.exec("cloud-init", "status", "--wait", timeout=120)
+        assert b"done" in done.out, done
+    assert one.sh("cat /root/mark").strip() == "cloud-init was here"
+    assert one.sh("id -un joe").strip() == "joe"
+    assert two.exec("test", "-e", "/root/mark").code != 0
+    keys = {inst.sh("cat /etc/ssh/ssh_host_ed25519_key.pub").split()[1] for inst in (one, two)}
+    assert len(keys) == 2
+    assert one.sh("systemctl is-system-running --wait").strip() == "running"
+    assert one.sh("ss -Hltn 'sport = :22'").strip()
+
+
+@needs_mmdebstrap
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_debian_holds_no_secret_and_no_identity(session_daemon, instance):
+    image = templates.ensure(session_daemon, "debian/bookworm")
+    one, two = instance(image=image), instance(image=image)
+    assert one.sh("getent shadow root | cut -d: -f2").strip() in ("*", "!", "!*", "*!")
+    ids = {inst.sh("systemctl is-system-running --wait >/dev/null; cat /etc/machine-id").strip() for inst in (one, two)}
+    assert len(ids) == 2 and all(len(i) == 32 for i in ids)
+    assert one.sh("find / -xdev \\( -type b -o -type c \\) | head -n 3") == ""
+    assert one.sh("ls /etc/dpkg/dpkg.cfg.d /etc/apt/apt.conf.d").find("mmdebstrap") < 0
+    wait_until(lambda: one.sh("pgrep -x agetty || true").strip(), 20, lambda: "no login on the console")
+    assert one.sh(". /etc/default/locale; echo $LANG").strip() == "C.UTF-8"
