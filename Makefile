@@ -163,13 +163,14 @@ INSTALLED := $(addprefix bin/,lxmd lxm-monitor lxm-helper lxmc) share/lxm share/
 dest = $(DESTDIR)$(PREFIX)
 
 install: all ## into DESTDIR/PREFIX: programs, templates, profiles, units, completion, documents
-	$(Q)install -d $(dest)/bin $(dest)/share/lxm $(dest)/share/doc/lxm $(dest)/lib/systemd/system
+	$(Q)install -d $(dest)/bin $(dest)/share/lxm $(dest)/share/doc/lxm/doc $(dest)/share/bash-completion/completions $(dest)/lib/systemd/system
 	$(Q)install -m 755 $(BINS) $(dest)/bin/
 	$(Q)cp -R --no-preserve=ownership templates profiles $(dest)/share/lxm/
-	$(Q)install -m 644 README.md doc/*.md $(dest)/share/doc/lxm/
+	$(Q)install -m 644 README.md LICENSE $(dest)/share/doc/lxm/
+	$(Q)install -m 644 doc/*.md $(dest)/share/doc/lxm/doc/
 	$(Q)for u in lxmd lxmd-instances; do \
 		sed 's|@PREFIX@|$(PREFIX)|g' packaging/$$u.service.in > $(dest)/lib/systemd/system/$$u.service || exit 1; done
-	$(Q)if [ -f packaging/completion.bash ]; then install -D -m 644 packaging/completion.bash $(dest)/share/bash-completion/completions/lxmc; fi
+	$(Q)$(B)/bin/lxmc completion bash > $(dest)/share/bash-completion/completions/lxmc
 
 uninstall:   ## remove what install put there; data and configuration stay
 	$(Q)rm -rf $(addprefix $(dest)/,$(INSTALLED))

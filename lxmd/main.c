@@ -114,13 +114,19 @@ static void wait_for_end(struct lxmd *d, int sigfd)
 	}
 }
 
+/* Who starts lxmd may have pointed stderr at its log: then that is enough, and each line stands there once. */
 static void open_log(struct lxmd *d)
 {
 	int fd = openat(d->dirs.log.fd, "lxmd.log",
 			O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat a, b;
 
 	if (fd < 0)
 		lxm_warn("open '%s/lxmd.log': %s", d->dirs.log.path, strerror(errno));
+	if (fd >= 0 && fstat(fd, &a) == 0 && fstat(STDERR_FILENO, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+		(void)close(fd);
+		fd = -1;
+	}
 	lxm_log_init(d->config.debug ? LXM_DEBUG : LXM_INFO, fd);
 }
 

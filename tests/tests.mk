@@ -29,6 +29,10 @@ check-san: test-bins
 	$(Q)LXM_QUICK=1 $(SAN_ENV) tests/check unit pytest:tests/system,tests/security,tests/fault
 
 test-bins: $(BINS) $(UNIT_BIN)
+$(UNIT_BIN:$(B)/unit/%=$(B)/obj/tests/unit/%.o): | cunit
+.PHONY: cunit
+cunit:
+	$(if $(shell pkg-config --exists cunit && echo y),,$(error CUnit is missing: run make deps-test))
 .SECONDARY: $(patsubst %.c,$(B)/obj/%.o,$(UNIT_SRC))
 
 # ---- fuzzing: tests/fuzz/fuzz_NAME.c has LLVMFuzzerTestOneInput; its seeds lie in tests/fuzz/seeds/NAME

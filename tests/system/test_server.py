@@ -28,3 +28,14 @@ def test_second_daemon_on_the_same_directory_says_so(daemon):
     assert second.code != 0
     assert str(daemon.dir) in second.err
     assert daemon.alive()
+
+
+def test_each_line_is_logged_once_where_stderr_is_the_log(own_daemon):
+    log = own_daemon.dir / "logs/lxmd.log"
+    own_daemon.stop()
+    usual, own_daemon.log = own_daemon.log, log
+    log.write_text("")
+    own_daemon.start()
+    own_daemon.log = usual
+    lines = [line for line in log.read_text().splitlines() if "is ready" in line]
+    assert len(lines) == 1
