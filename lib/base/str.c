@@ -37,6 +37,11 @@ void lxm_buf_add(struct lxm_buf *b, const void *data, size_t len)
 	b->data[b->len] = 0;
 }
 
+void lxm_buf_room(struct lxm_buf *b, size_t n)
+{
+	buf_grow(b, n);
+}
+
 void lxm_buf_str(struct lxm_buf *b, const char *s)
 {
 	lxm_buf_add(b, s, strlen(s));

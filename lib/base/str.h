@@ -23,6 +23,8 @@ void lxm_buf_str(struct lxm_buf *b, const char *s);
 void lxm_buf_chr(struct lxm_buf *b, char c);
 void lxm_buf_fmt(struct lxm_buf *b, const char *fmt, ...) LXM_PRINTF(2, 3);
 void lxm_buf_vfmt(struct lxm_buf *b, const char *fmt, va_list ap);
+/** Make room for n more bytes (and a NUL) behind len, so that a caller can fill them and move len on. */
+void lxm_buf_room(struct lxm_buf *b, size_t n);
 /** Hands the string to the caller (free() it; "" when nothing was added) and empties b. */
 char *lxm_buf_take(struct lxm_buf *b);
 LXM_AUTO_STRUCT(buf, struct lxm_buf, lxm_buf_deinit)

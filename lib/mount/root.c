@@ -21,7 +21,8 @@
 
 struct layers {
 	int lower[ROOT_LOWERS], n;
-	int dir; /* the clone that upper and work lie in: closing it would take it apart under them */
+	int origin; /* the directory itself */
+	int dir;    /* the clone that upper and work lie in: closing it would take it apart under them */
 	int upper, work;
 };
 
@@ -32,6 +33,7 @@ static void layers_close(struct layers *l)
 	auto_fd_close(&l->upper);
 	auto_fd_close(&l->work);
 	auto_fd_close(&l->dir);
+	auto_fd_close(&l->origin);
 }
 LXM_AUTO_STRUCT(layers, struct layers, layers_close)
 
@@ -45,14 +47,14 @@ static void forget_volatile(int dir)
 
 static int layers_open(const struct root_spec *s, struct layers *l, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int dir = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	size_t i;
 
-	if (dir < 0)
+	l->origin = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l->origin < 0)
 		return lxm_err_sys(e, "open '%s'", s->dir);
 	if (s->flags & ROOT_VOLATILE)
-		forget_volatile(dir);
-	l->dir = mountfd_clone(dir, "", false, s->userns, 0, e);
+		forget_volatile(l->origin);
+	l->dir = mountfd_clone(l->origin, "", false, s->userns, 0, e);
 	if (l->dir < 0)
 		return lxm_err_wrap(e, l->dir, "'%s'", s->dir);
 	l->upper = openat(l->dir, "upper", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -108,7 +110,7 @@ static int layers_config(int fs, const struct layers *l)
 
 static int overlay_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
 {
-	lxm_auto(layers) struct layers l = { .dir = -1, .upper = -1, .work = -1 };
+	lxm_auto(layers) struct layers l = { .origin = -1, .dir = -1, .upper = -1, .work = -1 };
 	lxm_auto(fd_close) int fs = -1;
 	int rc = layers_open(s, &l, e);
 
@@ -122,7 +124,7 @@ static int overlay_mount(const struct root_spec *s, int *fd_out, struct lxm_err 
 	/* without redirect_dir renaming a directory of the image gives EXDEV; a chown then needs no copy of the data either */
 	(void)fsconfig(fs, FSCONFIG_SET_STRING, "redirect_dir", "on", 0);
 	(void)fsconfig(fs, FSCONFIG_SET_STRING, "metacopy", "on", 0);
-	if (s->flags & ROOT_VOLATILE && fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
+	if (s->flags & (ROOT_VOLATILE | ROOT_NOSYNC) && fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
 		return mountfd_error(fs, e, "set overlay volatile");
 	if (s->userns >= 0)
 		fs_as(s->uid0, s->gid0);
@@ -130,6 +132,10 @@ static int overlay_mount(const struct root_spec *s, int *fd_out, struct lxm_err 
 	fs_as(0, 0);
 	if (rc < 0)
 		return mountfd_error(fs, e, "make the overlay");
+	/* the mark tells the next mount that data may be missing after a crash; the end of a mount without volatile
+	   would write back the whole filesystem that the layers lie on */
+	if (s->flags & ROOT_NOSYNC)
+		forget_volatile(l.origin);
 	rc = fsmount(fs, FSMOUNT_CLOEXEC, s->attrs);
 	if (rc < 0)
 		return mountfd_error(fs, e, "mount the overlay");

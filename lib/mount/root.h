@@ -12,6 +12,7 @@
 enum root_flag {
 	ROOT_OVERLAY = 1,  /* dir holds `upper` and `work`, over the lower layers; else dir is the root itself */
 	ROOT_VOLATILE = 2, /* overlay: no sync */
+	ROOT_NOSYNC = 4,   /* overlay: the same for a mount that lives shortly: it leaves no mark that would forbid the next one */
 };
 
 /* What to mount. All borrowed. */

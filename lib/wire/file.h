@@ -30,9 +30,8 @@ enum file_job_flag {
 	FILE_PRIVILEGED = 4, /* the instance has no user namespace */
 	FILE_APPEND = 8,     /* FILE_PUT of a file: behind what is there */
 	FILE_OVERLAY = 16,   /* the root to make: dir holds upper and work */
-	FILE_VOLATILE = 32,  /* and is mounted without sync */
 };
-#define FILE_JOB_FLAGS 63u
+#define FILE_JOB_FLAGS 31u
 
 #define FILE_ID_UNSET UINT32_MAX /* uid, gid, mode: the default */
 #define FILE_MAP_MAX  4096u	 /* what the kernel takes as uid_map */

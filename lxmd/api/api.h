@@ -52,6 +52,7 @@ API_HANDLER(api_instance_exec_post);
 API_HANDLER(api_instance_files_get);
 API_HANDLER(api_instance_files_post);
 API_HANDLER(api_instance_files_delete);
+API_HANDLER(api_instance_sftp_get);
 API_HANDLER(api_instance_console_post);
 API_HANDLER(api_instance_console_get);
 API_HANDLER(api_instance_console_delete);

@@ -253,3 +253,17 @@ int api_instance_files_delete(struct request *rq, struct lxm_err *e)
 	tell(rq, &i, "instance-file-deleted", job.path);
 	return reply_sync(rq, NULL);
 }
+
+/* ---- SFTP */
+
+int api_instance_sftp_get(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	struct sftp_session *session = NULL;
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	if (r < 0)
+		return r;
+	r = judge(e, instance_sftp(rq->d, &i, &session, e), &i);
+	return r < 0 ? r : reply_upgrade(rq, "sftp", sftp_serve, sftp_drop, session);
+}

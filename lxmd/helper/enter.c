@@ -76,7 +76,7 @@ static int make_root(const struct file_job *j, int *root, int *userns, struct lx
 {
 	struct root_spec s = {
 		.dir = j->root_dir,
-		.flags = (j->flags & FILE_OVERLAY ? ROOT_OVERLAY : 0) | (j->flags & FILE_VOLATILE ? ROOT_VOLATILE : 0),
+		.flags = j->flags & FILE_OVERLAY ? ROOT_OVERLAY | ROOT_NOSYNC : 0,
 		.userns = -1,
 		.uid0 = j->uid0,
 		.gid0 = j->gid0,

@@ -36,7 +36,7 @@ static int work(const struct file_job *j, struct file_report *done, int *fd_out,
 	case FILE_DELETE:
 		return file_delete(&t, j, e);
 	default:
-		return lxm_err_set(e, EOPNOTSUPP, "SFTP is not there yet");
+		return file_sftp(&t, j, e);
 	}
 }
 

@@ -65,6 +65,7 @@ static const struct route routes[] = {
 	{ "GET",    "/1.0/instances/{name}/logs",             MAY_PROJECT, RT_PROJECT, api_instance_logs_get,          "List an instance's logs" },
 	{ "GET",    "/1.0/instances/{name}/logs/{file}",      MAY_PROJECT, RT_PROJECT, api_instance_log_get,           "Read a log" },
 	{ "DELETE", "/1.0/instances/{name}/logs/{file}",      MAY_PROJECT, RT_PROJECT, api_instance_log_delete,        "Delete a log" },
+	{ "GET",    "/1.0/instances/{name}/sftp",             MAY_PROJECT, RT_PROJECT, api_instance_sftp_get,          "Speak SFTP with an instance" },
 	{ "GET",    "/1.0/instances/{name}/snapshots",        MAY_PROJECT, RT_PROJECT, api_instance_snapshots_get,     "List snapshots" },
 	{ "POST",   "/1.0/instances/{name}/snapshots",        MAY_PROJECT, RT_PROJECT | RT_ASYNC, api_instance_snapshots_post, "Take a snapshot" },
 	{ "GET",    "/1.0/instances/{name}/snapshots/{snapshot}", MAY_PROJECT, RT_PROJECT, api_instance_snapshot_get,   "Show a snapshot" },

@@ -8,20 +8,15 @@
  */
 #include "lxmd/instance/files.h"
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include "lib/base/alloc.h"
-#include "lib/base/fd.h"
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/loop.h"
-#include "lxmd/core/workers.h"
+#include "lxmd/instance/helper.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/run.h"
@@ -29,9 +24,9 @@
 #include "lxmd/storage/pool.h"
 
 #define SETTLE_MS 30000 /* an instance that is starting or stopping */
+#define RETRY_MS  10
 #define SILENT_MS 60000 /* a helper that shows no sign of life hangs on a file system of the instance */
 #define POLITE_MS 5000	/* for single verbs, before a start ends them */
-#define FRAMES_MAX (128u * 1024)
 
 /* The root of a stopped instance that somebody works in. */
 struct root {
@@ -42,20 +37,6 @@ struct root {
 	bool ending;	   /* instance_files_end() waits for users to become 0 */
 	unsigned int users;
 	struct helper *helpers;
-};
-
-/* One lxm-helper; it belongs to the thread, or loop callback, that waits for its end. */
-struct helper {
-	struct helper *next; /* guarded by files.lock, in root's list */
-	struct root *root;   /* NULL: of a running instance */
-	int pidfd, sock;
-	bool session; /* SFTP: may be ended at any time */
-};
-
-struct files {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct root *roots; /* guarded by lock */
 };
 
 struct files *files_new(void)
@@ -71,10 +52,16 @@ struct files *files_new(void)
 	return f;
 }
 
-void files_free(struct files *f)
+void files_free(struct lxmd *d, struct files *f)
 {
 	if (!f)
 		return;
+	if (d->loop)
+		loop_call(d->loop, sftp_end_all, f);
+	pthread_mutex_lock(&f->lock);
+	while (f->nsessions)
+		pthread_cond_wait(&f->changed, &f->lock);
+	pthread_mutex_unlock(&f->lock);
 	pthread_mutex_destroy(&f->lock);
 	pthread_cond_destroy(&f->changed);
 	free(f);
@@ -268,7 +255,7 @@ static int make_fill(struct lxmd *d, const struct instance *i, struct make *m, s
 	job->uid_map = m->uid_map.data;
 	job->gid_map = m->gid_map.data;
 	if (m->root.kind == VOLUME_ROOT_OVERLAY) {
-		job->flags |= FILE_OVERLAY | (i->row.ephemeral ? FILE_VOLATILE : 0);
+		job->flags |= FILE_OVERLAY;
 		job->root_dir = m->root.dir;
 		job->root_lower = m->root.lower;
 	} else {
@@ -308,8 +295,7 @@ static void helper_enlist(struct files *f, struct helper *h)
 	pthread_mutex_unlock(&f->lock);
 }
 
-/* It was told to end, or has. Ends it if it does not, reaps it, gives its place up. */
-static void helper_end(struct lxmd *d, struct helper *h)
+void helper_end(struct lxmd *d, struct helper *h)
 {
 	struct files *f = d->instances->files;
 	struct helper **p;
@@ -365,13 +351,11 @@ static int start_running(struct lxmd *d, struct run *run, struct file_job job, i
 	return r < 0 ? r : wait_ready(d->instances->files, h, false, e);
 }
 
-/* A helper that stands in the instance. On failure everything is cleaned up. */
-static int helper_start(struct lxmd *d, const struct instance *i, const struct file_job *want, int body, struct helper *h,
-			struct lxm_err *e)
+int helper_start(struct lxmd *d, const struct instance *i, const struct file_job *want, int body, struct helper *h, struct lxm_err *e)
 {
 	struct file_job job = *want;
 	bool first = false;
-	int tries = 4, r;
+	int tries = SETTLE_MS / RETRY_MS, r;
 
 	if (instance_privileged(i))
 		job.flags |= FILE_PRIVILEGED;
@@ -383,8 +367,11 @@ static int helper_start(struct lxmd *d, const struct instance *i, const struct f
 			return r;
 		if (r == 0) {
 			r = start_running(d, run, job, body, h, e);
-			/* it ended while we looked */
-			r = r == -ESRCH && --tries ? 1 : r;
+			/* init has ended and nobody has heard of it yet */
+			if (r == -ESRCH && --tries) {
+				(void)usleep(RETRY_MS * 1000);
+				r = 1;
+			}
 		} else {
 			r = root_join(d, i, &h->root, &first, e);
 			if (r == 0)

@@ -15,7 +15,8 @@ struct sftp_session;
 
 /** The set of those who work on files; part of d->instances. */
 struct files *files_new(void);
-void files_free(struct files *f);
+/** Ends the SFTP sessions first. Main thread, while loop and workers run. NULL is fine. */
+void files_free(struct lxmd *d, struct files *f);
 
 /**
  * Get, put or delete one file.

@@ -411,7 +411,7 @@ void instances_stop(struct lxmd *d)
 	if (!in->n)
 		cgroup_parent_remove(&in->cgroups, in->cgroup_parent);
 	free(in->v);
-	files_free(in->files);
+	files_free(d, in->files);
 	spawner_free(in->spawner);
 	seccomp_cache_free(in->seccomp);
 	idmap_pool_deinit(&in->ids);

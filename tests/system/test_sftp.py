@@ -1,0 +1,301 @@
+"""The SFTP endpoint: every packet type, what clients rely on, bounds, and sessions that outlive what they stand in."""
+import os
+import struct
+import threading
+import time
+
+import pytest
+
+from harness import sftp as s
+from harness.sftp import Sftp, SftpError, attrs, string
+
+
+@pytest.fixture(scope="module", params=["running", "stopped"])
+def state(request):
+    return request.param
+
+
+@pytest.fixture
+def inst(instance, state):
+    return instance(start=state == "running")
+
+
+@pytest.fixture
+def client(inst, daemon):
+    with Sftp(daemon, inst.name) as c:
+        yield c
+
+
+def code_of(fn, *args, **kw):
+    with pytest.raises(SftpError) as e:
+        fn(*args, **kw)
+    return e.value.code
+
+
+def test_version_and_extensions(client):
+    assert client.version == 3
+    assert client.extensions["posix-rename@openssh.com"] == "1"
+    assert client.extensions["statvfs@openssh.com"] == "2"
+    assert client.extensions["hardlink@openssh.com"] == "1"
+
+
+def test_put_get_stat(client):
+    body = os.urandom(300_001)
+    client.put("/tmp/a", body, attrs(mode=0o640))
+    assert client.get("tmp/a") == body, "relative paths start at /"
+    st = client.stat("/tmp/a")
+    assert (st.flags, st.size, st.uid, st.gid, st.mode) == (15, len(body), 0, 0, 0o100640)
+    client.ask(s.SETSTAT, string("/tmp/a"), attrs(ids=(1000, 1001)))
+    client.ask(s.SETSTAT, string("/tmp/a"), attrs(mode=0o4755))
+    client.ask(s.SETSTAT, string("/tmp/a"), attrs(times=(1000000, 2000000)))
+    st = client.stat("/tmp/a")
+    assert (st.uid, st.gid, st.mode, st.atime, st.mtime) == (1000, 1001, 0o104755, 1000000, 2000000)
+    client.ask(s.SETSTAT, string("/tmp/a"), attrs(size=5))
+    assert client.get("/tmp/a") == body[:5]
+    handle = client.open("/tmp/a", s.F_READ | s.F_WRITE)
+    client.ask(s.FSETSTAT, string(handle), attrs(size=3, mode=0o600, ids=(1, 2)))
+    st = s.Attrs(client.ask(s.FSTAT, string(handle), want=s.ATTRS))
+    assert (st.size, st.mode, st.uid, st.gid) == (3, 0o100600, 1, 2)
+    client.close_handle(handle)
+
+
+def test_open_flags(client):
+    client.put("/tmp/a", b"12345")
+    assert code_of(client.open, "/tmp/a", s.F_WRITE | s.F_CREAT | s.F_EXCL) == 4
+    assert code_of(client.open, "/tmp/none", s.F_WRITE) == 2
+    handle = client.open("/tmp/a", s.F_WRITE | s.F_APPEND)
+    client.write(handle, 0, b"67")
+    client.close_handle(handle)
+    assert client.get("/tmp/a") == b"1234567"
+    handle = client.open("/tmp/a", s.F_READ)
+    assert code_of(client.write, handle, 0, b"x") == 4
+    assert client.read(handle, 2, 3) == b"345"
+    assert code_of(client.read, handle, 7, 10) == 1
+    client.close_handle(handle)
+
+
+def test_handles(client):
+    handle = client.open("/etc/inittab")
+    client.close_handle(handle)
+    for name in (handle, b"", b"12345678", b"x" * 100):
+        assert code_of(client.close_handle, name) == 4
+        assert code_of(client.read, name, 0, 10) == 4
+    handles = [client.open("/etc/inittab") for _ in range(1024)]
+    assert code_of(client.open, "/etc/inittab") == 4
+    client.close_handle(handles[7])
+    client.open("/etc/inittab")
+
+
+def test_directories(client):
+    client.ask(s.MKDIR, string("/tmp/d"), attrs(mode=0o700))
+    assert client.stat("/tmp/d").mode == 0o40700
+    assert code_of(client.ask, s.MKDIR, string("/tmp/d"), s.NO_ATTRS) == 4
+    client.put("/tmp/d/b", b"bee")
+    names = client.list("/tmp/d")
+    assert list(names) == [b"b"]
+    longname, st = names[b"b"]
+    assert longname.startswith(b"-rw-r--r--") and longname.endswith(b" b") and st.size == 3
+    handle = client.open("/tmp/d")
+    st = s.Attrs(client.ask(s.FSTAT, string(handle), want=s.ATTRS))
+    assert st.mode & 0o170000 == 0o040000, "a directory can be opened for reading"
+    assert code_of(client.read, handle, 0, 10) == 4
+    client.close_handle(handle)
+    assert code_of(client.ask, s.RMDIR, string("/tmp/d")) == 4
+    client.ask(s.REMOVE, string("/tmp/d/b"))
+    client.ask(s.REMOVE, string("/tmp/d"))
+    assert code_of(client.stat, "/tmp/d") == 2
+    assert code_of(client.ask, s.RMDIR, string("/etc/inittab")) == 2
+
+
+def test_many_entries(client):
+    client.ask(s.MKDIR, string("/tmp/many"), s.NO_ATTRS)
+    count = 3000
+    serials = [client.send(s.OPEN, string(f"/tmp/many/file-{i:05}"), struct.pack(">I", 0x1a), s.NO_ATTRS) for i in range(count // 10)]
+    for serial in serials:
+        client.close_handle(client.result(serial, s.HANDLE).string())
+    assert len(client.list("/tmp/many")) == count // 10
+
+
+def test_links(client):
+    client.put("/tmp/a", b"aaa")
+    client.ask(s.SYMLINK, string("a"), string("/tmp/l"))
+    assert client.name(s.READLINK, "/tmp/l") == b"a"
+    assert client.lstat("/tmp/l").mode & 0o170000 == 0o120000
+    assert client.stat("/tmp/l").mode & 0o170000 == 0o100000
+    assert client.get("/tmp/l") == b"aaa"
+    assert code_of(client.name, s.READLINK, "/tmp/a") == 4
+    client.ask(s.EXTENDED, string("hardlink@openssh.com"), string("/tmp/a"), string("/tmp/h"))
+    assert client.get("/tmp/h") == b"aaa"
+    client.ask(s.EXTENDED, string("lsetstat@openssh.com"), string("/tmp/l"), attrs(ids=(7, 8)))
+    assert client.lstat("/tmp/l").uid == 7 and client.stat("/tmp/l").uid == 0
+
+
+def test_rename(client):
+    client.put("/tmp/a", b"a")
+    client.put("/tmp/b", b"b")
+    assert code_of(client.ask, s.RENAME, string("/tmp/a"), string("/tmp/b")) == 4
+    client.ask(s.RENAME, string("/tmp/a"), string("/tmp/c"))
+    client.ask(s.EXTENDED, string("posix-rename@openssh.com"), string("/tmp/c"), string("/tmp/b"))
+    assert client.get("/tmp/b") == b"a"
+
+
+@pytest.mark.parametrize("path,real", [(".", "/"), ("", "/"), ("/", "/"), ("a/b", "/a/b"), ("/a/../..//b/.", "/b"), ("/x/./y/", "/x/y")])
+def test_realpath(client, path, real):
+    assert client.name(s.REALPATH, path) == real.encode()
+
+
+def test_statvfs(client):
+    reader = client.ask(s.EXTENDED, string("statvfs@openssh.com"), string("/"), want=s.EXTENDED_REPLY)
+    values = [reader.u64() for _ in range(11)]
+    assert values[0] > 0 and values[2] >= values[3]
+
+
+def test_errors_name_the_path(client):
+    with pytest.raises(SftpError) as e:
+        client.stat("/no/such/thing")
+    assert e.value.code == 2 and "/no/such/thing" in e.value.text and "No such file" in e.value.text
+    assert code_of(client.stat, b"/tmp/\0x") == 4
+    assert code_of(client.stat, "/" + "x" * 5000) == 4
+    assert code_of(client.stat, "/" + "x" * 300) == 4
+    assert code_of(client.ask, s.EXTENDED, string("what@ever")) == 8
+    assert code_of(client.ask, 99) == 8
+    assert code_of(client.ask, s.OPEN, b"\0\0") == 5
+    assert client.get("/etc/inittab"), "the session goes on"
+
+
+@pytest.mark.parametrize("name", [b"new\nline", "grün".encode(), b"\xff\xfe\x01", b"-rf", b"*", b" ", b"..."])
+def test_names(client, name):
+    client.put(b"/tmp/" + name, name)
+    assert client.get(b"/tmp/" + name) == name
+    assert name in client.list("/tmp")
+    client.ask(s.REMOVE, string(b"/tmp/" + name))
+
+
+def test_pipelined(client):
+    """64 requests in flight, answers told apart by id."""
+    body = os.urandom(32768 * 64)
+    handle = client.open("/tmp/big", 0x1a)
+    serials = [client.send(s.WRITE, string(handle), struct.pack(">Q", at), string(body[at:at + 32768])) for at in range(0, len(body), 32768)]
+    for serial in serials:
+        client.result(serial)
+    client.close_handle(handle)
+    handle = client.open("/tmp/big")
+    serials = [client.send(s.READ, string(handle), struct.pack(">QI", at, 32768)) for at in range(0, len(body), 32768)]
+    assert b"".join(client.result(n, s.DATA).string() for n in reversed(serials[::-1])) == body
+
+
+def test_client_that_does_not_read(inst, daemon):
+    """A client that asks for gigabytes and reads nothing makes the server wait, not grow."""
+    with Sftp(daemon, inst.name) as c:
+        c.put("/tmp/a", b"x" * 262144)
+        handle = c.open("/tmp/a")
+        ask = struct.pack(">I", 29) + struct.pack(">BI", s.READ, 5) + string(handle) + struct.pack(">QI", 0, 262144)
+        c.sock.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            for _ in range(2000):
+                c.sock.sendall(ask * 100)
+        with Sftp(daemon, inst.name) as other:
+            assert other.stat("/tmp/a").size == 262144
+
+
+@pytest.mark.parametrize("junk", [b"\xff" * 64, b"\0\0\0\0", struct.pack(">I", 1 << 20) + b"x", b"GET / HTTP/1.1\r\n\r\n"])
+def test_junk_ends_the_session(inst, daemon, junk):
+    c = Sftp(daemon, inst.name, init=False)
+    c.sock.sendall(junk)
+    assert c.sock.recv(100) == b""
+    c.close()
+
+
+def test_bytes_behind_the_request(inst, daemon):
+    """A client that does not wait for the 101 is understood too."""
+    from harness.rest import unix_connect
+    sock = unix_connect(daemon.socket)
+    init = struct.pack(">IBI", 5, s.INIT, 3)
+    sock.sendall(f"GET /1.0/instances/{inst.name}/sftp HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: sftp\r\n\r\n".encode() + init)
+    got = b""
+    while b"statvfs@openssh.com" not in got:
+        more = sock.recv(4096)
+        assert more, got
+        got += more
+    sock.close()
+
+
+def test_refused(daemon, rest, inst):
+    assert rest.get("/1.0/instances/nobody/sftp").status == 404
+    assert rest.get(f"{inst.path}/sftp").status == 400
+    with pytest.raises(RuntimeError, match="404"):
+        s.upgrade(daemon, "nobody")
+
+
+def helpers():
+    out = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm") as f:
+                if f.read().strip() == "lxm-helper":
+                    out.append(pid)
+        except OSError:
+            pass
+    return out
+
+
+def test_session_ends_with_the_client(inst, daemon):
+    before = set(helpers())
+    with Sftp(daemon, inst.name) as c:
+        c.stat("/")
+        mine = set(helpers()) - before
+        assert mine
+    end = time.monotonic() + 5
+    while mine & set(helpers()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_session_ends_with_the_instance(instance, daemon):
+    inst = instance()
+    with Sftp(daemon, inst.name) as c:
+        c.put("/root/a", b"kept")
+        inst.stop()
+        with pytest.raises((EOFError, OSError)):
+            c.stat("/")
+    with Sftp(daemon, inst.name) as c:
+        assert c.get("/root/a") == b"kept"
+        with Sftp(daemon, inst.name) as second:
+            second.put("/root/b", b"both see it")
+            assert c.get("/root/b") == b"both see it"
+        inst.start()
+        with pytest.raises((EOFError, OSError)):
+            c.stat("/")
+    assert inst.sh("cat /root/b") == "both see it"
+
+
+def test_start_among_file_verbs(instance, daemon):
+    """Files of an instance are written while it starts and stops: no verb fails but with a word about that."""
+    inst = instance(start=False)
+    stop, bad, done = threading.Event(), [], [0]
+
+    def work():
+        while not stop.is_set():
+            reply = daemon.rest.request("POST", f"{inst.path}/files?path=/root/x", data=b"x" * 1000)
+            done[0] += 1
+            if reply.status != 200 and "meanwhile" not in reply.error and "running" not in reply.error:
+                bad.append(reply.body)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for _ in range(20):
+        inst.start()
+        inst.stop()
+    stop.set()
+    thread.join()
+    assert not bad and done[0] > 10
+
+
+def test_deleted_under_a_session(instance, daemon, rest):
+    inst = instance(start=False)
+    with Sftp(daemon, inst.name) as c:
+        c.stat("/")
+        inst.delete()
+        with pytest.raises((EOFError, OSError)):
+            c.stat("/")
+            c.stat("/")
