@@ -72,6 +72,14 @@ static int apparmor(struct session *s, struct lxm_err *e)
 	return 0;
 }
 
+/* One of the container's own; over its quota, it shares the helper's, which is empty (spawn.c). */
+static int keyring(struct lxm_err *e)
+{
+	if (syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
+		return lxm_err_sys(e, "make a session keyring");
+	return 0;
+}
+
 /* With uid 0 capabilities stay as the bounding set allows; with another they are dropped by the kernel here. */
 static int identity(const struct exec_job *j, struct lxm_err *e)
 {
@@ -168,7 +176,7 @@ int child_exec(struct session *s, struct lxm_err *e)
 	const struct exec_job *j = s->job;
 	int r;
 
-	if (terminal(s, e) < 0 || apparmor(s, e) < 0 || capabilities(j->keep_caps, e) < 0)
+	if (terminal(s, e) < 0 || keyring(e) < 0 || apparmor(s, e) < 0 || capabilities(j->keep_caps, e) < 0)
 		return 126;
 	/* a filter takes CAP_SYS_ADMIN, so it is loaded before the identity changes; its list leaves set*id alone */
 	if (filter(j, e) < 0 || identity(j, e) < 0)

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -119,6 +120,15 @@ static int child_ids(const struct spawn_spec *s)
 	return syscall(SYS_setresuid, s->uid, s->uid, s->uid) < 0 ? -1 : 0;
 }
 
+/*
+ * lxmd's session keyring is for lxmd alone. A failure is harmless where it is not one of the quota, and root of the host
+ * hardly reaches that one.
+ */
+static void child_keyring(void)
+{
+	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+}
+
 static void child_signals(void)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
@@ -138,6 +148,7 @@ static int child_main(void *arg)
 	const struct spawn_spec *s = c->spec;
 
 	child_signals();
+	child_keyring();
 	if (s->setsid && setsid() < 0)
 		goto fail;
 	if (s->die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

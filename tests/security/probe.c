@@ -1,0 +1,115 @@
+/*
+ * What root inside an instance tries that no shell can: compiled by tests/security/probe.py, static, run inside. Prints one
+ * line "NAME RESULT" for each try; RESULT is "ok" or the error's number.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static char room[4096];
+
+static void say(const char *name, long r)
+{
+	if (r < 0)
+		printf("%s %d\n", name, errno);
+	else
+		printf("%s ok\n", name);
+	errno = 0;
+}
+
+#ifdef __x86_64__
+/* The same kernel by its 32-bit door. */
+static long compat(long n, long a, long b, long c)
+{
+	long r;
+
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(n), "b"(a), "c"(b), "d"(c), "S"(0), "D"(0) : "memory", "r8", "r9", "r10", "r11");
+	errno = r < 0 ? (int)-r : 0;
+	return r;
+}
+#endif
+
+static void calls(void)
+{
+	say("open_by_handle_at", syscall(SYS_open_by_handle_at, AT_FDCWD, room, O_RDONLY));
+	say("kexec_load", syscall(SYS_kexec_load, 0, 0, NULL, 0));
+	say("init_module", syscall(SYS_init_module, room, 0, ""));
+	say("finit_module", syscall(SYS_finit_module, 0, "", 0));
+	say("swapon", syscall(SYS_swapon, "/", 0));
+	say("acct", syscall(SYS_acct, "/root/acct"));
+	say("syslog", syscall(SYS_syslog, 3, room, 100));
+	say("bpf", syscall(SYS_bpf, 5, room, 48));
+#ifdef __x86_64__
+	say("compat_open_by_handle_at", compat(342, -100, 0, 0));
+	say("compat_init_module", compat(128, 0, 0, 0));
+	say("compat_kexec_load", compat(283, 0, 0, 0));
+	say("x32_open_by_handle_at", syscall(0x40000000 | 304, AT_FDCWD, room, 0));
+#endif
+}
+
+static void mounts(void)
+{
+	static const char *const types[] = { "debugfs", "tracefs", "securityfs", "devtmpfs", "configfs", "efivarfs", "pstore", "ext4" };
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(*types); i++)
+		say(types[i], mount("/dev/vda", "/mnt", types[i], 0, NULL));
+	say("new_hierarchy", mount("x", "/mnt", "cgroup", 0, "none,name=evil"));
+	say("block_node", mknod("/root/disk", S_IFBLK | 0600, makedev(254, 0)));
+	say("mem_node", mknod("/dev/mem", S_IFCHR | 0600, makedev(1, 1)));
+}
+
+/* A key of lxmd in the keyrings that this process possesses. */
+static void keyring(void)
+{
+	say("search", syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "lxm-secret", 0));
+	say("request", syscall(SYS_request_key, "user", "lxm-secret", NULL, 0));
+}
+
+/* Takes all keys that the quota of this user allows. */
+static void fill(void)
+{
+	char name[32];
+	long r = 0;
+	int i;
+
+	for (i = 0; i < 5000 && r >= 0; i++) {
+		snprintf(name, sizeof(name), "fill%d", i);
+		r = syscall(SYS_add_key, "user", name, room, 64, KEY_SPEC_USER_KEYRING);
+	}
+	say("fill", r);
+}
+
+static void terminal(void)
+{
+	say("sti", ioctl(0, TIOCSTI, "x"));
+	say("sti_tty", ioctl(open("/dev/tty", O_RDWR), TIOCSTI, "x"));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return 2;
+	if (strcmp(argv[1], "calls") == 0)
+		calls();
+	else if (strcmp(argv[1], "mounts") == 0)
+		mounts();
+	else if (strcmp(argv[1], "keyring") == 0)
+		keyring();
+	else if (strcmp(argv[1], "fill") == 0)
+		fill();
+	else if (strcmp(argv[1], "terminal") == 0)
+		terminal();
+	return 0;
+}
