@@ -11,6 +11,7 @@
 #include "lxmd/instance/run.h"
 
 #define KILL_TIMEOUT_MS	  30000
+#define ANSWER_TIMEOUT_MS 5000
 #define ASK_AGAIN_MS	  2000
 #define FREEZE_TIMEOUT_MS 10000
 
@@ -50,15 +51,25 @@ static void mark(struct run *run, bool asked, bool restarting)
 	pthread_mutex_unlock(&run->lock);
 }
 
+/*
+ * Through the monitor, which refuses from then on to start the instance again: an init that reboots all the time is another
+ * process, with another pidfd, whenever we look. Our own pidfd serves when the monitor does not answer.
+ */
 static int kill_init(struct run *run, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int pidfd = run_pidfd(run, NULL);
+	int r;
 
 	/* a frozen v1 cgroup holds even SIGKILL back */
 	if (thaw(run, e) < 0)
 		lxm_warn("instance '%s': %s", run->name, e ? e->msg : "");
-	if (pidfd >= 0 && sys_pidfd_send_signal(pidfd, SIGKILL) < 0 && errno != ESRCH)
-		return lxm_err_sys(e, "kill init of instance '%s'", run->name);
+	lxm_err_clear(e);
+	r = mon_call(run->rundir, MON_KILL, 0, 0, 0, -1, ANSWER_TIMEOUT_MS, NULL, NULL, NULL);
+	if (r < 0) {
+		lxm_auto(fd_close) int pidfd = run_pidfd(run, NULL);
+
+		if (pidfd >= 0 && sys_pidfd_send_signal(pidfd, SIGKILL) < 0 && errno != ESRCH)
+			return lxm_err_sys(e, "kill init of instance '%s'", run->name);
+	}
 	return run_wait_gone(run, KILL_TIMEOUT_MS) < 0 ?
 		       lxm_err_set(e, ETIMEDOUT, "instance '%s' does not end after SIGKILL", run->name) :
 		       0;
@@ -71,7 +82,7 @@ static int ask_init(struct run *run, int64_t timeout_ms, struct op *op, struct l
 	int r = thaw(run, e);
 
 	if (r == 0)
-		r = mon_call(run->rundir, MON_STOP, 0, 0, 0, -1, 5000, NULL, NULL, e);
+		r = mon_call(run->rundir, MON_STOP, 0, 0, 0, -1, ANSWER_TIMEOUT_MS, NULL, NULL, e);
 	/* the monitor may be gone already because the instance just ended by itself */
 	if (r < 0 && run_wait_gone(run, 100) == 0)
 		return 0;
@@ -86,7 +97,7 @@ static int ask_init(struct run *run, int64_t timeout_ms, struct op *op, struct l
 			return lxm_err_set(e, ECANCELED, "stop of instance '%s' was cancelled; it may still end", run->name);
 		/* an init that was still starting may have dropped the signal (runit: "signals only work in stage 2") */
 		if (lxm_mono_ms() >= again) {
-			(void)mon_call(run->rundir, MON_STOP, 0, 0, 0, -1, 5000, NULL, NULL, NULL);
+			(void)mon_call(run->rundir, MON_STOP, 0, 0, 0, -1, ANSWER_TIMEOUT_MS, NULL, NULL, NULL);
 			again = lxm_mono_ms() + ASK_AGAIN_MS;
 		}
 		if (timeout_ms >= 0 && left <= 0)

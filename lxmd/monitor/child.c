@@ -262,6 +262,7 @@ static void reset_signals(void)
 static int exec_init(struct start *s, struct lxm_err *e)
 {
 	static char *argv[1025], *envp[4097];
+	const struct told told = { .what = TOLD_EXEC };
 	size_t pos = 0, na = 0, ne = 0;
 	struct plan_step p;
 
@@ -272,6 +273,8 @@ static int exec_init(struct start *s, struct lxm_err *e)
 			envp[ne++] = (char *)p.u.text.s;
 	}
 	reset_signals();
+	if (lxm_send_fds(s->sock, &told, sizeof(told), NULL, 0, 0) < 0)
+		_exit(1);
 	/* s->sock is close-on-exec like all others; the range call is the second fence */
 	(void)sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	(void)execve(argv[0], argv, envp);

@@ -247,6 +247,12 @@ static const struct {
 	[MON_PLAN] = { on_plan, false, true },
 };
 
+/* A start that waits (see reboot() in main.c) is given up when somebody asks for a stop. */
+static bool ends_pause(const struct mon *m, uint32_t kind)
+{
+	return m->again_ms && (kind == MON_KILL || kind == MON_STOP);
+}
+
 static void answer(struct mon *m, int slot, const struct mon_msg *q, int fd)
 {
 	struct mon_msg reply = { .kind = MON_OK, .seq = q->seq };
@@ -261,6 +267,8 @@ static void answer(struct mon *m, int slot, const struct mon_msg *q, int fd)
 	}
 	if (q->kind >= LXM_ARRAY_LEN(requests) || !requests[q->kind].fn)
 		r = lxm_err_set(&e, EOPNOTSUPP, "unknown request %u", q->kind);
+	else if (ends_pause(m, q->kind))
+		r = m->state = MON_STATE_STOPPING;
 	else if (requests[q->kind].running && m->pidfd < 0)
 		r = lxm_err_set(&e, ESRCH, "the instance is not running");
 	else if (requests[q->kind].with_fd != (fd >= 0))

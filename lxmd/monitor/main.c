@@ -32,6 +32,10 @@ const char *__asan_default_options(void)
 }
 #endif
 
+#define HASTY_MS       5000 /* a reboot sooner after the start than this is a hasty one */
+#define HASTY_MAX      5u   /* so many in a row cost nothing */
+#define HASTY_PAUSE_MS 1000
+
 static struct mon mon;
 
 enum { TAG_INIT, TAG_LISTEN, TAG_PTY, TAG_CONSOLE, TAG_CLIENT };
@@ -90,14 +94,12 @@ static bool may_reboot(const struct mon *m)
 	return yes;
 }
 
-static int reboot(struct mon *m, struct lxm_err *e)
+static int run_again(struct mon *m, struct lxm_err *e)
 {
 	static const struct mon_msg event = { .kind = MON_REBOOTED };
 	int r;
 
-	cleanup_first(m);
-	cleanup_rest(m);
-	auto_fd_close(&m->pty);
+	m->again_ms = 0;
 	if (m->next_fd >= 0) {
 		(void)close(m->plan_fd);
 		m->plan_fd = LXM_TAKE(m->next_fd, -1);
@@ -109,6 +111,25 @@ static int reboot(struct mon *m, struct lxm_err *e)
 		return lxm_err_wrap(e, r, "start again after a reboot");
 	m->reboots++;
 	(void)control_event(m, &event, true);
+	return 0;
+}
+
+/*
+ * Namespaces, mounts and links of a start are made at the host's cost, outside of every limit. So a container that does
+ * nothing but reboot waits between its starts.
+ */
+static int reboot(struct mon *m, struct lxm_err *e)
+{
+	int64_t now = lxm_mono_ms();
+
+	cleanup_first(m);
+	cleanup_rest(m);
+	auto_fd_close(&m->pty);
+	m->hasty = now - m->born_ms < HASTY_MS ? m->hasty + 1 : 0;
+	if (m->hasty <= HASTY_MAX)
+		return run_again(m, e);
+	m->again_ms = now + HASTY_PAUSE_MS;
+	m->state = MON_STATE_STARTING;
 	return 0;
 }
 
@@ -150,6 +171,16 @@ static void finish(struct mon *m, const struct mon_msg *end)
 	cleanup_rest(m);
 }
 
+/* Returns true: the instance has ended for good. */
+static bool failed_again(struct mon *m, struct mon_msg *end, const struct lxm_err *e)
+{
+	end->reason = MON_REASON_FAILED;
+	end->text = e->msg;
+	fprintf(stderr, "lxm-monitor %s: %s\n", m->id, e->msg);
+	finish(m, end);
+	return true;
+}
+
 /* Returns true when the instance has ended for good. */
 static bool on_init_end(struct mon *m)
 {
@@ -158,25 +189,44 @@ static bool on_init_end(struct mon *m)
 
 	console_pump(m); /* its last words */
 	take_end(m, &end);
-	if (end.reason == MON_REASON_REBOOT && may_reboot(m)) {
-		if (reboot(m, &e) == 0)
-			return false;
-		end.reason = MON_REASON_FAILED;
-		end.text = e.msg;
-		fprintf(stderr, "lxm-monitor %s: %s\n", m->id, e.msg);
-	}
+	if (end.reason == MON_REASON_REBOOT && may_reboot(m))
+		return reboot(m, &e) < 0 && failed_again(m, &end, &e);
 	finish(m, &end);
 	return true;
+}
+
+/* While a start waits: is it time, or has somebody asked for a stop? Returns true when the instance has ended for good. */
+static bool on_pause(struct mon *m)
+{
+	struct mon_msg end = { .kind = MON_STOPPED, .reason = MON_REASON_SIGNAL, .status = SIGKILL };
+	struct lxm_err e = { 0 };
+
+	if (m->state == MON_STATE_STOPPING) {
+		finish(m, &end);
+		return true;
+	}
+	return lxm_mono_ms() >= m->again_ms && run_again(m, &e) < 0 && failed_again(m, &end, &e);
+}
+
+/* Milliseconds until the loop has something to do by itself, -1: never. */
+static int loop_timeout(const struct mon *m)
+{
+	int64_t left = m->again_ms - lxm_mono_ms();
+
+	if (m->again_ms)
+		return left > 0 ? (int)left : 0;
+	return m->pump_again ? 0 : m->asked ? 20 : m->stall_ms ? 500 : -1;
 }
 
 static void loop(struct mon *m)
 {
 	struct epoll_event ev[8];
-	int i, n, slot, timeout;
+	int i, n, slot;
 
 	for (;;) {
-		timeout = m->pump_again ? 0 : m->asked ? 20 : m->stall_ms ? 500 : -1;
-		n = epoll_wait(m->ep, ev, (int)LXM_ARRAY_LEN(ev), timeout);
+		if (m->again_ms && on_pause(m))
+			return;
+		n = epoll_wait(m->ep, ev, (int)LXM_ARRAY_LEN(ev), loop_timeout(m));
 		if (m->pump_again || m->stall_ms)
 			console_pump(m);
 		if (m->asked)

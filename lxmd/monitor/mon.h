@@ -33,6 +33,9 @@ struct mon {
 	uint32_t state; /* enum mon_state */
 	uint32_t reboots;
 	uint64_t start_ms;
+	int64_t born_ms;  /* the same by the clock that does not jump */
+	uint32_t hasty;	  /* reboots in a row, each soon after a start */
+	int64_t again_ms; /* when a container that reboots all the time starts again, 0: none waits for that */
 	uint32_t asked; /* MON_STOP or MON_REBOOT that waits until init listens, 0: none */
 	char id[65];
 	int clients[MON_CLIENTS]; /* control connections, -1: free */
@@ -85,7 +88,7 @@ struct told {
 	uint32_t what; /* enum */
 	struct lxm_err err;
 };
-enum { TOLD_CONSOLE = 1 /* [pty master] */, TOLD_ERROR };
+enum { TOLD_CONSOLE = 1 /* [pty master] */, TOLD_ERROR, TOLD_EXEC /* all is set up: init's program is next */ };
 
 /* ---- start.c */
 

@@ -180,7 +180,7 @@ static int stage_beside(struct start *s, struct lxm_err *e)
 /* Takes what the child sends until it has executed init or failed. */
 static int stage_listen(struct start *s, int flags, struct lxm_err *e)
 {
-	siginfo_t si = { 0 };
+	bool reset = false, ready = false;
 	struct told told;
 	size_t nfds;
 	ssize_t n;
@@ -190,6 +190,11 @@ static int stage_listen(struct start *s, int flags, struct lxm_err *e)
 		nfds = 1;
 		fd = -1;
 		n = lxm_recv_fds(s->sock, &told, sizeof(told), &fd, &nfds, flags);
+		/* a child that ends without having read everything: told once, ahead of its last words */
+		if (n == -ECONNRESET && !reset) {
+			reset = true;
+			continue;
+		}
 		if (n != (ssize_t)sizeof(told))
 			break;
 		if (told.what == TOLD_CONSOLE && nfds == 1) {
@@ -198,16 +203,18 @@ static int stage_listen(struct start *s, int flags, struct lxm_err *e)
 			continue;
 		}
 		auto_fd_close(&fd);
+		if (told.what == TOLD_EXEC) {
+			ready = true;
+			continue;
+		}
 		told.err.msg[sizeof(told.err.msg) - 1] = 0;
 		*e = told.err;
 		return told.err.code > 0 ? -told.err.code : -EIO;
 	}
 	if (n < 0)
 		return lxm_err_set(e, (int)-n, "listen to init's process: %s", strerror((int)-n));
-	/* end of file: executed, or dead without a word */
-	if (waitid(P_PIDFD, (id_t)s->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid)
-		return lxm_err_set(e, ECHILD, "init's process was killed while it was set up");
-	return 0;
+	/* end of file: executed, or dead without a word. An init that has ended by now did run. */
+	return ready ? 0 : lxm_err_set(e, ECHILD, "init's process was killed while it was set up");
 }
 
 static void start_close(struct start *s)
@@ -289,6 +296,7 @@ int start_run(struct mon *m, struct lxm_err *e)
 		m->pidfd = s.pidfd;
 		m->pid = s.pid;
 		m->start_ms = (uint64_t)lxm_now();
+		m->born_ms = lxm_mono_ms();
 		m->state = MON_STATE_RUNNING;
 		if (m->pty >= 0)
 			(void)fcntl(m->pty, F_SETFL, O_NONBLOCK);

@@ -54,10 +54,13 @@ class Tar:
     """A tar archive in the making; every entry can be as odd as a test wants it."""
 
     def __init__(self):
+        self.without = ()  # names that add() leaves out
         self.buffer = io.BytesIO()
         self.tar = tarfile.open(fileobj=self.buffer, mode="w", format=tarfile.GNU_FORMAT)
 
     def add(self, name, data=b"", mode=0o644, **fields):
+        if name in self.without:
+            return self
         info = tarfile.TarInfo(name)
         info.mode = mode
         info.mtime = int(time.time())
@@ -79,9 +82,11 @@ class Tar:
         return self.buffer.getvalue()
 
 
-def busybox_tar(metadata=METADATA, init=True, extra=None):
-    """Unified image as an uncompressed tar. `extra(tar)` adds entries before the end."""
-    tar = Tar().add("metadata.yaml", metadata)
+def busybox_tar(metadata=METADATA, init=True, extra=None, without=()):
+    """Unified image as an uncompressed tar. `extra(tar)` adds entries before the end, also in place of those `without` names."""
+    tar = Tar()
+    tar.without = without
+    tar.add("metadata.yaml", metadata)
     tar.dir("templates").add("templates/hostname.tpl", "{{ container.name }}\n")
     for name in ("", "/bin", "/sbin", "/usr", "/usr/bin", "/usr/sbin", "/etc", "/etc/init.d", "/etc/udhcpc", "/dev",
                  "/proc", "/sys", "/run", "/root", "/var", "/home", "/mnt", "/usr/share", "/usr/share/udhcpc"):
@@ -101,6 +106,7 @@ def busybox_tar(metadata=METADATA, init=True, extra=None):
     tar.add("rootfs/etc/udhcpc/default.script", UDHCPC, 0o755)
     tar.add("rootfs/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n")
     tar.add("rootfs/etc/group", "root:x:0:\nuser:x:1000:\n")
+    tar.without = ()
     if extra:
         extra(tar)
     return tar.bytes()

@@ -1,0 +1,108 @@
+"""Inits that do not behave: what they do to themselves is theirs, but lxmd keeps its hold on them and says the truth."""
+import os
+import time
+
+import pytest
+
+from harness import images
+from harness.instance import wait_until
+from harness.rest import OperationFailed
+
+
+@pytest.fixture
+def of_init(daemon, instance):
+    """Factory: an instance (not started) of an image with this script as its init."""
+    made = []
+
+    def make(script):
+        tar = images.busybox_tar(init=False, extra=lambda t: t.add("rootfs/sbin/init", "#!/bin/busybox sh\n" + script, 0o755))
+        alias = f"init{len(made)}"
+        made.append(images.import_image(daemon.rest, tar, alias))
+        return instance(image=alias, start=False)
+
+    yield make
+    for inst in daemon.rest.read("instances", query={"recursion": 1}):
+        if inst["config"].get("volatile.base_image") in made:
+            if inst["status"] != "Stopped":
+                daemon.rest.change("PUT", f"instances/{inst['name']}/state", {"action": "stop", "force": True})
+            daemon.rest.change("DELETE", f"instances/{inst['name']}")
+    for fingerprint in made:
+        daemon.rest.change("DELETE", f"images/{fingerprint}")
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return sum(int(n) for n in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def monitors(daemon):
+    """Children of lxmd that are monitors."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                stat = f.read()
+        except OSError:
+            continue
+        if "(lxm-monitor)" in stat and stat.rsplit(")", 1)[1].split()[1] == str(daemon.proc.pid):
+            found.add(int(pid))
+    return found
+
+
+def test_an_init_that_reboots_for_ever_can_be_stopped(of_init):
+    inst = of_init("exec /bin/busybox reboot -f\n")
+    for _ in range(4):
+        inst.start()
+        time.sleep(.2)
+        assert inst.status == "Running"
+        began = time.monotonic()
+        inst.stop()
+        assert time.monotonic() - began < 8
+        assert inst.status == "Stopped"
+
+
+def test_an_init_that_reboots_for_ever_costs_the_host_little(daemon, of_init):
+    before = monitors(daemon)
+    inst = of_init("exec /bin/busybox reboot -f\n").start()
+    monitor, = monitors(daemon) - before
+    time.sleep(2)
+    began = cpu_seconds(monitor)
+    time.sleep(3)
+    assert cpu_seconds(monitor) - began < 0.15
+    assert inst.status == "Running"
+    inst.action("stop", force=False, timeout=5)  # a clean stop ends it as well
+    assert inst.status == "Stopped"
+
+
+def test_a_few_quick_reboots_do_not_wait(of_init):
+    """/count has a letter for each run; the fourth stays."""
+    inst = of_init("echo -n x >> /count\n[ $(cat /count) != xxxx ] && exec /bin/busybox reboot -f\nexec sleep 1000\n")
+    began = time.monotonic()
+    inst.start()
+    wait_until(lambda: inst.status == "Running" and inst.exec("cat", "/count").out == b"xxxx")
+    assert time.monotonic() - began < 5
+
+
+def test_an_init_that_ends_at_once_was_started(of_init):
+    inst = of_init("exit 3\n")
+    for _ in range(30):
+        inst.rest.change("PUT", inst.path + "/state", json={"action": "start"})
+        wait_until(lambda: inst.status == "Stopped")
+
+
+@pytest.mark.parametrize("script", ["kill -9 $$\nkill -11 $$\n", "exec /nowhere\n"])
+def test_an_init_that_crashes(of_init, script):
+    inst = of_init(script)
+    inst.rest.change("PUT", inst.path + "/state", json={"action": "start"})
+    wait_until(lambda: inst.status == "Stopped")
+
+
+def test_an_init_that_ignores_signals(of_init):
+    inst = of_init("trap '' 1 2 3 10 12 15 30\nwhile :; do sleep 1; done\n").start()
+    time.sleep(.3)
+    with pytest.raises(OperationFailed):
+        inst.action("stop", force=False, timeout=1)
+    assert inst.status == "Running"
+    inst.stop()
+    assert inst.status == "Stopped"
