@@ -2,6 +2,7 @@
  * The daemon's set of pools. Pools come from the database at start and by storage_pool_create(); the set is guarded by one lock that is
  * held for pointers only. Lock order: storage, then pool.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -119,6 +120,42 @@ static void known_paths(const struct rows *rows, const char *pool, struct lxm_st
 	lxm_strv_sort(out);
 }
 
+/* What a dead daemon left of a pool without a row: empty directories only. */
+static void remove_leftover(const char *path)
+{
+	lxm_auto(fd_close) int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	size_t i;
+
+	for (i = 0; fd >= 0 && pool_dirs[i]; i++)
+		(void)unlinkat(fd, pool_dirs[i], AT_REMOVEDIR);
+}
+
+/* A daemon that died while it made or deleted a pool. Where anything is inside, nothing is touched. */
+static void sweep_places(struct lxmd *d, const struct rows *rows)
+{
+	int fd = openat(d->dirs.pools.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	size_t i;
+
+	if (!dir) {
+		auto_fd_close(&fd);
+		return;
+	}
+	while ((de = readdir(dir))) {
+		lxm_auto(free) char *path = lxm_asprintf("%s/%s", d->dirs.pools.path, de->d_name);
+
+		for (i = 0; i < rows->pools.n && strcmp(rows->pools.v[i].name, de->d_name) != 0; i++)
+			;
+		if (i < rows->pools.n || de->d_name[0] == '.')
+			continue;
+		remove_leftover(path);
+		if (rmdir(path) == 0)
+			lxm_info("'%s' belonged to no storage pool and was empty: removed", path);
+	}
+	closedir(dir);
+}
+
 int storage_start(struct lxmd *d, struct lxm_err *e)
 {
 	struct storage *s = lxm_alloc(sizeof(*s));
@@ -136,6 +173,8 @@ int storage_start(struct lxmd *d, struct lxm_err *e)
 		known_paths(&rows, rows.pools.v[i].name, &paths);
 		open_row(d, &rows.pools.v[i], &rows, &paths);
 	}
+	if (r >= 0)
+		sweep_places(d, &rows);
 	db_pools_deinit(&rows.pools);
 	db_instances_deinit(&rows.instances);
 	db_snapshots_deinit(&rows.snapshots);
@@ -212,16 +251,6 @@ static int delete_row(struct db_tx *tx, void *arg, struct lxm_err *e)
 	int r = db_pool_delete(tx, a->name, e);
 
 	return r == DB_NONE ? 0 : r;
-}
-
-/* What a dead daemon left of a pool without a row: empty directories only. */
-static void remove_leftover(const char *path)
-{
-	lxm_auto(fd_close) int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	size_t i;
-
-	for (i = 0; fd >= 0 && pool_dirs[i]; i++)
-		(void)unlinkat(fd, pool_dirs[i], AT_REMOVEDIR);
 }
 
 /* The directory of a new pool: ours is made, one of the host must be empty. */
