@@ -134,7 +134,7 @@ static int publish_run(struct op *op, void *arg, struct lxm_err *e)
 		r = lock_try(d->locks, instance_lock_key(in.row.id, key), "Publishing instance", &lock, e);
 	if (r < 0)
 		return r;
-	run = run_get(d, in.row.id);
+	run = run_get_settled(d, in.row.id);
 	if (run && !is_snapshot(p))
 		return lxm_err_http(e, 400, EBUSY, "instance '%s' is running: stop it first", p->instance);
 	r = publish_locked(op, p, &in, e);

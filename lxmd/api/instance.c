@@ -308,7 +308,7 @@ int api_instance_delete(struct request *rq, struct lxm_err *e)
 
 	if (r < 0)
 		return r;
-	run = run_get(rq->d, i.row.id);
+	run = run_get_settled(rq->d, i.row.id);
 	if (run)
 		return lxm_err_http(e, 400, EBUSY, "instance '%s' is running: stop it before you delete it", i.row.name);
 	return start_job(rq, &i, "Deleting instance", delete_run, lxm_alloc(sizeof(struct job)), e);

@@ -201,7 +201,7 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
 
 int instance_need_stopped(struct lxmd *d, const struct instance *i, const char *verb, struct lxm_err *e)
 {
-	lxm_auto(run_unref) struct run *run = run_get(d, i->row.id);
+	lxm_auto(run_unref) struct run *run = run_get_settled(d, i->row.id);
 
 	return run ? lxm_err_http(e, 400, EBUSY, "instance '%s' is running: stop it before you %s it", i->row.name, verb) : 0;
 }

@@ -21,6 +21,8 @@
 #include "lxmd/network/netns_state.h"
 #include "lxmd/spawn/spawn.h"
 
+#define CLEANUP_TIMEOUT_MS 15000
+
 struct run *run_ref(struct run *r)
 {
 	__atomic_add_fetch(&r->refs, 1, __ATOMIC_RELAXED);
@@ -357,6 +359,21 @@ int run_wait_settled(struct run *r, int64_t timeout_ms, struct lxm_err *e)
 	if (phase == RUN_RUNNING || phase == RUN_GONE)
 		return phase == RUN_GONE;
 	return lxm_err_set(e, EBUSY, "instance '%s' is %s", r->name, phase == RUN_STARTING ? "starting" : "stopping");
+}
+
+struct run *run_get_settled(struct lxmd *d, int64_t id)
+{
+	lxm_auto(run_unref) struct run *r = run_get(d, id);
+	enum run_phase phase;
+
+	if (!r)
+		return NULL;
+	pthread_mutex_lock(&r->lock);
+	phase = r->phase;
+	pthread_mutex_unlock(&r->lock);
+	if ((phase == RUN_ENDED || phase == RUN_GONE) && run_wait_gone(r, CLEANUP_TIMEOUT_MS) == 0)
+		return NULL;
+	return LXM_TAKE(r, NULL);
 }
 
 int run_pidfd(struct run *r, struct lxm_err *e)

@@ -76,6 +76,11 @@ struct run {
 
 /** The run of an instance, NULL when it is stopped. Any thread; run_unref() it. */
 struct run *run_get(struct lxmd *d, int64_t id);
+/**
+ * The same for whoever needs a stopped instance: one that has ended, and so is shown as stopped already, is waited for until
+ * all behind it is cleaned up. Worker threads; NULL when the instance is stopped for good.
+ */
+struct run *run_get_settled(struct lxmd *d, int64_t id);
 struct run *run_ref(struct run *r);
 void run_unref(struct run *r);
 LXM_AUTO_PTR(run_unref, struct run, run_unref)

@@ -220,6 +220,9 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 	lxm_auto(free) char *url = NULL;
 	int rundir = -1, r;
 
+	run = run_get_settled(d, i->row.id);
+	if (run)
+		return lxm_err_http(e, 400, EEXIST, "start instance '%s': it is already running", i->row.name);
 	r = instance_check(d, i, NULL, e);
 	if (r == 0)
 		snaptask_startup(d, i);
