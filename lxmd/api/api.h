@@ -62,6 +62,17 @@ API_HANDLER(api_instance_logs_get);
 API_HANDLER(api_instance_log_get);
 API_HANDLER(api_instance_log_delete);
 
+/* instance_metadata.c */
+API_HANDLER(api_instance_metadata_get);
+API_HANDLER(api_instance_metadata_put);
+API_HANDLER(api_instance_metadata_patch);
+API_HANDLER(api_instance_templates_get);
+API_HANDLER(api_instance_templates_post);
+API_HANDLER(api_instance_templates_delete);
+
+/* instance_rebuild.c */
+API_HANDLER(api_instance_rebuild_post);
+
 /* instance_snapshots.c */
 API_HANDLER(api_instance_snapshots_get);
 API_HANDLER(api_instance_snapshots_post);

@@ -1,19 +1,18 @@
 /* /1.0/instances: the list, creation, and state changes of all at once. */
 #include <string.h>
 
-#include "db/image.h"
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lib/conf/names.h"
 #include "lib/conf/conf.h"
 #include "lxmd/api/api.h"
 #include "lxmd/api/instance_body.h"
+#include "lxmd/api/instance_source.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/http/filter.h"
-#include "lxmd/image/image.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/render.h"
 #include "lxmd/instance/run.h"
@@ -65,7 +64,8 @@ int api_instances_get(struct request *rq, struct lxm_err *e)
 struct create_job {
 	struct instance i;
 	struct instance_new n;
-	char fp[65];
+	struct source source;
+	int64_t refresh; /* id of the instance that is to be made equal to its source; 0: a new one */
 };
 
 static void create_free(void *arg)
@@ -73,6 +73,7 @@ static void create_free(void *arg)
 	struct create_job *j = arg;
 
 	instance_deinit(&j->i);
+	source_deinit(&j->source);
 	free(j);
 }
 
@@ -111,61 +112,6 @@ static char *invent_name(struct lxmd *d, const char *project)
 	return lxm_random_hex(16);
 }
 
-/* What `source` of type image names: an alias, a fingerprint or properties of a local image. */
-static int find_image(struct request *rq, json_t *source, struct create_job *j, struct lxm_err *e)
-{
-	const char *fp = NULL, *alias = NULL, *server = NULL;
-	struct db_image im = { 0 };
-	int r = js_get_str(source, "fingerprint", &fp, e);
-
-	if (r == 0)
-		r = js_get_str(source, "alias", &alias, e);
-	if (r == 0)
-		r = js_get_str(source, "server", &server, e);
-	if (r < 0)
-		return r;
-	if (!lxm_empty(server))
-		return lxm_err_set(e, EOPNOTSUPP,
-				   "images of other servers cannot be fetched yet: import the image, then launch it by its alias");
-	if (lxm_empty(fp) && lxm_empty(alias))
-		return lxm_err_set(e, EINVAL, "source: name an image by 'alias' or 'fingerprint'");
-	r = !lxm_empty(alias) ? image_get(rq->d, rq_project(rq), alias, &im, e) :
-				image_get_fp(rq->d, rq_project(rq), fp, &im, e);
-	if (r == 0) {
-		snprintf(j->fp, sizeof(j->fp), "%s", im.fingerprint);
-		j->n.image = j->fp;
-		j->n.source = SOURCE_IMAGE;
-		image_properties_to_config(&im, &j->i.row.config);
-		free(j->i.row.architecture);
-		j->i.row.architecture = lxm_strdup(im.architecture);
-		if (!j->i.row.profiles.n && im.profiles.n && !js_get(rq_json(rq), "profiles"))
-			lxm_strv_copy(&j->i.row.profiles, &im.profiles);
-	}
-	db_image_deinit(&im);
-	return r;
-}
-
-static int read_source(struct request *rq, struct create_job *j, struct lxm_err *e)
-{
-	json_t *source = NULL;
-	const char *type = NULL;
-	int r = js_get_obj(rq_json(rq), "source", &source, e);
-
-	if (r == 0)
-		r = js_get_str(source, "type", &type, e);
-	if (r < 0)
-		return r;
-	if (lxm_empty(type))
-		return lxm_err_set(e, EINVAL, "key 'source.type' is required: image or none");
-	if (lxm_streq(type, "none"))
-		return 0;
-	if (lxm_streq(type, "image"))
-		return find_image(rq, source, j, e);
-	if (lxm_streq(type, "copy") || lxm_streq(type, "migration") || lxm_streq(type, "backup"))
-		return lxm_err_set(e, EOPNOTSUPP, "instances cannot be created from source type '%s' yet", type);
-	return lxm_err_set(e, EINVAL, "source.type '%s' is unknown: use image or none", type);
-}
-
 static int read_new(struct request *rq, struct create_job *j, struct lxm_err *e)
 {
 	struct db_instance *row = &j->i.row;
@@ -187,7 +133,7 @@ static int read_new(struct request *rq, struct create_job *j, struct lxm_err *e)
 	/* volatile keys of a new instance are ours to choose */
 	lxm_kv_del_prefix(&row->config, "volatile.");
 	if (r == 0)
-		r = read_source(rq, j, e);
+		r = source_read(rq, row, &j->source, e);
 	if (r == 0)
 		r = js_get_bool(rq_json(rq), "start", &j->n.start, e);
 	if (r < 0)
@@ -196,12 +142,47 @@ static int read_new(struct request *rq, struct create_job *j, struct lxm_err *e)
 		row->architecture = lxm_strdup("x86_64");
 	if (!row->description)
 		row->description = lxm_strdup("");
-	if (!row->profiles.n && !js_get(rq_json(rq), "profiles"))
+	if (!row->profiles.n && !js_get(rq_json(rq), "profiles") && j->source.type != SOURCE_COPY)
 		lxm_strv_add(&row->profiles, "default");
 	conf_drop_empty(&row->config);
 	j->n.i = &j->i;
+	j->n.source = j->source.type;
+	j->n.image = *j->source.fp ? j->source.fp : NULL;
+	j->n.copy = &j->source.copy;
 	r = instance_expand(rq->d, &j->i, e);
 	return r < 0 ? r : instance_check(rq->d, &j->i, NULL, e);
+}
+
+static int refresh_run(struct op *op, void *arg, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance i = { 0 };
+	struct create_job *j = arg;
+	struct lxmd *d = op_daemon(op);
+	char key[40];
+	int r = lock_try(d->locks, instance_lock_key(j->refresh, key), "Refreshing instance", &lock, e);
+
+	if (r == 0)
+		r = instance_load_id(d, j->refresh, &i, e);
+	return r < 0 ? r : instance_refresh(d, &i, &j->source.copy, op, op_caller(op), e);
+}
+
+/* With "refresh" an instance of that name is welcome, if it is not the source itself. */
+static int find_refresh(struct request *rq, struct create_job *j, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance old = { 0 };
+	lxm_auto(run_unref) struct run *run = NULL;
+
+	if (j->source.type != SOURCE_COPY || !j->source.refresh ||
+	    instance_load(rq->d, j->i.row.project, j->i.row.name, &old, NULL) < 0)
+		return 0;
+	if (lxm_streq(old.row.name, j->source.name) && lxm_streq(old.row.project, j->source.project))
+		return lxm_err_set(e, EINVAL, "instance '%s' cannot be refreshed from itself", old.row.name);
+	run = run_get(rq->d, old.row.id);
+	if (run)
+		return lxm_err_http(e, 400, EBUSY, "instance '%s' is running: stop it before you refresh it", old.row.name);
+	j->refresh = old.row.id;
+	return 0;
 }
 
 static int check_free(struct lxmd *d, const struct db_instance *row, struct lxm_err *e)
@@ -227,6 +208,8 @@ int api_instances_post(struct request *rq, struct lxm_err *e)
 	j = lxm_alloc(sizeof(*j));
 	r = read_new(rq, j, e);
 	if (r == 0)
+		r = find_refresh(rq, j, e);
+	if (r == 0 && !j->refresh)
 		r = check_free(rq->d, &j->i.row, e);
 	if (r < 0) {
 		create_free(j);
@@ -235,11 +218,11 @@ int api_instances_post(struct request *rq, struct lxm_err *e)
 	r = op_new(rq->d,
 		   &(struct op_spec){ .cls = OP_TASK,
 				      .project = rq_project(rq),
-				      .description = "Creating instance",
+				      .description = j->refresh ? "Refreshing instance" : "Creating instance",
 				      .resources = instance_resources(j->i.row.name),
 				      .may_cancel = true,
 				      .caller = rq_caller(rq),
-				      .run = create_run,
+				      .run = j->refresh ? refresh_run : create_run,
 				      .free_arg = create_free,
 				      .arg = j },
 		   &op, e);

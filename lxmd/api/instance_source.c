@@ -1,0 +1,162 @@
+/* Reading the `source` of POST instances and of rebuild. */
+#include "lxmd/api/instance_source.h"
+
+#include <string.h>
+
+#include "db/image.h"
+#include "lib/base/alloc.h"
+#include "lxmd/image/image.h"
+#include "lxmd/instance/snapshot.h"
+
+void source_deinit(struct source *s)
+{
+	free(s->project);
+	free(s->name);
+	free(s->snapshot);
+	memset(s, 0, sizeof(*s));
+}
+
+static void set_fp(struct source *s, const char *fp)
+{
+	snprintf(s->fp, sizeof(s->fp), "%s", fp ? fp : "");
+}
+
+/* Type image: an alias or a fingerprint of a local image. */
+static int read_image(struct request *rq, const json_t *source, struct db_instance *row, struct source *out, struct lxm_err *e)
+{
+	const char *fp = NULL, *alias = NULL, *server = NULL;
+	struct db_image im = { 0 };
+	int r = js_get_str(source, "fingerprint", &fp, e);
+
+	if (r == 0)
+		r = js_get_str(source, "alias", &alias, e);
+	if (r == 0)
+		r = js_get_str(source, "server", &server, e);
+	if (r < 0)
+		return r;
+	if (!lxm_empty(server))
+		return lxm_err_set(e, EOPNOTSUPP,
+				   "images of other servers cannot be fetched yet: import the image, then launch it by its alias");
+	if (lxm_empty(fp) && lxm_empty(alias))
+		return lxm_err_set(e, EINVAL, "source: name an image by 'alias' or 'fingerprint'");
+	r = !lxm_empty(alias) ? image_get(rq->d, rq_project(rq), alias, &im, e) :
+				image_get_fp(rq->d, rq_project(rq), fp, &im, e);
+	if (r == 0) {
+		set_fp(out, im.fingerprint);
+		image_properties_to_config(&im, &row->config);
+		free(row->architecture);
+		row->architecture = lxm_strdup(im.architecture);
+		if (!row->profiles.n && im.profiles.n && !js_get(rq_json(rq), "profiles"))
+			lxm_strv_copy(&row->profiles, &im.profiles);
+	}
+	db_image_deinit(&im);
+	return r;
+}
+
+static int read_copy_keys(struct request *rq, const json_t *source, struct source *out, struct lxm_err *e)
+{
+	const char *name = NULL, *project = NULL, *slash;
+	bool live = false;
+	int r = js_need_str(source, "source", &name, e);
+
+	if (r == 0)
+		r = js_get_str(source, "project", &project, e);
+	if (r == 0)
+		r = js_get_bool(source, "container_only", &out->copy.instance_only, e);
+	if (r == 0)
+		r = js_get_bool(source, "instance_only", &out->copy.instance_only, e);
+	if (r == 0)
+		r = js_get_bool(source, "allow_inconsistent", &out->copy.unsteady, e);
+	if (r == 0)
+		r = js_get_bool(source, "refresh", &out->refresh, e);
+	if (r == 0) /* without CRIU as any other copy */
+		r = js_get_bool(source, "live", &live, e);
+	if (r < 0)
+		return r;
+	if (lxm_empty(project))
+		project = rq_project(rq);
+	if (strcmp(project, rq_project(rq)) != 0 && rq_caller(rq)->trust != CALLER_ADMIN)
+		return lxm_err_set(e, EPERM, "copies out of project '%.64s' are not allowed", project);
+	slash = strchr(name, '/');
+	out->project = lxm_strdup(project);
+	out->name = slash ? lxm_strndup(name, (size_t)(slash - name)) : lxm_strdup(name);
+	out->snapshot = slash ? lxm_strdup(slash + 1) : NULL;
+	out->copy.project = out->project;
+	out->copy.name = out->name;
+	out->copy.snapshot = out->snapshot;
+	return 0;
+}
+
+/* What the body does not say is as in the source, but for what belongs to that one instance. */
+static void inherit(const json_t *body, const struct db_instance *from, struct db_instance *row)
+{
+	if (!js_get(body, "config")) {
+		lxm_kv_copy(&row->config, &from->config);
+		lxm_kv_del_prefix(&row->config, "volatile.");
+	}
+	if (!js_get(body, "devices"))
+		lxm_devs_copy(&row->devices, &from->devices);
+	if (!js_get(body, "profiles"))
+		lxm_strv_copy(&row->profiles, &from->profiles);
+	if (!js_get(body, "description")) {
+		free(row->description);
+		row->description = lxm_strdup(from->description);
+	}
+	if (lxm_empty(js_str(body, "architecture"))) {
+		free(row->architecture);
+		row->architecture = lxm_strdup(from->architecture);
+	}
+	if (!js_get(body, "ephemeral"))
+		row->ephemeral = from->ephemeral;
+}
+
+static int read_copy(struct request *rq, const json_t *source, struct db_instance *row, struct source *out, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance from = { 0 }, as = { 0 };
+	lxm_auto(db_snapshot) struct db_snapshot s = { 0 };
+	const struct db_instance *what = &from.row;
+	int r = read_copy_keys(rq, source, out, e);
+
+	if (r == 0)
+		r = instance_load(rq->d, out->project, out->name, &from, e);
+	if (r == 0 && out->snapshot) {
+		r = snapshot_load(rq->d, &from, out->snapshot, &s, e);
+		if (r == 0)
+			r = snapshot_as_instance(rq->d, &from, &s, &as, e);
+		what = &as.row;
+	}
+	if (r < 0)
+		return r;
+	inherit(rq_json(rq), what, row);
+	set_fp(out, lxm_kv_get(&what->config, "volatile.base_image"));
+	return 0;
+}
+
+int source_read(struct request *rq, struct db_instance *row, struct source *out, struct lxm_err *e)
+{
+	json_t *source = NULL;
+	const char *type = NULL;
+	int r = js_get_obj(rq_json(rq), "source", &source, e);
+
+	if (r == 0)
+		r = js_get_str(source, "type", &type, e);
+	if (r < 0)
+		return r;
+	if (lxm_empty(type))
+		return lxm_err_set(e, EINVAL, "key 'source.type' is required: image, copy or none");
+	if (lxm_streq(type, "none")) {
+		out->type = SOURCE_NONE;
+		return 0;
+	}
+	if (lxm_streq(type, "image")) {
+		out->type = SOURCE_IMAGE;
+		return read_image(rq, source, row, out, e);
+	}
+	if (lxm_streq(type, "copy")) {
+		out->type = SOURCE_COPY;
+		return read_copy(rq, source, row, out, e);
+	}
+	if (lxm_streq(type, "migration") || lxm_streq(type, "backup"))
+		return lxm_err_set(e, EOPNOTSUPP, "instances cannot be created from source type '%s' yet", type);
+	return lxm_err_set(e, EINVAL, "source.type '%s' is unknown: use image, copy or none", type);
+}

@@ -1,0 +1,36 @@
+/* What an instance is made or rebuilt from: the `source` of a body (contract section 8.4). */
+#ifndef LXMD_API_INSTANCE_SOURCE_H
+#define LXMD_API_INSTANCE_SOURCE_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "lib/base/err.h"
+#include "lxmd/http/request.h"
+#include "lxmd/instance/copy.h"
+#include "lxmd/instance/life.h"
+
+/* Zeroed is empty. */
+struct source {
+	enum instance_source type;
+	char fp[65];		 /* image; of a copy: what its source was made from, or "" */
+	struct copy_source copy; /* SOURCE_COPY; strings below */
+	char *project, *name, *snapshot;
+	bool refresh; /* SOURCE_COPY: bring an instance that is there up to date */
+};
+
+void source_deinit(struct source *s);
+LXM_AUTO_STRUCT(source, struct source, source_deinit)
+
+/**
+ * Read `source` and find what it names.
+ *
+ * @row  what the body says so far; receives what the source gives and the body leaves open: image.* keys, architecture,
+ *       profiles, and of a copy everything that the body has no key for
+ *
+ * Request thread; reads the database. Returns 0, -EINVAL, -ENOENT, -EPERM or -EOPNOTSUPP.
+ */
+int source_read(struct request *rq, struct db_instance *row, struct source *out, struct lxm_err *e);
+
+#endif
