@@ -34,7 +34,7 @@ struct device_ctx {
 	const struct lxm_kv *config; /* the instance's expanded configuration with volatile.* */
 	struct lxm_kv *changes;	     /* receives volatile keys; may be NULL for device_validate() */
 	bool privileged;	     /* security.privileged */
-	int nics;		     /* how many nics were started before this one: default name eth<nics> */
+	const struct lxm_devs *devices; /* all of the instance's, this one among them; may be NULL for device_validate() */
 };
 
 /* The instance while it runs; for hot changes. */

@@ -186,6 +186,34 @@ struct nic {
 	uint32_t mtu;
 };
 
+/* Does another of the instance's NICs have that name inside, given or chosen earlier? */
+static bool name_taken(const struct device_ctx *c, const char *name)
+{
+	struct device_ctx other = *c;
+
+	if (!c->devices)
+		return false;
+	lxm_devs_each(dev, c->devices) {
+		other.name = dev->name;
+		other.kv = &dev->kv;
+		if (lxm_streq(dev->name, c->name) || !lxm_streq(get(&other, "type"), "nic"))
+			continue;
+		if (lxm_streq(get(&other, "name") ? get(&other, "name") : device_volatile(&other, "name"), name))
+			return true;
+	}
+	return false;
+}
+
+/* The first free one of eth0, eth1, ... */
+static void name_choose(const struct device_ctx *c, char out[IFNAMSIZ])
+{
+	int i = 0;
+
+	do
+		(void)snprintf(out, IFNAMSIZ, "eth%d", i++);
+	while (name_taken(c, out));
+}
+
 static int nic_resolve(struct device_ctx *c, struct nic *n, struct lxm_err *e)
 {
 	const char *network = get(c, "network"), *peer = get(c, "name"), *mtu = get(c, "mtu");
@@ -207,7 +235,7 @@ static int nic_resolve(struct device_ctx *c, struct nic *n, struct lxm_err *e)
 	if (peer)
 		(void)snprintf(n->peer, sizeof(n->peer), "%s", peer);
 	else
-		(void)snprintf(n->peer, sizeof(n->peer), "eth%d", c->nics);
+		name_choose(c, n->peer);
 	n->mtu = n->port.mtu;
 	if (mtu && lxm_parse_i64(mtu, &number) == 0)
 		n->mtu = (uint32_t)number;

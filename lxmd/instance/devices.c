@@ -23,6 +23,7 @@ struct device_ctx instance_device(struct lxmd *d, const struct instance *i, cons
 		.kv = &dev->kv,
 		.config = &i->config,
 		.changes = changes,
+		.devices = &i->devices,
 		.privileged = instance_privileged(i),
 	};
 }
@@ -55,7 +56,7 @@ int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance
 {
 	lxm_auto(free) const struct lxm_dev **order = lxm_realloc_n(NULL, i->devices.n, sizeof(*order));
 	size_t n = 0, disks, k;
-	int nics = 0, r;
+	int r;
 
 	lxm_devs_each(dev, &i->devices)
 		if (lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk") && !device_is_root(&dev->kv))
@@ -69,7 +70,6 @@ int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance
 	for (k = 0; k < n; k++) {
 		struct device_ctx c = instance_device(d, i, order[k], changes);
 
-		c.nics = nics;
 		r = device_start(&c, p, e);
 		if (r < 0) {
 			lxm_err_wrap(e, r, "device '%s'", order[k]->name);
@@ -79,7 +79,6 @@ int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance
 			}
 			return r;
 		}
-		nics += lxm_streq(lxm_kv_get(&order[k]->kv, "type"), "nic");
 	}
 	return 0;
 }

@@ -135,7 +135,7 @@ static void a_nic_is_named_once_and_keeps_its_mac(void)
 	lxm_auto(plan_free) struct plan *p = plan_new();
 	lxm_auto(kv) struct lxm_kv kv = { 0 }, changes = { 0 }, config = { 0 };
 	struct device_ctx c = { .d = &d, .instance = 7, .project = "default", .instance_name = "c7", .name = "eth0",
-				.kv = &kv, .config = &config, .changes = &changes, .nics = 2 };
+				.kv = &kv, .config = &config, .changes = &changes };
 	const char *mac;
 
 	up();
@@ -149,7 +149,7 @@ static void a_nic_is_named_once_and_keeps_its_mac(void)
 	CU_ASSERT_FATAL(device_start(&c, p, NULL) == 0);
 	CU_ASSERT_PTR_NULL(lxm_kv_get(&changes, "volatile.eth0.hwaddr"));
 	CU_ASSERT(lxm_starts(lxm_kv_get(&changes, "volatile.eth0.host_name"), "veth12345"));
-	CU_ASSERT_STRING_EQUAL(lxm_kv_get(&changes, "volatile.eth0.name"), "eth2");
+	CU_ASSERT_STRING_EQUAL(lxm_kv_get(&changes, "volatile.eth0.name"), "eth0");
 	/* the same MAC for another instance */
 	lxm_kv_set(&kv, "hwaddr", lxm_kv_get(&config, "volatile.eth0.hwaddr"));
 	c.instance = 8;
@@ -158,6 +158,35 @@ static void a_nic_is_named_once_and_keeps_its_mac(void)
 	device_remove(&c);
 	c.instance = 8;
 	CU_ASSERT(device_add(&c, NULL) == 0);
+	down();
+}
+
+/* Names that are given come first, wherever their devices stand; then those that were chosen. */
+static void a_nic_gets_a_name_that_no_other_has(void)
+{
+	lxm_auto(plan_free) struct plan *p = plan_new();
+	lxm_auto(devs) struct lxm_devs devs = { 0 };
+	lxm_auto(kv) struct lxm_kv changes = { 0 }, config = { 0 };
+	static const char *const names[] = { "aaa", "eth0", "lan", "wan" };
+	struct device_ctx c = { .d = &d, .instance = 7, .project = "default", .instance_name = "c7",
+				.config = &config, .changes = &changes, .devices = &devs };
+	size_t i;
+
+	up();
+	for (i = 0; i < LXM_ARRAY_LEN(names); i++) {
+		lxm_kv_set(&lxm_devs_at(&devs, names[i])->kv, "type", "nic");
+		lxm_kv_set(&lxm_devs_at(&devs, names[i])->kv, "network", "br0");
+	}
+	lxm_kv_set(&lxm_devs_at(&devs, "eth0")->kv, "name", "eth0");
+	lxm_kv_set(&config, "volatile.wan.name", "eth1");
+	for (i = 0; i < LXM_ARRAY_LEN(names); i++) {
+		c.name = names[i];
+		c.kv = &lxm_devs_get(&devs, names[i])->kv;
+		CU_ASSERT_FATAL(device_start(&c, p, NULL) == 0);
+	}
+	CU_ASSERT_STRING_EQUAL(lxm_kv_get(&changes, "volatile.aaa.name"), "eth2");
+	CU_ASSERT_STRING_EQUAL(lxm_kv_get(&changes, "volatile.lan.name"), "eth3");
+	CU_ASSERT_PTR_NULL(lxm_kv_get(&changes, "volatile.eth0.name"));
 	down();
 }
 
@@ -185,4 +214,5 @@ UNIT_MAIN("device/device", { "types that are not there are named", types_that_ar
 	  { "disks need a source that is there", disks_need_a_source_that_is_there },
 	  { "memory is not handed out", memory_is_not_handed_out },
 	  { "a nic is named once and keeps its MAC", a_nic_is_named_once_and_keeps_its_mac },
+	  { "a nic gets a name that no other has", a_nic_gets_a_name_that_no_other_has },
 	  { "an unavailable network is said at the start", an_unavailable_network_is_said_at_the_start })
