@@ -16,6 +16,7 @@
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/render.h"
 #include "lxmd/instance/run.h"
+#include "lxmd/instance/size.h"
 #include "lxmd/instance/snapshot.h"
 
 static bool type_wanted(struct request *rq)
@@ -115,7 +116,7 @@ static char *invent_name(struct lxmd *d, const char *project)
 static int read_new(struct request *rq, struct create_job *j, struct lxm_err *e)
 {
 	struct db_instance *row = &j->i.row;
-	const char *name = NULL, *type = NULL;
+	const char *name = NULL, *type = NULL, *size = NULL;
 	int r = js_get_str(rq_json(rq), "name", &name, e);
 
 	row->project = lxm_strdup(rq_project(rq));
@@ -136,6 +137,10 @@ static int read_new(struct request *rq, struct create_job *j, struct lxm_err *e)
 		r = source_read(rq, row, &j->source, e);
 	if (r == 0)
 		r = js_get_bool(rq_json(rq), "start", &j->n.start, e);
+	if (r == 0)
+		r = js_get_str(rq_json(rq), "instance_type", &size, e);
+	if (r == 0 && !lxm_empty(size))
+		r = instance_size(size, &row->config, e);
 	if (r < 0)
 		return r;
 	if (!row->architecture)
