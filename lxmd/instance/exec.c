@@ -255,7 +255,8 @@ static void program_failed(struct session *x, const struct exec_report *r)
 	if (r->status == 127)
 		lxm_err_set(&x->err, ENOENT, "Command not found");
 	else
-		lxm_err_set(&x->err, r->code ? r->code : EACCES, "Command not executable");
+		lxm_err_set(&x->err, r->code ? r->code : EACCES, "Command not executable%s%s", lxm_empty(r->text) ? "" : ": ",
+			    lxm_empty(r->text) ? "" : r->text);
 	if (r->text && *r->text)
 		lxm_debug("exec in '%s': %s", x->run->name, r->text);
 	program_ended(x, r->status);

@@ -96,7 +96,7 @@ static int clone_init(struct start *s, int sock, struct lxm_err *e)
 		child_main(s);
 	}
 	if (s->pid < 0)
-		(void)lxm_err_sys(e, "make namespaces");
+		(void)lxm_err_sys(e, "make namespaces%s", errno == EPERM ? " (in a chroot the kernel allows none for users)" : "");
 	(void)syscall(SYS_setresuid, -1, 0, -1);
 	return s->pid < 0 ? -e->code : 0;
 }

@@ -67,6 +67,8 @@ def test_exit_codes_of_what_does_not_run(lxmc, c1):
     assert lxmc("exec", c1, "--", "/etc/passwd").code == 126
     assert lxmc("exec", c1, "--", "sh", "-c", "kill -9 $$").code == 137
     assert lxmc("exec", "nope", "--", "true").code == 125
+    nowhere = lxmc("exec", c1, "--cwd", "/nope", "--", "true")
+    assert nowhere.code == 126 and "'/nope'" in nowhere.err
 
 
 def test_stopped_instance(lxmc, instance):
