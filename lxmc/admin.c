@@ -86,6 +86,11 @@ static void print_result(const struct cli *cli, const json_t *res)
 	(void)out_list(cli, &t, res, NULL);
 }
 
+static int no_sql(struct lxm_err *e)
+{
+	return lxm_err_set(e, EOPNOTSUPP, "this server's databases are asked on its host only: lxmd sql node|cluster QUERY");
+}
+
 int verb_admin_sql(struct cli *cli, struct lxm_err *e)
 {
 	/* LXD's words and ours mean the same two databases */
@@ -110,7 +115,7 @@ int verb_admin_sql(struct cli *cli, struct lxm_err *e)
 					     cli->args[1][1] == 's' ? "1" : "0"), &meta, e);
 		if (r == 0)
 			out_text(jtext(meta, "text"), strlen(jtext(meta, "text")));
-		return r;
+		return r < 0 && e && e->http == 404 ? no_sql(e) : r;
 	}
 	if (strcmp(cli->args[1], "-") == 0)
 		r = read_stdin(&query, NULL, e);
@@ -124,7 +129,7 @@ int verb_admin_sql(struct cli *cli, struct lxm_err *e)
 	call.body = body;
 	r = client_call(c, &call, e);
 	if (r < 0)
-		return r;
+		return e && e->http == 404 ? no_sql(e) : r;
 	json_array_foreach(json_object_get(call.meta, "Results"), i, res)
 		print_result(cli, res);
 	return 0;

@@ -161,6 +161,9 @@ static int name_error(const char *url, int status, int code, const char *text, s
 		return lxm_err_http(e, status, code, "%s", text);
 	start = url + strlen(kinds[i].prefix);
 	n = strcspn(start, "/?");
+	/* the list of them all is no object */
+	if (strcspn(url, "?") == strlen("/1.0/images/aliases") && lxm_starts(url, "/1.0/images/aliases"))
+		return lxm_err_http(e, status, code, "%s", text);
 	name = lxm_url_decode(start, n, false);
 	/* just that, of a thing below an object, is said of paths that the server does not know at all */
 	if (status == 404 && start[n] == '/' && strcmp(text, "not found") == 0)
@@ -211,6 +214,13 @@ int client_check(const struct client *c, const char *url, const struct lxm_http_
 	if (reply->status == 412)
 		return lxm_err_http(e, 412, EBUSY, "%s: it was changed meanwhile by somebody else; try again", text);
 	return name_error(url, reply->status, code_of_status(reply->status), text, e);
+}
+
+int client_tried(struct lxm_err *e, int r, const char *what, const char *name)
+{
+	lxm_auto(free) char *said = lxm_asprintf("%s '", what);
+
+	return e && lxm_starts(e->msg, said) ? r : lxm_err_wrap(e, r, "%s '%s'", what, name);
 }
 
 int client_raw(struct client *c, const struct lxm_http_request *rq, struct lxm_http_reply *reply,

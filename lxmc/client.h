@@ -90,6 +90,9 @@ int client_raw(struct client *c, const struct lxm_http_request *rq, struct lxm_h
 /** Judge a reply: < 0 with e filled if it is an error. */
 int client_check(const struct client *c, const char *url, const struct lxm_http_reply *reply, struct lxm_err *e);
 
+/** Put "WHAT 'NAME': " ("create instance") before an error, unless the server has said so itself. Returns r. */
+int client_tried(struct lxm_err *e, int r, const char *what, const char *name);
+
 /** A websocket of this server; url as from client_url(). */
 int client_ws(struct client *c, const char *url, lxm_ws_message_fn on_message, void *arg, struct lxm_ws **ws_out,
 	      struct lxm_err *e);

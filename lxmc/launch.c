@@ -224,7 +224,7 @@ static int create(struct cli *cli, struct client **client_out, char **name_out, 
 	r = client_change_op(*client_out, "POST", client_url(*client_out, "/1.0/instances"), json_incref(body), title,
 			     &op, e);
 	if (r < 0)
-		return *name ? lxm_err_wrap(e, r, "create instance '%s'", name) : r;
+		return *name ? client_tried(e, r, "create instance", name) : r;
 	*name_out = *name ? lxm_strdup(name) : created_name(op);
 	if (!*name_out)
 		return lxm_err_set(e, EPROTO, "the server does not say what it called the new instance");

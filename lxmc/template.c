@@ -28,7 +28,7 @@ int template_build_image(struct client *c, const char *name, bool rebuild, char 
 		json_object_set_new(json_object_get(body, "source"), "rebuild", json_true());
 	r = client_change_op(c, "POST", client_url(c, "/1.0/images"), body, title, &op, e);
 	if (r < 0)
-		return lxm_err_wrap(e, r, "build template '%s'", name);
+		return client_tried(e, r, "build template", name);
 	fingerprint = jtext(json_object_get(op, "metadata"), "fingerprint");
 	if (!*fingerprint)
 		return lxm_err_set(e, EPROTO, "build template '%s': the server does not say which image came of it", name);

@@ -71,6 +71,28 @@ def test_wrong_usage(lxmc, argv, says):
     assert says in done.err
 
 
+def test_errors_say_what_was_tried_once(lxmc, image):
+    lxmc("image", "alias", "create", "twice", image, check=True)
+    again = lxmc("image", "alias", "create", "twice", image)
+    lxmc("image", "alias", "delete", "twice", check=True)
+    assert again.err == "Error: image alias 'twice' exists already\n"
+    for argv in (["-s", "nope"], ["-c", "limits.memory=x"]):
+        err = lxmc("launch", image, "once", *argv).err
+        assert err.count("create instance 'once': ") == 1, err
+    if lxmc("admin", "sql", "cluster", "SELECT 1").code:
+        assert "lxmd sql" in lxmc("admin", "sql", "cluster", "SELECT 1").err
+
+
+def test_sizes_of_instances(lxmc, image):
+    bad = lxmc("init", image, "sized", "-t", "huge")
+    assert bad.code == 1 and "'huge'" in bad.err and "c2-m4" in bad.err
+    lxmc("init", image, "sized", "-t", "c1-m0.5", check=True)
+    try:
+        assert lxmc("config", "get", "sized", "limits.memory").out == "512MiB\n"
+    finally:
+        lxmc("delete", "sized", check=True)
+
+
 def test_version(lxmc):
     assert lxmc("--version", check=True).out == lxmc("version", "-q", check=True).out
     assert "unreachable" not in lxmc("version", check=True).out
