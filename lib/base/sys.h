@@ -60,6 +60,20 @@ static inline int sys_pidfd_signal_group(int pidfd, int sig)
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 4U);
 }
 
+/*
+ * Default action for every signal. The raw call reaches 32 and 33 too, which glibc keeps to itself and which a parent may
+ * have left ignored (GNU make does). Async-signal-safe.
+ */
+static inline void sys_signals_default(void)
+{
+	const uint64_t dfl[4] = { 0 }; /* struct sigaction of the kernel: handler, flags, restorer, mask */
+	int sig;
+
+	for (sig = 1; sig <= 64; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP)
+			(void)syscall(SYS_rt_sigaction, sig, dfl, NULL, sizeof(uint64_t));
+}
+
 static inline int sys_close_range(unsigned int first, unsigned int last, unsigned int flags)
 {
 	return (int)syscall(SYS_close_range, first, last, flags);

@@ -249,12 +249,9 @@ static int stage_terminal(struct start *s, struct lxm_err *e)
 
 static void reset_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
-	int i;
 
-	for (i = 1; i < 32; i++)
-		(void)sigaction(i, &dfl, NULL);
+	sys_signals_default();
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

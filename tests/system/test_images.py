@@ -275,7 +275,8 @@ def test_lxc_import_export_alias_delete(lxc, rest, tmp_path):
     lxc("image", "export", alias, str(tmp_path / "out"), check=True)
     assert (tmp_path / "out.tar.gz").read_bytes() == (tmp_path / "one.tar.gz").read_bytes()
     lxc("image", "alias", "rename", alias, alias + "/2", check=True)
-    assert json.loads(lxc("image", "alias", "list", alias, "-f", "json", check=True).out)[0]["name"] == alias + "/2"
+    listed = json.loads(lxc("image", "alias", "list", alias, "-f", "json", check=True).out)
+    assert alias + "/2" in [a["name"] for a in listed]
     lxc("image", "delete", alias + "/2", check=True)
     assert rest.get(f"images/{fp}").status == 404
 

@@ -16,7 +16,7 @@ import pytest
 
 from harness.daemon import Daemon
 
-BRIDGE = "lxmbrE"  # names of this file's bridges begin so
+BRIDGE = f"lxmE{os.getpid() % 100000}"  # names of this file's bridges begin so
 
 
 def ip(*argv, check=True):
