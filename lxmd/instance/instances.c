@@ -382,15 +382,18 @@ void instances_shutdown(struct lxmd *d)
 
 /* ---- the daemon goes down */
 
+/* Loop thread. Works on a copy: an instance that ends just now leaves the table on a worker. */
 static void unwatch(void *arg)
 {
-	struct instances *in = ((struct lxmd *)arg)->instances;
-	size_t k;
+	struct run **runs = NULL;
+	size_t k, n = run_list(arg, &runs);
 
-	for (k = 0; k < in->n; k++) {
-		loop_del(in->v[k]->watch);
-		in->v[k]->watch = NULL;
+	for (k = 0; k < n; k++) {
+		loop_del(runs[k]->watch);
+		runs[k]->watch = NULL;
+		run_unref(runs[k]);
 	}
+	free(runs);
 }
 
 void instances_stop(struct lxmd *d)
