@@ -131,6 +131,13 @@ const struct entity entity_instance = {
 	.comment = EDIT_HEAD("configuration"),
 };
 
+const struct entity entity_metadata = {
+	.noun = "instance", .one = "/1.0/instances/%s/metadata", .ids = 1,
+	.order = KEYS("architecture", "creation_date", "expiry_date", "properties", "templates"),
+	.writable = KEYS("architecture", "creation_date", "expiry_date", "properties", "templates"),
+	.comment = EDIT_HEAD("instance's image metadata"),
+};
+
 const struct entity entity_profile = {
 	.noun = "profile", .list = "/1.0/profiles", .one = "/1.0/profiles/%s", .ids = 1,
 	.order = KEYS("config", "description", "devices", "name", "used_by"),

@@ -56,8 +56,8 @@ static void keep_copyable(json_t *config)
 			json_object_del(config, key);
 }
 
-static int copy_body(struct cli *cli, const json_t *from, const char *source, const char *to, json_t **body_out,
-		     struct lxm_err *e)
+static int copy_body(struct cli *cli, const json_t *from, const char *project, const char *source, const char *to,
+		     json_t **body_out, struct lxm_err *e)
 {
 	lxm_auto(json) json_t *body = entity_writable(&entity_instance, from);
 	json_t *profiles = json_array();
@@ -85,9 +85,10 @@ static int copy_body(struct cli *cli, const json_t *from, const char *source, co
 				    json_pack("{s:s, s:s, s:s}", "type", "disk", "path", "/", "pool", v));
 	json_object_set_new(body, "name", json_string(to));
 	json_object_set_new(body, "source",
-			    json_pack("{s:s, s:s, s:b, s:b, s:b}", "type", "copy", "source", source, "instance_only",
-				      cli_has(cli, "instance-only"), "live", cli_has(cli, "stateful"), "refresh",
-				      cli_has(cli, "refresh")));
+			    json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b}", "type", "copy", "source", source, "project",
+				      project, "instance_only", cli_has(cli, "instance-only"), "live",
+				      cli_has(cli, "stateful"), "refresh", cli_has(cli, "refresh"), "allow_inconsistent",
+				      cli_has(cli, "allow-inconsistent")));
 	*body_out = LXM_TAKE(body, NULL);
 	return 0;
 }
@@ -109,10 +110,11 @@ static int same_server(struct cli *cli, struct client **c, const char **from, co
 int verb_copy(struct cli *cli, struct lxm_err *e)
 {
 	lxm_auto(json) json_t *o = NULL;
-	lxm_auto(free) char *title = NULL, *parent = NULL;
-	const char *from, *to, *slash;
+	lxm_auto(free) char *title = NULL, *parent = NULL, *enc = NULL;
+	const char *from, *to, *slash, *project = cli_opt(cli, "target-project", NULL);
 	struct client *c;
 	json_t *body = NULL;
+	char *url;
 	int r;
 
 	r = same_server(cli, &c, &from, &to, e);
@@ -123,11 +125,16 @@ int verb_copy(struct cli *cli, struct lxm_err *e)
 	r = client_get(c, slash ? client_url(c, "/1.0/instances/%s/snapshots/%s", parent, slash + 1) :
 				  client_url(c, "/1.0/instances/%s", from), &o, e);
 	if (r == 0)
-		r = copy_body(cli, o, from, to, &body, e);
+		r = copy_body(cli, o, c->project ? c->project : "default", from, to, &body, e);
 	if (r < 0)
 		return r;
 	title = lxm_asprintf("Copying %s", from);
-	r = client_change_op(c, "POST", client_url(c, "/1.0/instances"), body, title, NULL, e);
+	enc = project ? lxm_url_encode(project, NULL) : NULL;
+	if (enc) /* not the client's own project */
+		url = lxm_asprintf("/1.0/instances?project=%s", enc);
+	else
+		url = client_url(c, "/1.0/instances");
+	r = client_change_op(c, "POST", url, body, title, NULL, e);
 	return r < 0 ? lxm_err_wrap(e, r, "copy '%s' to '%s'", from, to) : 0;
 }
 

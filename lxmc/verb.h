@@ -41,6 +41,12 @@ VERB(config_set);
 VERB(config_unset);
 VERB(config_show);
 VERB(config_edit);
+/* config_template.c: verb->data of edit: NULL to create */
+VERB(config_template_list);
+VERB(config_template_show);
+VERB(config_template_edit);
+VERB(config_template_delete);
+VERB(rebuild);
 /* device.c: verb->data is a struct entity */
 VERB(device_add);
 VERB(device_remove);

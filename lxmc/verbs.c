@@ -118,7 +118,14 @@ static const struct flag copy_flags[] = {
 	{ 'e', "ephemeral", NULL, "Delete the copy when it stops" },
 	{ 0, "instance-only", NULL, "Without snapshots" },
 	{ 0, "refresh", NULL, "Bring an earlier copy up to date" },
+	{ 0, "allow-inconsistent", NULL, "Do not keep a running instance still meanwhile" },
+	{ 0, "target-project", "PROJECT", "Into this project" },
 	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag rebuild_flags[] = {
+	{ 0, "empty", NULL, "Without an image" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -260,6 +267,7 @@ const struct verb verbs[] = {
 	{ "mv", NULL, "INSTANCE [NAME]", move_flags, "Rename an instance, or move it to another pool or project", verb_move, NULL, 0 },
 	{ "snapshot", G_INST, "INSTANCE [SNAPSHOT]", snapshot_flags, "Take a snapshot", verb_snapshot, NULL, 0 },
 	{ "restore", G_INST, "INSTANCE SNAPSHOT", stateful_flags, "Bring an instance back to a snapshot", verb_restore, NULL, 0 },
+	{ "rebuild", G_INST, "[IMAGE] INSTANCE", rebuild_flags, "Give a stopped instance a fresh root from an image", verb_rebuild, NULL, 0 },
 	{ "publish", G_INST, "INSTANCE [KEY=VALUE...]", publish_flags, "Make an image of an instance or a snapshot", verb_publish, NULL, 0 },
 	{ "file push", G_INST, "FILE... INSTANCE/PATH", push_flags, "Send files into an instance (- is stdin)", verb_file_push, NULL, 0 },
 	{ "file pull", G_INST, "INSTANCE/PATH... FILE", pull_flags, "Fetch files from an instance (- is stdout)", verb_file_pull, NULL, 0 },
@@ -270,6 +278,13 @@ const struct verb verbs[] = {
 	{ "config unset", G_CONF, "[INSTANCE] KEY", F_PROPERTY, "Take a key away", verb_config_unset, NULL, 0 },
 	{ "config show", G_CONF, "[INSTANCE]", expanded_flags, "Show the configuration of an instance or of the server", verb_config_show, NULL, 0 },
 	{ "config edit", G_CONF, "[INSTANCE]", NULL, "Edit the configuration as YAML", verb_config_edit, NULL, 0 },
+	{ "config metadata show", G_CONF, "INSTANCE", F_OBJECT, "Show an instance's image metadata", verb_entity_show, &entity_metadata, 0 },
+	{ "config metadata edit", G_CONF, "INSTANCE", NULL, "Edit an instance's image metadata as YAML", verb_entity_edit, &entity_metadata, 0 },
+	{ "config template list", G_CONF, "INSTANCE", F_FORMAT, "List the file templates of an instance", verb_config_template_list, NULL, 0 },
+	{ "config template show", G_CONF, "INSTANCE TEMPLATE", NULL, "Show a file template", verb_config_template_show, NULL, 0 },
+	{ "config template create", G_CONF, "INSTANCE TEMPLATE", NULL, "Create a file template (from stdin or in an editor)", verb_config_template_edit, NULL, 0 },
+	{ "config template edit", G_CONF, "INSTANCE TEMPLATE", NULL, "Edit a file template", verb_config_template_edit, "", 0 },
+	{ "config template delete", G_CONF, "INSTANCE TEMPLATE", NULL, "Delete a file template", verb_config_template_delete, NULL, 0 },
 	{ "config device add", G_CONF, "INSTANCE DEVICE DEVICE-TYPE [KEY=VALUE...]", NULL, "Add a device to an instance", verb_device_add, &entity_instance, 0 },
 	{ "config device remove", G_CONF, "INSTANCE DEVICE...", NULL, "Take devices from an instance", verb_device_remove, &entity_instance, 0 },
 	{ "config device set", G_CONF, "INSTANCE DEVICE KEY=VALUE...", NULL, "Set keys of a device", verb_device_set, &entity_instance, 0 },
