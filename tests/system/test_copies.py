@@ -259,6 +259,34 @@ def test_lxc_metadata_and_publish(box, lxc, rest):
         lxc("image", "delete", alias)
 
 
+def test_lxmc(box, lxmc, daemon, image, rest):
+    snap(box, "s")
+    new, project = Instance(daemon, fresh_name("l")), fresh_name("p")
+    assert rest.post("projects", {"name": project, "config": {"features.profiles": "false", "features.images": "false"}}).status == 201
+    try:
+        lxmc("copy", box.name, new.name, check=True)
+        assert names(new) == ["s"]
+        snap(box, "t")
+        lxmc("copy", box.name, new.name, "--refresh", check=True)
+        assert names(new) == ["s", "t"]
+        assert lxmc("config", "metadata", "edit", new.name, stdin="architecture: x86_64\nproperties: {os: edited}\n").code == 0
+        assert rest.read(f"{new.path}/metadata")["properties"] == {"os": "edited"}
+        lxmc("rebuild", image, new.name, check=True)
+        assert names(new) == ["s", "t"]
+        assert "busybox" in lxmc("config", "metadata", "show", new.name, check=True).out
+        assert "hostname.tpl" in lxmc("config", "template", "list", new.name, check=True).out
+        lxmc("config", "template", "create", new.name, "x.tpl", stdin="text\n", check=True)
+        assert lxmc("config", "template", "show", new.name, "x.tpl", check=True).out == "text\n"
+        lxmc("config", "template", "delete", new.name, "x.tpl", check=True)
+        assert "x.tpl" not in lxmc("config", "template", "list", new.name, check=True).out
+        lxmc("rebuild", "--empty", new.name, check=True)
+        lxmc("copy", f"{box.name}/s", "elsewhere", "--target-project", project, check=True)
+        rest.change("DELETE", "instances/elsewhere", query={"project": project})
+    finally:
+        new.remove()
+        assert rest.delete(f"projects/{project}").status == 200
+
+
 # ---- lxmd dies in the middle
 @pytest.mark.timeout(240)
 def test_kill_in_the_middle(own_daemon, busybox_tar):
