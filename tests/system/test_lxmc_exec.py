@@ -25,10 +25,10 @@ class Terminal:
     def __init__(self, daemon, *argv, rows=24, cols=80):
         self.fd, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+        self.before = termios.tcgetattr(slave)  # before the program can have changed it
         self.proc = subprocess.Popen([daemon.bin("lxmc"), *argv], stdin=slave, stdout=slave, stderr=slave,
                                      env=daemon.env(TERM="xterm"), start_new_session=True,
                                      preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.seen = b""
 
