@@ -316,6 +316,11 @@ int client_ws(struct client *c, const char *url, lxm_ws_message_fn on_message, v
 	return lxm_ws_open(dial, c, url, on_message, arg, ws_out, e);
 }
 
+int client_dial(struct client *c, struct lxm_conn *conn_out, struct lxm_err *e)
+{
+	return dial(c, conn_out, e);
+}
+
 bool client_answers(struct client *c)
 {
 	lxm_auto(conn) struct lxm_conn conn = { .fd = -1 };

@@ -97,6 +97,9 @@ int client_tried(struct lxm_err *e, int r, const char *what, const char *name);
 int client_ws(struct client *c, const char *url, lxm_ws_message_fn on_message, void *arg, struct lxm_ws **ws_out,
 	      struct lxm_err *e);
 
+/** A new connection to the server, for protocols of their own; lxm_conn_close() it. */
+int client_dial(struct client *c, struct lxm_conn *conn_out, struct lxm_err *e);
+
 /** Whether anybody listens on the server's socket. */
 bool client_answers(struct client *c);
 

@@ -16,6 +16,8 @@ int file_target(struct cli *cli, const char *arg, struct file_target *t, struct 
 void file_target_deinit(struct file_target *t);
 LXM_AUTO_STRUCT(file_target, struct file_target, file_target_deinit)
 
+/** --uid, --gid and --mode; -1 each when not given. Returns 0 or a usage error. */
+int file_owner(struct cli *cli, int64_t *uid, int64_t *gid, int64_t *mode, struct lxm_err *e);
 /** Request path for a path inside the instance; free() it. */
 char *file_url(const struct file_target *t, const char *path);
 /** GET a small file into reply->body. */

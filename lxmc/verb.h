@@ -95,10 +95,11 @@ VERB(query);
 VERB(version);
 /* monitor.c */
 VERB(monitor);
-/* file.c */
+/* file.c, file_push.c, file_pull.c */
 VERB(file_push);
 VERB(file_pull);
 VERB(file_delete);
+VERB(file_mkdir);
 VERB(file_edit);
 /* admin.c, admin_init.c */
 VERB(admin_init);

@@ -176,6 +176,19 @@ static const struct flag pull_flags[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
+static const struct flag delete_file_flags[] = {
+	{ 'r', "recursive", NULL, "Directories with all they hold" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag mkdir_flags[] = {
+	{ 'p', "create-dirs", NULL, "Make missing directories above, and mind none that is there" },
+	{ 0, "uid", "UID", "Owner" },
+	{ 0, "gid", "GID", "Group" },
+	{ 0, "mode", "OCTAL", "Permissions" },
+	{ 0, NULL, NULL, NULL },
+};
+
 static const struct flag create_object_flags[] = {
 	{ 0, "type", "TYPE", "Type of the network" },
 	{ 0, "description", "TEXT", "Description" },
@@ -271,7 +284,8 @@ const struct verb verbs[] = {
 	{ "publish", G_INST, "INSTANCE [KEY=VALUE...]", publish_flags, "Make an image of an instance or a snapshot", verb_publish, NULL, 0 },
 	{ "file push", G_INST, "FILE... INSTANCE/PATH", push_flags, "Send files into an instance (- is stdin)", verb_file_push, NULL, 0 },
 	{ "file pull", G_INST, "INSTANCE/PATH... FILE", pull_flags, "Fetch files from an instance (- is stdout)", verb_file_pull, NULL, 0 },
-	{ "file delete", G_INST, "INSTANCE/PATH...", NULL, "Delete files in an instance", verb_file_delete, NULL, 0 },
+	{ "file delete", G_INST, "INSTANCE/PATH...", delete_file_flags, "Delete files in an instance", verb_file_delete, NULL, 0 },
+	{ "file mkdir", G_INST, "INSTANCE/PATH...", mkdir_flags, "Make directories in an instance", verb_file_mkdir, NULL, 0 },
 	{ "file edit", G_INST, "INSTANCE/PATH", NULL, "Edit a file of an instance", verb_file_edit, NULL, 0 },
 	{ "config get", G_CONF, "[INSTANCE] KEY", get_flags, "Show a key of an instance or of the server", verb_config_get, NULL, 0 },
 	{ "config set", G_CONF, "[INSTANCE] KEY=VALUE...", F_PROPERTY, "Set keys of an instance or of the server", verb_config_set, NULL, 0 },

@@ -113,11 +113,15 @@ int sftp_do_open(struct sftp *s, const struct sftp_request *rq, const char *path
 	}
 	if (fd < 0)
 		return fd;
-	if (created && rq->attrs.flags & SFTP_A_IDS && fchown(fd, rq->attrs.uid, rq->attrs.gid) < 0) {
-		int r = -errno;
+	if (created && rq->attrs.flags & SFTP_A_IDS) {
+		/* a change of owner takes set-user-ID away */
+		if (fchown(fd, rq->attrs.uid, rq->attrs.gid) < 0 ||
+		    (rq->attrs.flags & SFTP_A_MODE && rq->attrs.mode & 06000 && fchmod(fd, rq->attrs.mode & 07777) < 0)) {
+			int r = -errno;
 
-		(void)close(fd);
-		return r;
+			(void)close(fd);
+			return r;
+		}
 	}
 	return answer_handle(s, rq->id, fd);
 }
