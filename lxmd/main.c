@@ -79,8 +79,7 @@ static int start(struct lxmd *d, struct lxm_err *e)
 /* The way down. */
 static void stop(struct lxmd *d)
 {
-	schedule_stop(d->schedule);
-	if ((d->ops && ops_stop(d->ops, OPS_END_MS) < 0) || http_stop(d, HTTP_END_MS) < 0) {
+	if (schedule_stop(d->schedule, OPS_END_MS) < 0 || (d->ops && ops_stop(d->ops, OPS_END_MS) < 0) || http_stop(d, HTTP_END_MS) < 0) {
 		/* Threads still work: what they use must not be freed under them. */
 		lxm_warn("some operations or requests did not end in time; leaving without them");
 		_exit(0);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
@@ -119,16 +120,23 @@ void schedule_add(struct schedule *s, const char *name, schedule_fn fn)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void schedule_stop(struct schedule *s)
+int schedule_stop(struct schedule *s, int timeout_ms)
 {
+	struct timespec ts;
+	int r = 0;
+
 	if (!s)
-		return;
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += timeout_ms / 1000;
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;
-	while (s->busy)
-		pthread_cond_wait(&s->idle, &s->lock);
+	while (s->busy && r == 0)
+		r = pthread_cond_timedwait(&s->idle, &s->lock, &ts);
+	r = s->busy ? -EBUSY : 0;
 	(void)loop_timer_cancel(s->d->loop, s->timer);
 	pthread_mutex_unlock(&s->lock);
+	return r;
 }
 
 void schedule_free(struct schedule *s)

@@ -20,8 +20,11 @@ struct schedule *schedule_new(struct lxmd *d);
 /** Add a task. @name for the log, static. Any thread. */
 void schedule_add(struct schedule *s, const char *name, schedule_fn fn);
 
-/** Call nothing any more, and wait for what runs. Main thread, before the parts that the tasks use go. NULL is fine. */
-void schedule_stop(struct schedule *s);
+/**
+ * Call nothing any more, and wait up to timeout_ms for what runs. Main thread, before the parts that the tasks use go.
+ * NULL is fine. Returns 0, or -EBUSY when a task still runs.
+ */
+int schedule_stop(struct schedule *s, int timeout_ms);
 /** After schedule_stop() and the loop's end. NULL is fine. */
 void schedule_free(struct schedule *s);
 
