@@ -1,4 +1,7 @@
 """Snapshots: contents and configuration come back, on each driver; kills in the middle leave the old state or the new."""
+import os
+import shutil
+import sqlite3
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -326,3 +329,104 @@ def test_kill_while_restoring_leaves_old_or_new(own_daemon, busybox_tar, driver)
         ends.add(state)
     assert ends == {"old", "new"}, "the kills did not come at different moments"
     box.remove()
+
+
+# ---- each moment that a kill rarely hits, made by hand
+def set_key(daemon, table, owner, key, value):
+    db = sqlite3.connect(daemon.dir / "database" / "cluster.db", timeout=10)
+    with db:
+        column = [r[1] for r in db.execute(f"PRAGMA table_info({table})")][0]
+        db.execute(f"INSERT OR REPLACE INTO {table} ({column}, key, value) VALUES (?, ?, ?)", (owner, key, value))
+    db.close()
+
+
+def sql(daemon, text, *args):
+    db = sqlite3.connect(daemon.dir / "database" / "cluster.db", timeout=10)
+    with db:
+        rows = db.execute(text, args).fetchall()
+    db.close()
+    return rows
+
+
+@pytest.mark.timeout(240)
+def test_marks_are_followed_at_the_next_start(own_daemon, busybox_tar):
+    daemon, rest = own_daemon, own_daemon.rest
+    images.import_image(rest, busybox_tar, "img")
+    box = create(daemon, "img", config={"boot.autostart": "false"})
+    pool = daemon.dir / "pools" / box.get()["expanded_devices"]["root"]["pool"]
+    box.sh("echo old > /state")
+    snap(box, "s1")
+    snap(box, "s2")
+    (ident,), = sql(daemon, "SELECT id FROM instances WHERE name = ?", box.name)
+    box.stop()
+
+    def marks():
+        return sql(daemon, "SELECT key FROM instances_config WHERE key LIKE 'volatile.lxm.%' UNION "
+                           "SELECT key FROM snapshots_config WHERE key LIKE 'volatile.lxm.%'")
+
+    # a restore whose row was written, before and between the two renames of its volume
+    for first_done in (False, True):
+        daemon.kill()
+        shutil.copytree(pool / "snapshots" / box.name / "s1", pool / "staged" / box.name, symlinks=True)
+        (pool / "staged" / box.name / "upper" / "state").write_text(f"new {first_done}\n")
+        if first_done:
+            os.rename(pool / "instances" / box.name, pool / "trash" / "x")
+        set_key(daemon, "instances_config", ident, "volatile.lxm.replacing", "true")
+        daemon.start()
+        assert marks() == [] and leftovers(daemon) == []
+        box.start()
+        assert box.sh("cat /state") == f"new {first_done}\n"
+        box.stop()
+
+    # one that was built and not committed
+    daemon.kill()
+    shutil.copytree(pool / "snapshots" / box.name / "s1", pool / "staged" / box.name, symlinks=True)
+    daemon.start()
+    assert leftovers(daemon) == []
+    box.start()
+    assert box.sh("cat /state") == "new True\n"
+    box.stop()
+
+    # a rename: the row, then the volume, then its snapshots
+    for moved in (0, 1):
+        old, new = box.name, f"again{moved}"
+        daemon.kill()
+        sql(daemon, "UPDATE instances SET name = ? WHERE id = ?", new, ident)
+        set_key(daemon, "instances_config", ident, "volatile.lxm.renamed_from", old)
+        if moved:
+            os.rename(pool / "instances" / old, pool / "instances" / new)
+        daemon.start()
+        box = type(box)(daemon, new)
+        assert marks() == [] and leftovers(daemon) == [] and names(box) == ["s1", "s2"]
+        box.start()
+        assert box.sh("cat /state; hostname") == f"new True\n{new}\n"
+        box.stop()
+
+    # snapshots: a rename of which the row was written, one that is not whole
+    daemon.kill()
+    (one,), = sql(daemon, "SELECT id FROM snapshots WHERE name = 's1'")
+    (two,), = sql(daemon, "SELECT id FROM snapshots WHERE name = 's2'")
+    sql(daemon, "UPDATE snapshots SET name = 'first' WHERE id = ?", one)
+    set_key(daemon, "snapshots_config", one, "volatile.lxm.renamed_from", "s1")
+    set_key(daemon, "snapshots_config", two, "volatile.lxm.unfinished", "true")
+    daemon.start()
+    assert names(box) == ["first"] and marks() == [] and leftovers(daemon) == []
+    assert [p.name for p in (pool / "snapshots" / box.name).iterdir()] == ["first"]
+    box.start()
+    restore(box, "first")
+    assert box.sh("cat /state") == "old\n"
+
+    # frozen for a copy
+    box.action("freeze")
+    daemon.kill()
+    set_key(daemon, "instances_config", ident, "volatile.lxm.frozen", "true")
+    daemon.start()
+    assert box.status == "Running" and box.sh("echo on") == "on\n" and marks() == []
+
+    # a deletion that had begun
+    box.stop()
+    daemon.kill()
+    set_key(daemon, "instances_config", ident, "volatile.lxm.creating", "true")
+    shutil.rmtree(pool / "instances" / box.name)
+    daemon.start()
+    assert rest.get(box.path).status == 404 and not list((pool / "snapshots").iterdir()) and leftovers(daemon) == []
