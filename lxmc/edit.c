@@ -106,6 +106,9 @@ static int put(struct client *c, const struct entity *ent, const char *url, cons
 	r = yaml_body(text, n, &o, e);
 	if (r < 0)
 		return r;
+	/* whoever wants it empty writes {}: a lost pipe or an emptied buffer must not clear an object */
+	if (!o)
+		return lxm_err_set(e, EINVAL, "%s is empty; nothing was changed", etag ? "the text" : "stdin");
 	body = entity_writable(ent, o);
 	call.body = body;
 	r = client_call(c, &call, e);

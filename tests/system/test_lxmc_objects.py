@@ -168,6 +168,18 @@ def test_edit_by_stdin_and_by_editor(lxmc, daemon, stopped, tmp_path):
     assert bad.code == 1 and "line" in bad.err
 
 
+def test_edit_with_nothing_on_stdin_changes_nothing(lxmc):
+    name = fresh_name("kept")
+    lxmc("profile", "create", name, "user.a=1", check=True)
+    try:
+        for nothing in ("", " \n# only a comment\n"):
+            done = lxmc("profile", "edit", name, stdin=nothing)
+            assert done.code == 1 and "stdin" in done.err, done
+        assert lxmc("profile", "get", name, "user.a").out == "1\n"
+    finally:
+        lxmc("profile", "delete", name, check=True)
+
+
 def test_change_made_by_somebody_else_is_not_lost(daemon, lxmc, stopped, tmp_path):
     lxmc_bin = daemon.bin("lxmc")
     script = tmp_path / "editor"
