@@ -35,6 +35,8 @@ class Run:
 class Daemon:
     """One lxmd. `start`, `stop` and `kill` may be called as often as a test likes."""
 
+    prefix = ()  # a program that ends in executing lxmd
+
     def __init__(self, name="t", parent="/tmp"):
         self.dir = Path(tempfile.mkdtemp(prefix=f"lxm-{name}-", dir=parent))
         os.chmod(self.dir, 0o711)
@@ -88,7 +90,7 @@ class Daemon:
         """Starts lxmd and waits until it serves."""
         assert self.proc is None, "daemon runs already"
         with open(self.log, "ab") as log:
-            self.proc = subprocess.Popen([self.bin("lxmd"), *(["--debug"] if debug else []), *argv], env=self.env(), stdin=subprocess.DEVNULL,
+            self.proc = subprocess.Popen([*self.prefix, self.bin("lxmd"), *(["--debug"] if debug else []), *argv], env=self.env(), stdin=subprocess.DEVNULL,
                                          stdout=log, stderr=log, start_new_session=True)
         ready = self.lxmd("waitready", f"--timeout={timeout * SLOW}", timeout=timeout + 5)
         if ready.code != 0 or self.proc.poll() is not None:
