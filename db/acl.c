@@ -100,7 +100,7 @@ int db_acl_get(struct db_tx *tx, const char *project, const char *name, struct d
 
 static int taken(const char *name, struct lxm_err *e)
 {
-	return lxm_err_set(e, EEXIST, "network ACL '%s' exists already", name);
+	return lxm_err_set(e, EEXIST, "network ACL '%s' already exists", name);
 }
 
 static const char *rules(const char *json)

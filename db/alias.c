@@ -62,7 +62,7 @@ int db_alias_get(struct db_tx *tx, const char *project, const char *name, struct
 
 static int taken(const char *name, struct lxm_err *e)
 {
-	return lxm_err_set(e, EEXIST, "image alias '%s' exists already", name);
+	return lxm_err_set(e, EEXIST, "image alias '%s' already exists", name);
 }
 
 static int no_image(const char *fingerprint, struct lxm_err *e)

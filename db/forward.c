@@ -65,7 +65,7 @@ int db_forward_create(struct db_tx *tx, struct db_forward *f, struct lxm_err *e)
 			"iszs", f->network_id, f->listen_address, f->description, f->ports ? f->ports : "[]");
 
 	if (r == -EEXIST)
-		return lxm_err_set(e, EEXIST, "network forward '%s' exists already", f->listen_address);
+		return lxm_err_set(e, EEXIST, "network forward '%s' already exists", f->listen_address);
 	if (r < 0)
 		return r;
 	f->id = sql_id(tx);

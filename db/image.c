@@ -218,7 +218,7 @@ int db_image_create(struct db_tx *tx, struct db_image *i, struct lxm_err *e)
 		    i->public_, i->cached, i->auto_update, i->split, i->created_at, i->expires_at, i->uploaded_at,
 		    i->last_used_at, s->server, s->protocol, s->alias, s->certificate);
 	if (r == -EEXIST)
-		return lxm_err_set(e, EEXIST, "image '%.12s' exists already", i->fingerprint);
+		return lxm_err_set(e, EEXIST, "image '%.12s' already exists", i->fingerprint);
 	if (r < 0)
 		return r;
 	i->id = sql_id(tx);

@@ -221,7 +221,7 @@ int db_instance_create(struct db_tx *tx, struct db_instance *i, struct lxm_err *
 		    i->location ? i->location : "none", i->pool, i->type, i->ephemeral, i->stateful, i->created_at,
 		    i->last_used_at);
 	if (r == -EEXIST)
-		return lxm_err_set(e, EEXIST, "instance '%s' exists already", i->name);
+		return lxm_err_set(e, EEXIST, "instance '%s' already exists", i->name);
 	if (r < 0)
 		return r;
 	i->id = sql_id(tx);
@@ -241,7 +241,7 @@ int db_instance_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_
 {
 	int r = sql_run1(tx, e, "UPDATE instances SET name = ?2 WHERE id = ?1", "is", id, to);
 
-	return r == -EEXIST ? lxm_err_set(e, EEXIST, "instance '%s' exists already", to) : r;
+	return r == -EEXIST ? lxm_err_set(e, EEXIST, "instance '%s' already exists", to) : r;
 }
 
 int db_instance_delete(struct db_tx *tx, int64_t id, struct lxm_err *e)

@@ -95,7 +95,7 @@ int db_network_get(struct db_tx *tx, const char *project, const char *name, stru
 
 static int taken(const char *name, struct lxm_err *e)
 {
-	return lxm_err_set(e, EEXIST, "network '%s' exists already", name);
+	return lxm_err_set(e, EEXIST, "network '%s' already exists", name);
 }
 
 int db_network_create(struct db_tx *tx, struct db_network *n, struct lxm_err *e)

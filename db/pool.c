@@ -85,7 +85,7 @@ int db_pool_create(struct db_tx *tx, struct db_pool *p, struct lxm_err *e)
 			p->name, p->description, p->driver, p->state);
 
 	if (r == -EEXIST)
-		return lxm_err_set(e, EEXIST, "storage pool '%s' exists already", p->name);
+		return lxm_err_set(e, EEXIST, "storage pool '%s' already exists", p->name);
 	if (r < 0)
 		return r;
 	p->id = sql_id(tx);

@@ -102,7 +102,7 @@ int db_profile_names(struct db_tx *tx, const char *project, struct lxm_strv *out
 
 static int taken(const char *name, struct lxm_err *e)
 {
-	return lxm_err_set(e, EEXIST, "profile '%s' exists already", name);
+	return lxm_err_set(e, EEXIST, "profile '%s' already exists", name);
 }
 
 int db_profile_create(struct db_tx *tx, struct db_profile *p, struct lxm_err *e)

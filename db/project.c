@@ -128,7 +128,7 @@ int db_project_create(struct db_tx *tx, struct db_project *p, struct lxm_err *e)
 			p->description);
 
 	if (r == -EEXIST)
-		return lxm_err_set(e, EEXIST, "project '%s' exists already", p->name);
+		return lxm_err_set(e, EEXIST, "project '%s' already exists", p->name);
 	if (r < 0)
 		return r;
 	p->id = sql_id(tx);
@@ -149,7 +149,7 @@ int db_project_rename(struct db_tx *tx, const char *name, const char *to, struct
 {
 	int r = sql_run1(tx, e, "UPDATE projects SET name = ?2 WHERE name = ?1", "ss", name, to);
 
-	return r == -EEXIST ? lxm_err_set(e, EEXIST, "project '%s' exists already", to) : r;
+	return r == -EEXIST ? lxm_err_set(e, EEXIST, "project '%s' already exists", to) : r;
 }
 
 int db_project_delete(struct db_tx *tx, const char *name, struct lxm_err *e)

@@ -118,7 +118,7 @@ int db_snapshot_create(struct db_tx *tx, struct db_snapshot *s, struct lxm_err *
 		    "iszzddii", s->instance_id, s->name, s->description, s->architecture, s->ephemeral, s->stateful,
 		    s->created_at, s->expires_at);
 	if (r == -EEXIST)
-		return lxm_err_set(e, EEXIST, "snapshot '%s' exists already", s->name);
+		return lxm_err_set(e, EEXIST, "snapshot '%s' already exists", s->name);
 	if (r < 0)
 		return r;
 	s->id = sql_id(tx);
@@ -150,7 +150,7 @@ int db_snapshot_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_
 {
 	int r = sql_run1(tx, e, "UPDATE snapshots SET name = ?2 WHERE id = ?1", "is", id, to);
 
-	return r == -EEXIST ? lxm_err_set(e, EEXIST, "snapshot '%s' exists already", to) : r;
+	return r == -EEXIST ? lxm_err_set(e, EEXIST, "snapshot '%s' already exists", to) : r;
 }
 
 int db_snapshot_delete(struct db_tx *tx, int64_t id, struct lxm_err *e)

@@ -85,7 +85,7 @@ int db_volsnap_get(struct db_tx *tx, int64_t volume_id, const char *name, struct
 
 static int taken(const char *name, struct lxm_err *e)
 {
-	return lxm_err_set(e, EEXIST, "volume snapshot '%s' exists already", name);
+	return lxm_err_set(e, EEXIST, "volume snapshot '%s' already exists", name);
 }
 
 int db_volsnap_create(struct db_tx *tx, struct db_volsnap *s, struct lxm_err *e)

@@ -138,7 +138,7 @@ int db_volume_get(struct db_tx *tx, const char *pool, const char *project, int t
 
 static int taken(const char *name, struct lxm_err *e)
 {
-	return lxm_err_set(e, EEXIST, "storage volume '%s' exists already", name);
+	return lxm_err_set(e, EEXIST, "storage volume '%s' already exists", name);
 }
 
 int db_volume_create(struct db_tx *tx, struct db_volume *v, struct lxm_err *e)

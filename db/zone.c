@@ -90,7 +90,7 @@ int db_zone_create(struct db_tx *tx, struct db_zone *z, struct lxm_err *e)
 	r = sql_run(tx, e, "INSERT INTO zones (project_id, name, description) VALUES (?1, ?2, ?3)", "isz", project,
 		    z->name, z->description);
 	if (r == -EEXIST)
-		return lxm_err_set(e, EEXIST, "network zone '%s' exists already", z->name);
+		return lxm_err_set(e, EEXIST, "network zone '%s' already exists", z->name);
 	if (r < 0)
 		return r;
 	z->id = sql_id(tx);
@@ -162,7 +162,7 @@ int db_record_create(struct db_tx *tx, struct db_record *d, struct lxm_err *e)
 			d->zone_id, d->name, d->description, d->entries ? d->entries : "[]");
 
 	if (r == -EEXIST)
-		return lxm_err_set(e, EEXIST, "zone record '%s' exists already", d->name);
+		return lxm_err_set(e, EEXIST, "zone record '%s' already exists", d->name);
 	if (r < 0)
 		return r;
 	d->id = sql_id(tx);

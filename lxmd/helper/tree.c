@@ -182,6 +182,8 @@ int tree_error(struct lxm_err *e, int code, const char *what, const char *path)
 			text[i] = '?';
 	if (strlen(path) >= sizeof(text))
 		strcpy(text + sizeof(text) - 4, "...");
+	if (code == ENOENT) /* scripts look for "not found" */
+		return lxm_err_set(e, code, "%s '%s': not found (%s)", what, text, strerror(code));
 	if (code == ENXIO)
 		return lxm_err_set(e, code, "%s '%s': it is neither file, directory nor link", what, text);
 	return lxm_err_set(e, code, "%s '%s': %s", what, text, strerror(code));

@@ -156,7 +156,7 @@ static int import_locked(struct lxmd *d, const struct image_import *im, struct o
 	if (r < 0)
 		return r;
 	if (count.here)
-		return lxm_err_set(e, EEXIST, "image with fingerprint '%s' already exists", fp);
+		return lxm_err_set(e, EEXIST, "Image with same fingerprint already exists: '%s'", fp);
 	r = check_files(d, im, op, &m, e);
 	if (r == 0 && op_is_cancelled(op))
 		r = lxm_err_set(e, ECANCELED, "cancelled");

@@ -129,7 +129,7 @@ int snapshot_load(struct lxmd *d, const struct instance *i, const char *name, st
 		memset(&l.v[k], 0, sizeof(l.v[k]));
 		return 0;
 	}
-	return lxm_err_set(e, ENOENT, "instance '%s' has no snapshot '%.100s'", i->row.name, name);
+	return lxm_err_set(e, ENOENT, "snapshot '%.100s' of instance '%s' not found", name, i->row.name);
 }
 
 int snapshot_as_instance(struct lxmd *d, const struct instance *i, const struct db_snapshot *s, struct instance *out,

@@ -15,12 +15,13 @@
 #define ASK_AGAIN_MS	  2000
 #define FREEZE_TIMEOUT_MS 10000
 
-static int need_run(struct lxmd *d, const struct instance *i, struct run **out, struct lxm_err *e)
+/* `what` completes the sentence of the refusal: scripts look for "already stopped" after a stop */
+static int need_run(struct lxmd *d, const struct instance *i, const char *what, struct run **out, struct lxm_err *e)
 {
 	struct run *r = run_get(d, i->row.id);
 
 	if (!r)
-		return lxm_err_http(e, 400, ESRCH, "instance '%s' is not running", i->row.name);
+		return lxm_err_http(e, 400, ESRCH, "instance '%s' is %s", i->row.name, what);
 	*out = r;
 	return 0;
 }
@@ -112,7 +113,7 @@ int instance_stop(struct lxmd *d, const struct instance *i, bool force, int64_t 
 {
 	lxm_auto(run_unref) struct run *run = NULL;
 	lxm_auto(free) char *url = instance_url(i->row.name);
-	int r = need_run(d, i, &run, e);
+	int r = need_run(d, i, restarting ? "not running" : "already stopped", &run, e);
 
 	if (r < 0)
 		return r;
@@ -150,7 +151,7 @@ int instance_freeze(struct lxmd *d, const struct instance *i, bool freeze, const
 	lxm_auto(run_unref) struct run *run = NULL;
 	lxm_auto(free) char *url = instance_url(i->row.name);
 	bool is;
-	int r = need_run(d, i, &run, e);
+	int r = need_run(d, i, "not running", &run, e);
 
 	if (r < 0)
 		return r;
@@ -158,7 +159,7 @@ int instance_freeze(struct lxmd *d, const struct instance *i, bool freeze, const
 	is = run->frozen;
 	pthread_mutex_unlock(&run->lock);
 	if (is == freeze)
-		return lxm_err_http(e, 400, EINVAL, "instance '%s' is %s", i->row.name, is ? "frozen already" : "not frozen");
+		return lxm_err_http(e, 400, EINVAL, "instance '%s' is %s", i->row.name, is ? "already frozen" : "not frozen");
 	r = cgroup_freeze(&d->instances->cgroups, run->cgroup, freeze, FREEZE_TIMEOUT_MS, e);
 	if (r < 0) {
 		if (freeze)

@@ -75,7 +75,7 @@ static int refuse_if_used(struct lxmd *d, const char *name, const char *what, st
 	if (r < 0)
 		return r;
 	if (job.users)
-		return lxm_err_http(e, 400, EBUSY, "network '%s' cannot be %s: %zu instances or profiles use it, among them %s",
+		return lxm_err_http(e, 400, EBUSY, "network '%s' cannot be %s: it is in use by %zu instances or profiles, among them %s",
 				    name, what, job.users, job.first);
 	return 0;
 }
@@ -103,7 +103,7 @@ static int find_managed(struct lxmd *d, const char *name, struct network **out, 
 static int name_is_free(struct lxmd *d, const char *name, struct lxm_err *e)
 {
 	if (find(d->networks, name))
-		return lxm_err_set(e, EEXIST, "network '%s' exists already", name);
+		return lxm_err_set(e, EEXIST, "network '%s' already exists", name);
 	if (if_nametoindex(name))
 		return lxm_err_set(e, EEXIST, "a link '%s' exists on the host already: choose another name", name);
 	return 0;

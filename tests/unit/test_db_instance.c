@@ -84,7 +84,7 @@ static void refusals_name_the_object_and_change_nothing(void)
 	fixture_up(&f);
 	RUN_OK(db_write(f.db, create_c1, NULL, &f.e), &f);
 	CU_ASSERT_EQUAL(db_write(f.db, create_c1, NULL, &f.e), -EEXIST);
-	CU_ASSERT_STRING_EQUAL(f.e.msg, "instance 'c1' exists already");
+	CU_ASSERT_STRING_EQUAL(f.e.msg, "instance 'c1' already exists");
 	CU_ASSERT_EQUAL(db_write(f.db, create_with_unknown_profile, NULL, &f.e), -ENOENT);
 	CU_ASSERT_STRING_EQUAL(f.e.msg, "profile 'nope' not found");
 	CU_ASSERT_EQUAL(db_read(f.db, find_c9, NULL, &f.e), DB_NONE);
