@@ -1,7 +1,7 @@
 # Test targets; included by the top Makefile. T=name picks tests by a part of their name.
 SAN_ENV := LXM_BUILD=$(B) T='$(T)'
 
-.PHONY: check check-unit check-system check-security check-fault check-asan check-tsan check-san test-bins fuzz fuzz-bins bench
+.PHONY: check check-unit check-system check-security check-fault check-compat check-asan check-tsan check-san test-bins fuzz fuzz-bins bench
 check:       ## everything but vm and bench, as root; installs what it needs; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory deps-test
 	$(Q)$(MAKE) --no-print-directory test-bins
@@ -18,6 +18,10 @@ check-security: test-bins ## replays of attacks and the guarantees inside a cont
 
 check-fault: test-bins ## kill -9, full disks, failing calls (root)
 	$(Q)$(SAN_ENV) tests/check fault
+
+check-compat: all ## Debian's lxc, pylxd, Ansible and lxd-benchmark against lxmd; LXM_COMPAT=lxd: against LXD (root)
+	$(Q)packaging/install-packages $(call pkgs,compat)
+	$(Q)$(SAN_ENV) tests/check compat
 
 check-asan:  ## unit and system suites with ASan and UBSan in every binary (root)
 	$(Q)$(MAKE) --no-print-directory SAN=address check-san

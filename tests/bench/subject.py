@@ -138,11 +138,12 @@ class Lxm(Subject):
 
 
 class Lxd(Subject):
-    """A LXD of our own in a temporary LXD_DIR, on a btrfs loop pool and a bridge of its own."""
+    """A LXD of our own in a temporary LXD_DIR, with a bridge of its own and by default a btrfs loop pool."""
 
     title = "LXD"
 
-    def __init__(self):
+    def __init__(self, driver="btrfs"):
+        self.pool = {"name": "default", "driver": driver, "config": {} if driver == "dir" else {"size": "20GiB"}}
         self.dir = Path(tempfile.mkdtemp(prefix="lxd-bench-", dir="/tmp"))
         os.chmod(self.dir, 0o711)
         self.bridge = f"lxdb{os.getpid() % 100000}"
@@ -171,7 +172,7 @@ class Lxd(Subject):
         subprocess.run(["lxd", "waitready", "--timeout=60"], env=self.env(), check=True, stdin=subprocess.DEVNULL)
         preseed = {
             "config": {},
-            "storage_pools": [{"name": "default", "driver": "btrfs", "config": {"size": "20GiB"}}],
+            "storage_pools": [self.pool],
             "networks": [{"name": self.bridge, "type": "bridge",
                           "config": {"ipv4.address": free_subnet(), "ipv4.nat": "true", "ipv6.address": "none"}}],
             "profiles": [{"name": "default", "config": {}, "devices": {
