@@ -24,7 +24,7 @@ def play(server, tmp_path):
 
     def ok(*tasks, **kw):
         results = run(*tasks, **kw)
-        assert len(results) == len(tasks) and not any(r.get("failed") for r in results), results
+        assert len(results) == len(tasks) and not any(r.get("failed") for r in results), [r.get("msg", "ok") for r in results]
         return results
 
     ok.results = run
