@@ -114,15 +114,19 @@ static int do_mkdir(struct sftp *s, const struct sftp_request *rq, const char *p
 {
 	char name[NAME_MAX + 1];
 	lxm_auto(fd_close) int dir = tree_parent(s->tree, path, name), made = -1;
+	mode_t mode = rq->attrs.flags & SFTP_A_MODE ? rq->attrs.mode & 07777 : 0755;
 
 	if (dir < 0)
 		return LXM_TAKE(dir, -1);
-	if (mkdirat(dir, name, rq->attrs.flags & SFTP_A_MODE ? rq->attrs.mode & 07777 : 0755) < 0)
+	if (mkdirat(dir, name, mode & 01777) < 0)
 		return -errno;
-	if (!(rq->attrs.flags & SFTP_A_IDS))
+	/* mkdir(2) does not set these bits */
+	if (!(rq->attrs.flags & SFTP_A_IDS) && !(mode & 06000))
 		return 0;
 	made = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return made < 0 || fchown(made, rq->attrs.uid, rq->attrs.gid) < 0 ? -errno : 0;
+	if (made < 0 || (rq->attrs.flags & SFTP_A_IDS && fchown(made, rq->attrs.uid, rq->attrs.gid) < 0))
+		return -errno;
+	return mode & 06000 && fchmod(made, mode) < 0 ? -errno : 0;
 }
 
 static int do_setstat(struct sftp *s, const struct sftp_request *rq, const char *path)

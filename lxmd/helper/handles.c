@@ -47,8 +47,13 @@ struct handle *sftp_handle_get(struct sftp *s, struct sftp_bytes name)
 
 void sftp_handle_close(struct handle *h)
 {
+	struct stat st;
+
 	if (!h->serial)
 		return;
+	/* unless somebody has changed it since */
+	if (h->mode && fstat(h->fd, &st) == 0 && (st.st_mode & 01777) == (h->mode & 01777))
+		(void)fchmod(h->fd, h->mode);
 	if (h->dir)
 		(void)closedir(h->dir);
 	auto_fd_close(&h->fd);
@@ -59,11 +64,13 @@ void sftp_close_all(struct sftp *s)
 {
 	int i;
 
-	for (i = 0; i < HANDLES; i++)
+	for (i = 0; i < HANDLES; i++) {
+		s->handles[i].mode = 0; /* not closed by the client: it may be half a file */
 		sftp_handle_close(&s->handles[i]);
+	}
 }
 
-static int answer_handle(struct sftp *s, uint32_t id, int fd)
+static int answer_handle(struct sftp *s, uint32_t id, int fd, uint32_t mode)
 {
 	unsigned char name[8];
 	int slot = sftp_handle_new(s, fd);
@@ -71,6 +78,7 @@ static int answer_handle(struct sftp *s, uint32_t id, int fd)
 
 	if (slot < 0)
 		return slot;
+	s->handles[slot].mode = mode;
 	sftp_handle_name(s, slot, name);
 	at = sftp_begin(&s->out, SFTP_HANDLE, id);
 	sftp_put_bytes(&s->out, name, sizeof(name));
@@ -113,17 +121,13 @@ int sftp_do_open(struct sftp *s, const struct sftp_request *rq, const char *path
 	}
 	if (fd < 0)
 		return fd;
-	if (created && rq->attrs.flags & SFTP_A_IDS) {
-		/* a change of owner takes set-user-ID away */
-		if (fchown(fd, rq->attrs.uid, rq->attrs.gid) < 0 ||
-		    (rq->attrs.flags & SFTP_A_MODE && rq->attrs.mode & 06000 && fchmod(fd, rq->attrs.mode & 07777) < 0)) {
-			int r = -errno;
+	if (created && rq->attrs.flags & SFTP_A_IDS && fchown(fd, rq->attrs.uid, rq->attrs.gid) < 0) {
+		int r = -errno;
 
-			(void)close(fd);
-			return r;
-		}
+		(void)close(fd);
+		return r;
 	}
-	return answer_handle(s, rq->id, fd);
+	return answer_handle(s, rq->id, fd, created && rq->attrs.flags & SFTP_A_MODE && rq->attrs.mode & 06000 ? rq->attrs.mode & 07777 : 0);
 }
 
 int sftp_do_opendir(struct sftp *s, const struct sftp_request *rq, const char *path)
@@ -133,7 +137,7 @@ int sftp_do_opendir(struct sftp *s, const struct sftp_request *rq, const char *p
 
 	if (found < 0)
 		found = -1;
-	return fd < 0 ? fd : answer_handle(s, rq->id, fd);
+	return fd < 0 ? fd : answer_handle(s, rq->id, fd, 0);
 }
 
 int sftp_do_read(struct sftp *s, const struct sftp_request *rq, struct handle *h)
@@ -233,8 +237,11 @@ int sftp_do_fsetstat(struct handle *h, const struct sftp_attrs *a)
 		return -errno;
 	if (a->flags & SFTP_A_IDS && fchown(h->fd, a->uid, a->gid) < 0)
 		return -errno;
-	if (a->flags & SFTP_A_MODE && fchmod(h->fd, a->mode & 07777) < 0)
-		return -errno;
+	if (a->flags & SFTP_A_MODE) {
+		h->mode = 0;
+		if (fchmod(h->fd, a->mode & 07777) < 0)
+			return -errno;
+	}
 	if (a->flags & SFTP_A_TIMES && futimens(h->fd, t) < 0)
 		return -errno;
 	return 0;

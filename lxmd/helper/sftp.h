@@ -19,6 +19,7 @@ struct handle {
 	int fd;
 	DIR *dir;   /* for READDIR; owns another descriptor */
 	bool ended; /* all names were told */
+	uint32_t mode; /* set-ID bits that a new file was asked to have: writes take them away, the close gives them again; 0: none */
 };
 
 struct sftp {
