@@ -23,9 +23,33 @@
 #include "lxmd/instance/snapshot.h"
 #include "lxmd/storage/pool.h"
 
+/*
+ * A name is held from before its row is there until its volume is: with the volumes of one name told apart by nothing else, a
+ * creation that fails beside a rename or another creation would take the other's volume away.
+ */
+static int hold_name(struct lxmd *d, const char *project, const char *name, const char *what, struct lock **out, struct lxm_err *e)
+{
+	lxm_auto(free) char *key = lxm_asprintf("instance-name/%s/%s", project, name);
+	int r = lock_try(d->locks, key, what, out, NULL);
+
+	return r < 0 ? lxm_err_http(e, 409, EBUSY, "instance '%s' is busy: try again", name) : 0;
+}
+
+struct birth {
+	struct lxmd *d;
+	struct db_instance *row;
+	struct lock *lock; /* of the new id: taken before anybody can see the row */
+};
+
 static int create_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
-	return db_instance_create(tx, arg, e);
+	struct birth *b = arg;
+	int r = db_instance_create(tx, b->row, e);
+	char key[40];
+
+	/* a repeated transaction may get another id */
+	lock_release(LXM_TAKE(b->lock, NULL));
+	return r ? r : lock_try(b->d->locks, instance_lock_key(b->row->id, key), "Creating instance", &b->lock, e);
 }
 
 static int delete_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -128,21 +152,22 @@ static int build(struct lxmd *d, struct instance_new *n, struct op *op, struct l
 int instance_create(struct lxmd *d, struct instance_new *n, struct op *op, const struct caller *caller, struct lxm_err *e)
 {
 	struct instance *i = n->i;
-	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(lock_release) struct lock *lock = NULL, *name = NULL;
 	lxm_auto(free) char *url = instance_url(i->row.name);
-	char key[40];
-	int r;
+	struct birth b = { d, &i->row, NULL };
+	int r = hold_name(d, i->row.project, i->row.name, "Creating instance", &name, e);
 
+	if (r < 0)
+		return lxm_err_wrap(e, r, "create instance '%s'", i->row.name);
 	birth_keys(n, &i->row.config);
 	free(i->row.pool);
 	i->row.pool = lxm_strdup(instance_root_pool(i));
 	/* not yet acknowledged and marked as unfinished: no need for the disk to have it before the last write */
-	r = db_write_lazy(d->db, create_tx, &i->row, e);
+	r = db_write_lazy(d->db, create_tx, &b, e);
+	lock = b.lock;
 	if (r < 0)
 		return lxm_err_wrap(e, r, "create instance '%s'", i->row.name);
-	r = lock_take(d->locks, instance_lock_key(i->row.id, key), "Creating instance", -1, &lock, e);
-	if (r == 0)
-		r = build(d, n, op, e);
+	r = build(d, n, op, e);
 	if (r == 0 && op_is_cancelled(op))
 		r = lxm_err_set(e, ECANCELED, "cancelled");
 	if (r < 0) {
@@ -253,11 +278,16 @@ static int renamed_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 int instance_rename(struct lxmd *d, const struct instance *i, const char *name, const struct caller *caller,
 		    struct lxm_err *e)
 {
+	lxm_auto(lock_release) struct lock *old_name = NULL, *new_name = NULL;
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	lxm_auto(free) char *url = instance_url(name);
 	struct rename_arg a = { i->row.id, i->row.name, name };
 	int r = instance_need_stopped(d, i, "rename", e);
 
+	if (r == 0)
+		r = hold_name(d, i->row.project, i->row.name, "Renaming instance", &old_name, e);
+	if (r == 0)
+		r = hold_name(d, i->row.project, name, "Renaming instance", &new_name, e);
 	if (r == 0)
 		r = storage_pool_get(d, i->row.pool, &pool, e);
 	if (r == 0)

@@ -293,15 +293,16 @@ static void autostart_job(void *arg)
 	for (k = 0; k < l.n && !__atomic_load_n(&d->stopping, __ATOMIC_RELAXED); k++) {
 		lxm_auto(run_unref) struct run *run = run_get(d, l.v[k].row.id);
 		lxm_auto(lock_release) struct lock *lock = NULL;
+		lxm_auto(instance) struct instance now = { 0 };
 		int64_t delay = number(&l.v[k], "boot.autostart.delay");
-		char key[40];
 
 		if (run || !wants_start(&l.v[k]))
 			continue;
 		lxm_err_clear(&e);
-		if (lock_try(d->locks, instance_lock_key(l.v[k].row.id, key), "Starting instance", &lock, &e) < 0)
+		/* anew: the first ones may have taken minutes, and clients are served meanwhile */
+		if (instance_lock(d, l.v[k].row.id, "Starting instance", &now, &lock, &e) < 0)
 			continue;
-		if (instance_start(d, &l.v[k], NULL, NULL, &e) < 0)
+		if (instance_start(d, &now, NULL, NULL, &e) < 0)
 			lxm_error("%s", e.msg);
 		else if (delay > 0 && delay < 3600)
 			nanosleep(&(struct timespec){ .tv_sec = delay }, NULL);

@@ -73,7 +73,7 @@ static int child_fds(struct child *c)
 		if (parked[i] < 0)
 			return -1;
 	for (i = 0; i < n; i++)
-		if (dup2(parked[i], target[i]) < 0)
+		if (syscall(SYS_dup3, parked[i], target[i], 0) < 0)
 			return -1;
 	return 0;
 }
@@ -129,13 +129,20 @@ static void child_keyring(void)
 	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 }
 
+/*
+ * Raw calls again: libc of Debian 13 takes a lock in sigaction(), as the sanitizers do. A child that is born in the cgroup of
+ * an instance and killed with it would leave that lock taken in lxmd, and no child could ever start again.
+ */
 static void child_signals(void)
 {
-	sigset_t none;
+	/* as the kernel has it: handler, flags, restorer, mask of 64 signals; all zero is SIG_DFL and no signal */
+	static const unsigned long dfl[8];
+	int i;
 
-	sys_signals_default();
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	for (i = 1; i < NSIG; i++)
+		if (i != SIGKILL && i != SIGSTOP)
+			(void)syscall(SYS_rt_sigaction, i, dfl, NULL, sizeof(uint64_t));
+	(void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, dfl, NULL, sizeof(uint64_t));
 }
 
 static int child_main(void *arg)
