@@ -141,9 +141,9 @@ def test_edit_with_editor(server, ok, fresh, editor):
 def test_edit_under_a_change(server, ok, fresh, editor):
     """If-Match: what changed meanwhile is not overwritten."""
     name = fresh()
-    script = (f"[ -e \"$1.once\" ] || {{ touch \"$1.once\"; lxc config set {name} user.other=1; }}\n"
+    script = (f"[ ! -e $0.once ] || exit 1\ntouch $0.once; lxc config set {name} user.other=1\n"
               """sed -i 's/^description:.*/description: late/' "$1" """)
-    done = server.run(["script", "-qec", f"lxc config edit {name}", "/dev/null"], stdin="\x03", EDITOR=editor(script))
+    done = server.run(["script", "-qec", f"lxc config edit {name}", "/dev/null"], stdin="\n", EDITOR=editor(script))
     assert "ETag doesn't match" in done.out or "etag" in done.out.lower(), done
     assert ok("config", "get", name, "user.other") == "1\n"
 

@@ -100,10 +100,10 @@ def test_restore_unknown(fails, fresh):
     assert "nothing" in fails("restore", fresh(), "nothing")
 
 
-@pytest.mark.parametrize("snapshot", ["a/b", "a b", "..", "/"])
+@pytest.mark.parametrize("snapshot", ["a/b", "a b", ".", "..", "/"])
 def test_snapshot_bad_name(server, lxc, fresh, snapshot):
-    if server.is_lxd and snapshot == "..":
-        pytest.skip("LXD 5.0.2 takes it, and its deletion removes the directory of all snapshots")
+    if server.is_lxd and snapshot in (".", ".."):
+        pytest.skip("LXD 5.0.2 does not look, and the deletion of '..' removes the directory of all snapshots")
     name = fresh()
     done = lxc("query", "--wait", "-X", "POST", "-d", json.dumps({"name": snapshot}), f"/1.0/instances/{name}/snapshots")
     assert done.code != 0, done

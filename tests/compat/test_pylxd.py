@@ -150,7 +150,9 @@ def test_execute_much(running):
     assert len(running.execute(["sh", "-c", "yes | head -c 1000000"]).stdout) == 1000000
 
 
-def test_execute_in_threads(running):
+def test_execute_in_threads(server, running):
+    if server.is_lxd:
+        pytest.skip("LXD 5.0.2 loses the output of some short commands")
     got = []
     threads = [threading.Thread(target=lambda i=i: got.append(running.execute(["echo", str(i)]).stdout)) for i in range(8)]
     for thread in threads:
