@@ -423,7 +423,7 @@ static int read_exec(json_t *body, const struct instance *i, struct exec_request
 	if (r < 0)
 		return r;
 	lxm_kv_each(p, &env)
-		if (!*p->key || strchr(p->key, '='))
+		if (!*p->key || p->key[strcspn(p->key, "=\n\r")])
 			return lxm_err_set(e, EINVAL, "environment: '%.60s' is not a variable's name", p->key);
 	x->cwd = lxm_empty(cwd) ? NULL : lxm_strdup(cwd);
 	if (!x->websockets)
