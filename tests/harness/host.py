@@ -67,9 +67,9 @@ def cgroups():
 
 
 def links():
-    """Interfaces of the host by name, with the bridge each one belongs to."""
+    """Interfaces of the host by name, with what tells whose they are: their bridge, and the alias that lxm gives them."""
     out = subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout
-    return {link["ifname"]: link.get("master", "") for link in json.loads(out)}
+    return {link["ifname"]: f"{link.get('master', '')} {link.get('ifalias', '')}".strip() for link in json.loads(out)}
 
 
 def loops():
@@ -99,7 +99,7 @@ class HostState:
         left = []
         for kind in ("mounts", "cgroups", "loops", "nft"):
             left += [f"{kind}: {what}" for what in sorted(map(str, getattr(self, kind) - getattr(before, kind)))]
-        left += [f"link: {name}" for name in sorted(self.links.keys() - before.links.keys())]
+        left += [f"link: {name} {self.links[name]}".strip() for name in sorted(self.links.keys() - before.links.keys())]
         left += [f"process: {pid} {' '.join(self.processes[pid][1:])}"
                  for pid in sorted(self.processes.keys() - before.processes.keys())]
         return left
