@@ -28,7 +28,7 @@
 
 struct spawner {
 	int monitor, helper; /* sealed programs */
-	int monitors;	     /* v2 cgroup that monitors are born in, -1: none */
+	int unified;	     /* mount point of the unified hierarchy, -1: none */
 	int fast;	     /* mount that keeps cgroup attaching fast, -1: none */
 };
 
@@ -74,15 +74,22 @@ static int fast_attach(void)
 	return fsmount(fs, FSMOUNT_CLOEXEC, 0);
 }
 
-/* Monitors leave lxmd's service, so that stopping it does not reach them. */
-static int monitors_cgroup(const struct cgroup_layout *l)
+static int unified_mount(const struct cgroup_layout *l)
 {
 	const struct cgroup_hier *u = cgroup_unified(l);
-	lxm_auto(fd_close) int mount = u ? open(u->mount, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (mount < 0 || lxm_mkdir_at(mount, MONITORS, 0755) < 0)
+	return u ? open(u->mount, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+/*
+ * Monitors leave lxmd's service, so that stopping it does not reach them. All daemons of a host share the directory and
+ * each removes it when it ends and nothing is in it: it is made and opened for every start.
+ */
+static int monitors_open(const struct spawner *s)
+{
+	if (s->unified < 0 || lxm_mkdir_at(s->unified, MONITORS, 0755) < 0)
 		return -1;
-	return openat(mount, MONITORS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return openat(s->unified, MONITORS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 int spawner_new(const char *bin_dir, struct spawner **out, struct lxm_err *e)
@@ -92,7 +99,7 @@ int spawner_new(const char *bin_dir, struct spawner **out, struct lxm_err *e)
 	struct cgroup_layout layout;
 	int r;
 
-	s->monitor = s->helper = s->monitors = s->fast = -1;
+	s->monitor = s->helper = s->unified = s->fast = -1;
 	if (dir < 0)
 		return lxm_err_sys(e, "open '%s'", bin_dir);
 	r = sealed_copy(dir, "lxm-monitor", &s->monitor, e);
@@ -101,7 +108,7 @@ int spawner_new(const char *bin_dir, struct spawner **out, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	if (cgroup_layout_read(&layout, NULL) == 0) {
-		s->monitors = monitors_cgroup(&layout);
+		s->unified = unified_mount(&layout);
 		if (!layout.pure_v2)
 			s->fast = fast_attach();
 	}
@@ -109,26 +116,16 @@ int spawner_new(const char *bin_dir, struct spawner **out, struct lxm_err *e)
 	return 0;
 }
 
-/* Only succeeds when no monitor is left. */
-static void monitors_cgroup_remove(void)
-{
-	struct cgroup_layout l;
-	const struct cgroup_hier *u = cgroup_layout_read(&l, NULL) == 0 ? cgroup_unified(&l) : NULL;
-	lxm_auto(fd_close) int mount = u ? open(u->mount, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	if (mount >= 0)
-		(void)unlinkat(mount, MONITORS, AT_REMOVEDIR);
-}
-
 void spawner_free(struct spawner *s)
 {
 	if (!s)
 		return;
-	if (s->monitors >= 0)
-		monitors_cgroup_remove();
+	/* only succeeds when no monitor is left */
+	if (s->unified >= 0)
+		(void)unlinkat(s->unified, MONITORS, AT_REMOVEDIR);
 	auto_fd_close(&s->monitor);
 	auto_fd_close(&s->helper);
-	auto_fd_close(&s->monitors);
+	auto_fd_close(&s->unified);
 	auto_fd_close(&s->fast);
 	free(s);
 }
@@ -138,8 +135,8 @@ int spawn_monitor(struct spawner *s, const char *id, int plan_fd, int rundir, in
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	const char *argv[] = { "lxm-monitor", id, NULL };
 	lxm_auto(fd_close) int ours = -1, theirs = -1;
-	struct spawn_spec spec = { .exec_fd = s->monitor, .argv = argv, .env = env, .cgroup_fd = s->monitors, .setsid = true };
-	int sv[2], r;
+	struct spawn_spec spec = { .exec_fd = s->monitor, .argv = argv, .env = env, .setsid = true };
+	int sv[2], r, tries;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return lxm_err_sys(e, "make a socket");
@@ -149,7 +146,14 @@ int spawn_monitor(struct spawner *s, const char *id, int plan_fd, int rundir, in
 	spec.fds[spec.nfds++] = (struct spawn_fd){ plan_fd, 3 };
 	spec.fds[spec.nfds++] = (struct spawn_fd){ rundir, 4 };
 	spec.fds[spec.nfds++] = (struct spawn_fd){ theirs, 5 };
-	r = spawn_child(&spec, pidfd_out, NULL, e);
+	for (tries = 0, r = -ENOENT; tries < 5 && (r == -ENOENT || r == -ENODEV); tries++) {
+		lxm_auto(fd_close) int monitors = monitors_open(s);
+
+		/* -ENOENT: another daemon removed the directory between the two calls */
+		spec.cgroup_fd = monitors;
+		lxm_err_clear(e);
+		r = spawn_child(&spec, pidfd_out, NULL, e);
+	}
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start the monitor");
 	*sock_out = LXM_TAKE(ours, -1);

@@ -408,6 +408,14 @@ def test_one_console_at_a_time_unless_forced(rest, instance):
         data.close()
 
 
+# ---- other daemons on the host
+def test_the_end_of_another_daemon_does_not_hinder_starts(instance, own_daemon):
+    inst = instance(start=False)
+    own_daemon.stop()
+    inst.start()
+    assert inst.exec("true").code == 0
+
+
 # ---- a restart of lxmd
 def test_a_frozen_instance_is_adopted_frozen(own_daemon, busybox_tar):
     from harness import images

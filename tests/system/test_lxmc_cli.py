@@ -75,7 +75,7 @@ def test_errors_say_what_was_tried_once(lxmc, image):
     lxmc("image", "alias", "create", "twice", image, check=True)
     again = lxmc("image", "alias", "create", "twice", image)
     lxmc("image", "alias", "delete", "twice", check=True)
-    assert again.err == "Error: image alias 'twice' exists already\n"
+    assert again.err == "Error: image alias 'twice' already exists\n"
     for argv in (["-s", "nope"], ["-c", "limits.memory=x"]):
         err = lxmc("launch", image, "once", *argv).err
         assert err.count("create instance 'once': ") == 1, err
