@@ -21,6 +21,7 @@
 static inline pid_t sys_clone3(uint64_t flags, int *pidfd_out, int cgroup_fd)
 {
 	struct clone_args a;
+	pid_t pid;
 
 	memset(&a, 0, sizeof(a));
 	a.flags = flags | CLONE_PIDFD;
@@ -30,7 +31,10 @@ static inline pid_t sys_clone3(uint64_t flags, int *pidfd_out, int cgroup_fd)
 		a.flags |= CLONE_INTO_CGROUP;
 		a.cgroup = (uint64_t)cgroup_fd;
 	}
-	return (pid_t)syscall(SYS_clone3, &a, sizeof(a));
+	pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
+	if (pid < 0)
+		*pidfd_out = -1; /* told before the last checks, and taken back: the number may be another descriptor's by now */
+	return pid;
 }
 
 static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)

@@ -212,6 +212,11 @@ static int clone_child(struct child *c, int *pidfd, pid_t *pid, struct lxm_err *
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	(void)munmap(stack, STACK_SIZE);
 	if (r < 0) {
+		/*
+		 * The kernel tells the number before the last checks (a cgroup that is going away) and takes it back when they
+		 * fail: it may be another thread's descriptor by now.
+		 */
+		*pidfd = -1;
 		errno = -r;
 		return lxm_err_sys(e, "start a process for '%s'", spec_name(c->spec));
 	}

@@ -3,10 +3,14 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/wire/cgroup.h"
 #include "lxmd/spawn/spawn.h"
 
 static int sh(const char *script, struct lxm_buf *out, size_t max, int timeout_ms, struct lxm_err *e)
@@ -104,6 +108,59 @@ static void threads_may_spawn_at_once(void)
 	}
 }
 
+/* Opens and closes descriptors until told to stop; answers how many were closed by somebody else. */
+static void *watch_descriptors(void *arg)
+{
+	const bool *stop = arg;
+	uintptr_t lost = 0;
+
+	while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+		int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+		sched_yield();
+		lost += close(fd) < 0;
+	}
+	return (void *)lost;
+}
+
+/* clone3 tells the pidfd's number before it looks at the cgroup, and takes it back when that one is gone. */
+static void failed_clone_closes_nothing_of_others(void)
+{
+	const char *argv[] = { "true", NULL };
+	struct spawn_spec s = { .path = "true", .argv = argv };
+	const struct cgroup_hier *h = NULL;
+	struct cgroup_layout l;
+	lxm_auto(free) char *dir = NULL;
+	lxm_auto(fd_close) int fd = -1;
+	bool stop = false;
+	pthread_t t[2];
+	void *lost;
+	int i;
+
+	if (cgroup_layout_read(&l, NULL) == 0)
+		h = cgroup_unified(&l);
+	dir = lxm_asprintf("%s/lxm.unit%d", h ? h->mount : "/nonexistent", (int)getpid());
+	if (mkdir(dir, 0700) < 0)
+		return; /* not root, or no unified hierarchy */
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CU_ASSERT_EQUAL(rmdir(dir), 0);
+	for (i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(pthread_create(&t[i], NULL, watch_descriptors, &stop), 0);
+	s.cgroup_fd = fd;
+	for (i = 0; i < 500; i++) {
+		int pidfd = -1;
+
+		CU_ASSERT(spawn_child(&s, &pidfd, NULL, NULL) < 0);
+		CU_ASSERT_EQUAL(pidfd, -1);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < 2; i++) {
+		pthread_join(t[i], &lost);
+		CU_ASSERT_PTR_NULL(lost);
+	}
+}
+
 UNIT_MAIN("spawn/spawn", { "children start clean", children_start_clean }, { "failures are told", failures_are_told },
 	  { "output and time are bounded", output_and_time_are_bounded }, { "statuses are those of a shell", statuses_are_those_of_a_shell },
-	  { "threads may spawn at once", threads_may_spawn_at_once })
+	  { "threads may spawn at once", threads_may_spawn_at_once },
+	  { "failed clone closes nothing of others", failed_clone_closes_nothing_of_others })
