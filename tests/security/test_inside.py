@@ -32,7 +32,8 @@ def test_nothing_of_the_root_is_mounted_on_the_host(daemon, instance):
 
 def test_host_processes_and_files_are_out_of_sight(instance):
     inst = instance()
-    pids = [int(p) for p in inst.sh("ls /proc").split() if p.isdigit()]
+    # a process may end between ls reading its name and looking at it
+    pids = [int(p) for p in inst.sh("ls /proc 2>/dev/null || true").split() if p.isdigit()]
     assert len(pids) < 20
     assert inst.exec("ls", "/proc/1/root/work").code != 0
 

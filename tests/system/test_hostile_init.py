@@ -101,8 +101,9 @@ def test_an_init_that_crashes(of_init, script):
 def test_an_init_that_ignores_signals(of_init):
     inst = of_init("trap '' 1 2 3 10 12 15 30\nwhile :; do sleep 1; done\n").start()
     time.sleep(.3)
-    with pytest.raises(OperationFailed):
-        inst.action("stop", force=False, timeout=1)
+    op = inst.rest.start_op("PUT", inst.path + "/state", {"action": "stop", "force": False, "timeout": 1})
+    with pytest.raises(OperationFailed, match="did not stop"):
+        inst.rest.wait(op)
     assert inst.status == "Running"
     inst.stop()
     assert inst.status == "Stopped"
