@@ -30,12 +30,12 @@ def test_nothing_of_the_root_is_mounted_on_the_host(daemon, instance):
         assert not [line for line in f if inst.name in line or f"{daemon.dir}/pools" in line]
 
 
-def test_host_processes_and_files_are_out_of_sight(instance):
+def test_host_processes_and_files_are_out_of_sight(daemon, instance):
     inst = instance()
     # a process may end between ls reading its name and looking at it
     pids = [int(p) for p in inst.sh("ls /proc 2>/dev/null || true").split() if p.isdigit()]
     assert len(pids) < 20
-    assert inst.exec("ls", "/proc/1/root/work").code != 0
+    assert inst.exec("ls", f"/proc/1/root{daemon.dir}").code != 0
 
 
 def test_dangerous_writes_are_refused(instance):
