@@ -19,8 +19,9 @@ check-security: test-bins ## replays of attacks and the guarantees inside a cont
 check-fault: test-bins ## kill -9, full disks, failing calls (root)
 	$(Q)$(SAN_ENV) tests/check fault
 
-check-compat: all ## Debian's lxc, pylxd, Ansible and lxd-benchmark against lxmd; LXM_COMPAT=lxd: against LXD (root)
+check-compat: all ## Debian's lxc and incus, pylxd, Ansible and lxd-benchmark against lxmd; LXM_COMPAT=lxd: against LXD (root)
 	$(Q)packaging/install-packages $(call pkgs,compat)
+	$(Q)tests/compat/incus-client build/cache/incus
 	$(Q)$(SAN_ENV) tests/check compat
 
 check-asan:  ## unit and system suites with ASan and UBSan in every binary (root)
