@@ -23,6 +23,7 @@
 #include "lxmd/core/notify.h"
 #include "lxmd/core/op.h"
 #include "lxmd/core/schedule.h"
+#include "lxmd/core/trust.h"
 #include "lxmd/verbs.h"
 #include "lxmd/http/http.h"
 #include "lxmd/image/image.h"
@@ -64,6 +65,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = daemon_start_core(d, e);
 	if (r == 0)
+		r = trust_start(d, e);
+	if (r == 0)
 		r = storage_start(d, e);
 	if (r == 0)
 		r = images_start(d, e);
@@ -90,6 +93,7 @@ static void stop(struct lxmd *d)
 	storage_stop(d);
 	if (d->loop)
 		daemon_stop_core(d);
+	trust_stop(d);
 	db_cluster_close(d->db);
 	db_node_close(d->node);
 }

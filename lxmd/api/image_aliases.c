@@ -124,7 +124,7 @@ static int target_of(struct request *rq, const char *target, char out[65], struc
 int api_image_aliases_get(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(db_aliases) struct db_aliases rows = { 0 };
-	struct alias_tx a = { .project = rq_project(rq), .public_only = rq_caller(rq)->trust == CALLER_UNTRUSTED, .list = &rows };
+	struct alias_tx a = { .project = rq_project(rq), .public_only = rq_caller(rq)->trust < CALLER_RESTRICTED, .list = &rows };
 	json_t *list;
 	size_t i;
 	int r = db_read(rq->d->db, list_tx, &a, e);
@@ -177,7 +177,7 @@ static int load(struct request *rq, struct db_alias *out, struct lxm_err *e)
 {
 	struct alias_tx a = { .project = rq_project(rq),
 			      .name = rq_arg(rq, 0),
-			      .public_only = rq_caller(rq)->trust == CALLER_UNTRUSTED,
+			      .public_only = rq_caller(rq)->trust < CALLER_RESTRICTED,
 			      .one = out };
 
 	return db_read(rq->d->db, get_tx, &a, e);

@@ -65,7 +65,7 @@ int image_of_request(struct request *rq, struct db_image *out, struct lxm_err *e
 {
 	int r = image_get_fp(rq->d, rq_project(rq), rq_arg(rq, 0), out, e);
 
-	if (r < 0 || rq_caller(rq)->trust != CALLER_UNTRUSTED || out->public_)
+	if (r < 0 || rq_caller(rq)->trust >= CALLER_RESTRICTED || out->public_)
 		return r;
 	if (image_secret_ok(rq->d, out->fingerprint, rq_query(rq, "secret")))
 		return 0;

@@ -35,7 +35,7 @@ int api_images_get(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(db_images) struct db_images rows = { 0 };
 	lxm_auto(filter_free) struct filter *filter = NULL;
-	struct list_arg a = { rq_all_projects(rq) ? NULL : rq_project(rq), rq_caller(rq)->trust == CALLER_UNTRUSTED, &rows };
+	struct list_arg a = { rq_all_projects(rq) ? NULL : rq_project(rq), rq_caller(rq)->trust < CALLER_RESTRICTED, &rows };
 	json_t *list;
 	size_t i;
 	int r = rq_filter(rq, &filter, e);

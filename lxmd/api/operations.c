@@ -47,7 +47,7 @@ int api_operation_delete(struct request *rq, struct lxm_err *e)
 /* Trusted callers may; others with a secret of that very operation. */
 static int check_secret(struct request *rq, struct op *op, struct lxm_err *e)
 {
-	if (rq_caller(rq)->trust == CALLER_UNTRUSTED && !op_secret_ok(op, rq_query(rq, "secret")))
+	if (rq_caller(rq)->trust < CALLER_RESTRICTED && !op_secret_ok(op, rq_query(rq, "secret")))
 		return lxm_err_http(e, 403, EPERM, "not authorized");
 	return 0;
 }

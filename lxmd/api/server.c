@@ -111,7 +111,7 @@ int api_server_get(struct request *rq, struct lxm_err *e)
 	json_object_set_new(o, "api_version", json_string("1.0"));
 	json_object_set_new(o, "auth_methods", json_pack("[s]", "tls"));
 	json_object_set_new(o, "public", json_false());
-	if (rq_caller(rq)->trust == CALLER_UNTRUSTED) {
+	if (rq_caller(rq)->trust < CALLER_RESTRICTED) {
 		json_object_set_new(o, "auth", json_string("untrusted"));
 		return reply_sync(rq, o);
 	}

@@ -16,6 +16,7 @@ struct events;
 struct ops;
 struct locks;
 struct schedule;
+struct trust;
 struct http;
 struct storage;
 struct images;
@@ -71,6 +72,7 @@ struct lxmd {
 	struct events *events;
 	struct ops *ops;
 	struct schedule *schedule; /* what happens by the clock */
+	struct trust *trust; /* client certificates and what they may do */
 	struct http *http;
 
 	struct storage *storage; /* filled by storage_start(), and so on */

@@ -17,6 +17,7 @@ static int check_access(const struct http_conn *c, struct lxm_err *e)
 {
 	static const enum caller_trust need[] = {
 		[MAY_ALL] = CALLER_UNTRUSTED,
+		[MAY_METRICS] = CALLER_METRICS,
 		[MAY_PROJECT] = CALLER_RESTRICTED,
 		[MAY_TRUSTED] = CALLER_RESTRICTED,
 		[MAY_ADMIN] = CALLER_ADMIN,

@@ -10,6 +10,7 @@
 /* Who may call. The Unix socket is an administrator. */
 enum route_access {
 	MAY_ALL,     /* anybody, also without trust; the handler decides what they see */
+	MAY_METRICS, /* metrics certificates and trusted callers, restricted ones only in their projects */
 	MAY_PROJECT, /* trusted callers, restricted ones only in their projects */
 	MAY_TRUSTED, /* every trusted caller, restricted or not */
 	MAY_ADMIN,   /* administrators only */
