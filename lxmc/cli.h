@@ -23,6 +23,13 @@ struct flag {
 	const char *help;
 };
 
+/* Whether a verb may run on many remotes at once (--on). */
+enum verb_on {
+	ON = 1,	      /* its output is put together when all are done; it gets no stdin */
+	ON_STDIN = 2, /* the same, and each host is fed a copy of stdin */
+	ON_LIVE = 3,  /* fed a copy of stdin; lines are shown as they come */
+};
+
 /* One verb. `args` tells usage, bounds and completion: "INSTANCE [SNAPSHOT]", "INSTANCE...", "[KEY=VALUE...]". */
 struct verb {
 	const char *name;  /* words, "image alias list" */
@@ -34,6 +41,7 @@ struct verb {
 	int (*run)(struct cli *cli, struct lxm_err *e);
 	const void *data; /* of the handler, for those that serve several verbs */
 	int stop_after;	  /* > 0: after that many arguments nothing is an option any more (exec) */
+	int on;		  /* enum verb_on; 0: on one server only */
 };
 
 /* Ends with a row without a name. Sorted by nothing: the order is the help's. */

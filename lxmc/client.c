@@ -11,6 +11,7 @@
 #include "lib/base/alloc.h"
 #include "lxmc/conf.h"
 #include "lxmc/json.h"
+#include "lxmc/sink.h"
 
 void call_deinit(struct call *call)
 {
@@ -230,6 +231,7 @@ int client_raw(struct client *c, const struct lxm_http_request *rq, struct lxm_h
 
 	if (r < 0)
 		return r;
+	sink_answered();
 	if (c->debug)
 		fprintf(stderr, "lxmc: %s %s -> %d\n", rq->method, rq->target, reply->status);
 	return client_check(c, rq->target, reply, e);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/alloc.h"
+#include "lxmc/sink.h"
 
 /* Decode one character of n > 0 bytes; bytes used in *len, or -1 if it is not UTF-8 (*len is 1 then). */
 static int32_t decode(const char *s, size_t n, size_t *len)
@@ -142,6 +143,10 @@ void out_error(const char *text)
 	lxm_auto(free) char *safe = out_safe(text);
 	bool colour = out_colour(STDERR_FILENO);
 
+	if (sink_active()) {
+		sink_error(text);
+		return;
+	}
 	fflush(stdout);
 	fprintf(stderr, "%sError:%s %s\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "", safe);
 }
@@ -161,8 +166,13 @@ void out_text(const char *s, size_t n)
 void out_json(const json_t *data, bool indent)
 {
 	size_t flags = JSON_ENCODE_ANY | (out_tty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
-	lxm_auto(free) char *text = json_dumps(data, flags | (indent ? JSON_INDENT(2) : JSON_COMPACT));
+	lxm_auto(free) char *text = NULL;
 
+	if (sink_active()) {
+		sink_object(data);
+		return;
+	}
+	text = json_dumps(data, flags | (indent ? JSON_INDENT(2) : JSON_COMPACT));
 	if (text)
 		puts(text);
 }

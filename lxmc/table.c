@@ -6,6 +6,7 @@
 
 #include "lib/base/alloc.h"
 #include "lxmc/out.h"
+#include "lxmc/sink.h"
 #include "lxmc/yaml.h"
 
 void table_deinit(struct table *t)
@@ -189,6 +190,10 @@ int out_list(const struct cli *cli, const struct table *t, const json_t *data, s
 	lxm_auto(free) char *text = NULL;
 	size_t i;
 
+	if (sink_active()) {
+		sink_list(t, format && (strcmp(format, "json") == 0 || strcmp(format, "yaml") == 0) ? data : NULL);
+		return 0;
+	}
 	if (!format && cli->quiet) {
 		for (i = 0; i < t->cells.n; i += t->head.n) {
 			out_text(t->cells.v[i], strlen(t->cells.v[i]));
@@ -216,7 +221,9 @@ int out_object(const struct cli *cli, const json_t *data, const char *const *ord
 {
 	const char *format = cli_opt(cli, "format", "yaml");
 
-	if (strcmp(format, "yaml") == 0)
+	if (sink_active())
+		sink_object(data);
+	else if (strcmp(format, "yaml") == 0)
 		yaml_print(data, order);
 	else if (strcmp(format, "json") == 0)
 		out_json(data, true);
