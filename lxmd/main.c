@@ -20,6 +20,7 @@
 #include "db/db.h"
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/identity.h"
 #include "lxmd/core/notify.h"
 #include "lxmd/core/op.h"
 #include "lxmd/core/schedule.h"
@@ -65,6 +66,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = daemon_start_core(d, e);
 	if (r == 0)
+		r = identity_start(d, e);
+	if (r == 0)
 		r = trust_start(d, e);
 	if (r == 0)
 		r = storage_start(d, e);
@@ -94,6 +97,7 @@ static void stop(struct lxmd *d)
 	if (d->loop)
 		daemon_stop_core(d);
 	trust_stop(d);
+	identity_stop(d);
 	db_cluster_close(d->db);
 	db_node_close(d->node);
 }

@@ -10,6 +10,7 @@
 #include "lib/conf/tables.h"
 #include "lxmd/api/server_config.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/identity.h"
 
 int api_root_get(struct request *rq, struct lxm_err *e)
 {
@@ -60,14 +61,21 @@ static json_t *kernel_features(void)
 static json_t *environment(struct request *rq)
 {
 	lxm_auto(kv) struct lxm_kv os = { 0 };
+	lxm_auto(strv) struct lxm_strv addresses = { 0 };
+	lxm_auto(free) char *certificate = identity_certificate(rq->d);
+	char fingerprint[LXM_CERT_HEX];
 	struct utsname u;
 	json_t *o;
 
 	os_release(&os);
 	(void)uname(&u);
 	o = json_object();
-	json_object_set_new(o, "addresses", json_array()); /* nothing listens on the network yet */
+	identity_addresses(rq->d, &addresses);
+	identity_fingerprint(rq->d, fingerprint);
+	json_object_set_new(o, "addresses", js_from_strv(&addresses));
 	json_object_set_new(o, "architectures", architectures(u.machine));
+	json_object_set_new(o, "certificate", js_string(certificate));
+	json_object_set_new(o, "certificate_fingerprint", json_string(fingerprint));
 	json_object_set_new(o, "driver", json_string("lxm"));
 	json_object_set_new(o, "driver_version", json_string(LXM_VERSION));
 	json_object_set_new(o, "firewall", json_string("nftables"));

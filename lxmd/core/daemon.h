@@ -18,6 +18,7 @@ struct locks;
 struct schedule;
 struct trust;
 struct http;
+struct identity;
 struct storage;
 struct images;
 struct networks;
@@ -74,6 +75,7 @@ struct lxmd {
 	struct schedule *schedule; /* what happens by the clock */
 	struct trust *trust; /* client certificates and what they may do */
 	struct http *http;
+	struct identity *identity; /* certificate and addresses of this server */
 
 	struct storage *storage; /* filled by storage_start(), and so on */
 	struct images *images;

@@ -40,6 +40,8 @@ struct http_conn {
 	struct http *http;
 	struct MHD_Connection *mhd;
 	char *uri; /* path, cut off before the query */
+	const void *peer_cert; /* DER; NULL without; of the TLS connection, which outlives the request */
+	size_t peer_cert_len;
 	enum conn_phase phase;
 
 	enum body_kind body_kind;

@@ -76,6 +76,12 @@ const struct caller *rq_caller(const struct request *rq)
 	return &rq->caller;
 }
 
+const void *rq_peer_cert(const struct request *rq, size_t *len_out)
+{
+	*len_out = rq->conn->peer_cert_len;
+	return rq->conn->peer_cert;
+}
+
 json_t *rq_json(const struct request *rq)
 {
 	return rq->json;

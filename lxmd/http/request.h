@@ -71,6 +71,14 @@ const char *rq_header(const struct request *rq, const char *name);
 /** Any header by its name, in any case; NULL if absent. Borrowed. */
 const char *rq_raw_header(const struct request *rq, const char *name);
 const struct caller *rq_caller(const struct request *rq);
+/**
+ * The certificate that the peer proved to hold the key of, in DER form, whether anybody trusts it or not.
+ *
+ * @len_out  0 when NULL is returned: on the Unix socket, without a certificate, or with one whose time is not now
+ *
+ * Borrowed until the reply.
+ */
+const void *rq_peer_cert(const struct request *rq, size_t *len_out);
 
 /** The body as JSON object; NULL when there was none (empty, null, ""). Other kinds were refused. Borrowed. */
 json_t *rq_json(const struct request *rq);
