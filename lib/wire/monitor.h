@@ -44,19 +44,23 @@ enum mon_kind {
 	MON_CONSOLE_CLEAR, /* empties the ring buffer */
 	MON_PLAN,	   /* [sealed plan]: what the next reboot runs; same id, same cgroups; -EBADMSG if it is not one */
 	MON_QUERY,	   /* asks for MON_HELLO again [fds]; it comes with this request's seq instead of MON_OK */
+	MON_GUEST,	   /* arg: 1 puts /dev/lxd/sock up, 0 takes it away; reply for 1: [its listening end] */
 
 	/* replies */
 	MON_OK = 64,
 	MON_ERROR, /* code, text */
 
 	/* events */
-	MON_HELLO = 128, /* state of things for a new connection: [pidfd, netlink] as below */
+	MON_HELLO = 128, /* state of things for a new connection: [pidfd, netlink, guest] as below; arg: enum mon_brings */
 	MON_STARTED,	 /* init runs */
 	MON_REBOOTED,	 /* a new init runs: like MON_HELLO, the earlier descriptors are to be closed */
 	MON_FAILED,	 /* the start failed: code, text */
 	MON_STOPPED,	 /* reason, status, text */
 	MON_KINDS
 };
+
+/* Which descriptors stand behind the pidfd, in this order. */
+enum mon_brings { MON_BRINGS_NETLINK = 1, MON_BRINGS_GUEST = 2 };
 
 enum mon_state { MON_STATE_STARTING = 1, MON_STATE_RUNNING, MON_STATE_STOPPING, MON_STATE_ENDED };
 
@@ -83,7 +87,7 @@ struct mon_msg {
 	const char *text;   /* ERROR, FAILED, STOPPED: points into the receive buffer */
 };
 
-/* What HELLO, STARTED and REBOOTED bring. -1: none. The caller closes both. */
+/* What HELLO, STARTED and REBOOTED bring. -1: none. The caller closes them. */
 struct mon_hello {
 	int32_t pid;	   /* host pid of init */
 	uint32_t state;	   /* enum mon_state */
@@ -93,10 +97,12 @@ struct mon_hello {
 	/* NETLINK_ROUTE socket inside the container's network namespace, fresh for this connection: dump links and
 	 * addresses without entering. It keeps the namespace alive: close it on MON_STOPPED and MON_REBOOTED. */
 	int netlink;
+	/* Listening end of /dev/lxd/sock, non-blocking; the monitor holds it too, so that clients wait while no lxmd is there. */
+	int guest;
 };
 
 void mon_hello_deinit(struct mon_hello *h);
-#define MON_HELLO_EMPTY ((struct mon_hello){ .pidfd = -1, .netlink = -1 })
+#define MON_HELLO_EMPTY ((struct mon_hello){ .pidfd = -1, .netlink = -1, .guest = -1 })
 LXM_AUTO_STRUCT(mon_hello, struct mon_hello, mon_hello_deinit)
 
 /** "poweroff", "reboot", "exit", "signal", "failed"; "unknown". */

@@ -17,26 +17,28 @@ void mon_hello_deinit(struct mon_hello *h)
 {
 	auto_fd_close(&h->pidfd);
 	auto_fd_close(&h->netlink);
+	auto_fd_close(&h->guest);
 	*h = MON_HELLO_EMPTY;
 }
 
 void mon_take_hello(const struct mon_msg *m, int *fds, size_t nfds, struct mon_hello *out)
 {
-	size_t i;
+	int *place[3] = { &out->pidfd, &out->netlink, &out->guest };
+	const bool brought[3] = { true, m->arg & MON_BRINGS_NETLINK, m->arg & MON_BRINGS_GUEST };
+	size_t i, k;
 
 	*out = MON_HELLO_EMPTY;
 	out->pid = m->pid;
 	out->state = m->state;
 	out->start_ms = m->start_ms;
 	out->reboots = m->status < 0 ? 0 : (uint32_t)m->status;
-	for (i = 0; i < nfds; i++) {
-		if (i == 0)
-			out->pidfd = fds[i];
-		else if (i == 1)
-			out->netlink = fds[i];
+	for (i = k = 0; k < nfds; k++) {
+		while (i < LXM_ARRAY_LEN(place) && !brought[i])
+			i++;
+		if (i < LXM_ARRAY_LEN(place))
+			*place[i++] = LXM_TAKE(fds[k], -1);
 		else
-			(void)close(fds[i]);
-		fds[i] = -1;
+			auto_fd_close(&fds[k]);
 	}
 }
 

@@ -149,7 +149,7 @@ static const char *check_nic(const struct plan_nic *n)
 {
 	if (n->kind < PLAN_NIC_VETH || n->kind > PLAN_NIC_IPVLAN)
 		return "kind";
-	if (n->flags & ~15u)
+	if (n->flags & ~31u)
 		return "flags";
 	if (!ifname_ok(n->peer))
 		return "peer";

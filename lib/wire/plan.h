@@ -55,6 +55,7 @@ enum plan_option {
 	PLAN_NESTING = 2,     /* keep full copies of /proc and /sys at /dev/.lxm/{proc,sys}, so that nested managers can mount theirs */
 	PLAN_STOP_ON_REBOOT = 4, /* a reboot from inside ends the monitor with reason MON_REASON_REBOOT instead of running the plan again */
 	PLAN_HOST_NET = 8,    /* no network namespace of its own (only with PLAN_PRIVILEGED) */
+	PLAN_GUEST_API = 16,  /* /dev/lxd/sock: a socket whose listening end lxmd gets with MON_HELLO */
 };
 
 struct plan_options {

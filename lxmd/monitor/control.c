@@ -64,7 +64,7 @@ static void send_state(struct mon *m, int slot, const struct mon_msg *in)
 {
 	struct mon_msg msg = *in;
 	lxm_auto(fd_close) int netlink = -1;
-	int fds[2];
+	int fds[3] = { -1, -1, -1 };
 	size_t n = 0;
 
 	msg.state = m->state;
@@ -74,8 +74,14 @@ static void send_state(struct mon *m, int slot, const struct mon_msg *in)
 	if (m->pidfd >= 0) {
 		netlink = inner_netlink(m);
 		fds[n++] = m->pidfd;
-		if (netlink >= 0)
+		if (netlink >= 0) {
+			msg.arg |= MON_BRINGS_NETLINK;
 			fds[n++] = netlink;
+		}
+		if (m->guest >= 0) {
+			msg.arg |= MON_BRINGS_GUEST;
+			fds[n++] = m->guest;
+		}
 	}
 	send_to(m, slot, &msg, fds, n);
 }
@@ -231,6 +237,11 @@ static int on_plan(struct mon *m, const struct mon_msg *q, int fd, struct mon_ms
 	return m->next_fd < 0 ? lxm_err_sys(e, "keep the plan") : 0;
 }
 
+static int on_guest(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	return guest_switch(m, q->arg == 1, fd_out, e);
+}
+
 static const struct {
 	request_fn fn;
 	bool running; /* makes sense only while init lives */
@@ -245,6 +256,7 @@ static const struct {
 	[MON_CONSOLE_LOG] = { on_console_log, false, false },
 	[MON_CONSOLE_CLEAR] = { on_console_clear, false, false },
 	[MON_PLAN] = { on_plan, false, true },
+	[MON_GUEST] = { on_guest, true, false },
 };
 
 /* A start that waits (see reboot() in main.c) is given up when somebody asks for a stop. */

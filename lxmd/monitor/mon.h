@@ -26,6 +26,8 @@ struct mon {
 	int listen;    /* monitor.sock */
 	int own_netns; /* to come back from a container's */
 	int root;      /* the root filesystem's mount, held past init's end so that its sync does not delay the report */
+	int dev;       /* the container's /dev, for guest.c */
+	int guest;     /* listening end of /dev/lxd/sock, -1: there is none */
 	int held_netns; /* the container's, only while a physical link is in it */
 	int ep;	       /* epoll of the loop */
 	int pidfd;     /* of init */
@@ -129,6 +131,14 @@ int nic_loopback_up(struct lxm_err *e);
 
 int file_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int sysctl_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
+
+/* ---- guest.c */
+/** Keep /dev (borrowed) and make /dev/lxd/sock there if the plan says so. The caller acts as root of the container. */
+int guest_make(struct start *s, int dev, struct lxm_err *e);
+/** Put the socket up (*fd_out receives a copy of the listening end) or take it away while the container runs. */
+int guest_switch(struct mon *m, bool on, int *fd_out, struct lxm_err *e);
+/** Its init has ended. */
+void guest_close(struct mon *m);
 
 /* ---- console.c */
 /** Move bytes in both directions until nothing more goes. */

@@ -111,6 +111,8 @@ int dev_make(struct start *s, int *fd_out, struct lxm_err *e)
 		return lxm_err_wrap(e, dev, "/dev");
 	fs_as(s->uid0, s->gid0);
 	r = dev_fill(s, dev, e);
+	if (r == 0)
+		r = guest_make(s, dev, e);
 	fs_as(0, 0);
 	if (r < 0)
 		return r;

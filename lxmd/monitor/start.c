@@ -322,6 +322,7 @@ void cleanup_rest(struct mon *m)
 {
 	struct plan_view plan;
 
+	guest_close(m);
 	/* may sync the upper layer to disk */
 	auto_fd_close(&m->root);
 	if (plan_open(m->plan_fd, &plan, NULL) < 0)

@@ -9,7 +9,7 @@
 
 static void messages_cross_with_descriptors(void)
 {
-	struct mon_msg in = { .kind = MON_HELLO, .seq = 9, .pid = 77, .state = MON_STATE_RUNNING, .start_ms = 1ull << 40, .status = 2, .text = "words" };
+	struct mon_msg in = { .kind = MON_HELLO, .seq = 9, .arg = MON_BRINGS_GUEST, .pid = 77, .state = MON_STATE_RUNNING, .start_ms = 1ull << 40, .status = 2, .text = "words" };
 	unsigned char buf[MON_MAX];
 	struct mon_hello hello;
 	struct lxm_err e = { 0 };
@@ -23,9 +23,9 @@ static void messages_cross_with_descriptors(void)
 	CU_ASSERT(out.kind == MON_HELLO && out.seq == 9 && out.pid == 77 && out.start_ms == 1ull << 40 && n == 2);
 	CU_ASSERT_STRING_EQUAL(out.text, "words");
 	mon_take_hello(&out, fds, n, &hello);
-	CU_ASSERT(hello.pid == 77 && hello.reboots == 2 && hello.pidfd >= 0 && hello.netlink >= 0);
+	CU_ASSERT(hello.pid == 77 && hello.reboots == 2 && hello.pidfd >= 0 && hello.netlink == -1 && hello.guest >= 0);
 	mon_hello_deinit(&hello);
-	CU_ASSERT(hello.pidfd == -1 && hello.netlink == -1);
+	CU_ASSERT(hello.pidfd == -1 && hello.guest == -1);
 	close(sv[0]);
 	CU_ASSERT_EQUAL(mon_recv(sv[1], &out, buf, fds, &n, 0, &e), 0);
 	close(sv[1]);
