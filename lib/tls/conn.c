@@ -1,10 +1,11 @@
 /*
  * Connections over plain sockets, see conn.h. No state of its own; one thread per connection.
- * A TLS kind adds its own ops table beside socket_ops and needs no change elsewhere.
+ * TLS adds its own ops table, see tls_conn.c.
  */
 #include "lib/tls/conn.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -29,7 +30,7 @@ static void socket_close(struct lxm_conn *c)
 	auto_fd_close(&c->fd);
 }
 
-static const struct lxm_conn_ops socket_ops = { socket_read, socket_write, socket_close };
+static const struct lxm_conn_ops socket_ops = { socket_read, socket_write, socket_close, NULL };
 
 struct lxm_conn lxm_conn_socket(int fd)
 {
@@ -56,6 +57,15 @@ void lxm_conn_nonblock(struct lxm_conn *c, bool on)
 
 	if (flags >= 0)
 		(void)fcntl(c->fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+}
+
+bool lxm_conn_idle(struct lxm_conn *c)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	if (!c->ops)
+		return false;
+	return c->ops->idle ? c->ops->idle(c) : poll(&p, 1, 0) == 0;
 }
 
 void lxm_conn_close(struct lxm_conn *c)

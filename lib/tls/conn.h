@@ -18,6 +18,8 @@ struct lxm_conn_ops {
 	ssize_t (*write)(struct lxm_conn *c, const void *data, size_t n);
 	/* releases everything; called once */
 	void (*close)(struct lxm_conn *c);
+	/* of a blocking connection between two requests: nothing has come and it has not ended; NULL: poll(2) tells */
+	bool (*idle)(struct lxm_conn *c);
 };
 
 /* Zeroed is "not connected". The struct may be copied while only one copy is used and closed. */
@@ -45,6 +47,9 @@ struct lxm_conn lxm_conn_socket(int fd);
 
 /** Switch the descriptor to non-blocking or back. */
 void lxm_conn_nonblock(struct lxm_conn *c, bool on);
+
+/** Open, and nothing to read: fit for another request. */
+bool lxm_conn_idle(struct lxm_conn *c);
 
 /** Close and zero; a connection that is not open is fine. */
 void lxm_conn_close(struct lxm_conn *c);

@@ -5,7 +5,6 @@
  */
 #include "lib/tls/http_client.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "lib/base/alloc.h"
@@ -19,6 +18,7 @@ struct lxm_http {
 	struct lxm_conn conn;
 	struct lxm_buf rest; /* bytes read beyond the last reply */
 	size_t max_body;
+	char *host; /* owned; NULL: a Unix socket's */
 	int (*on_signal)(void *arg);
 	void *on_signal_arg;
 };
@@ -52,6 +52,7 @@ void lxm_http_free(struct lxm_http *h)
 	if (!h)
 		return;
 	hang_up(h);
+	free(h->host);
 	free(h);
 }
 
@@ -59,6 +60,12 @@ void lxm_http_on_signal(struct lxm_http *h, int (*fn)(void *arg), void *arg)
 {
 	h->on_signal = fn;
 	h->on_signal_arg = arg;
+}
+
+void lxm_http_host(struct lxm_http *h, const char *host)
+{
+	free(h->host);
+	h->host = lxm_strdup(host);
 }
 
 void lxm_http_max_body(struct lxm_http *h, size_t bytes)
@@ -74,9 +81,7 @@ int lxm_http_fd(const struct lxm_http *h)
 /* A connection that is open and silent; anything readable on an idle one is its end. */
 static int ensure_connected(struct lxm_http *h, struct lxm_err *e)
 {
-	struct pollfd p = { .fd = h->conn.fd, .events = POLLIN };
-
-	if (h->conn.ops && (h->rest.len || poll(&p, 1, 0) != 0))
+	if (h->conn.ops && (h->rest.len || !lxm_conn_idle(&h->conn)))
 		hang_up(h);
 	if (h->conn.ops)
 		return 0;
@@ -115,16 +120,19 @@ static int write_all(struct lxm_http *h, const void *data, size_t n, struct lxm_
 	return 0;
 }
 
-static int build_head(const struct lxm_http_request *rq, struct lxm_buf *b, struct lxm_err *e)
+static int build_head(const struct lxm_http *h, const struct lxm_http_request *rq, struct lxm_buf *b,
+		      struct lxm_err *e)
 {
-	lxm_buf_fmt(b, "%s %s HTTP/1.1\r\nHost: unix.socket\r\nUser-Agent: lxmc/" LXM_VERSION "\r\n", rq->method,
-		    rq->target);
-	if (strpbrk(rq->target, " \r\n"))
+	const char *host = h->host ? h->host : "unix.socket";
+
+	lxm_buf_fmt(b, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: lxmc/" LXM_VERSION "\r\n", rq->method, rq->target,
+		    host);
+	if (strpbrk(rq->target, " \r\n") || strpbrk(host, " \r\n"))
 		return lxm_err_set(e, EINVAL, "bad request path");
-	lxm_kv_each(h, rq->headers ? rq->headers : &(struct lxm_kv){ 0 }) {
-		if (strpbrk(h->key, "\r\n: ") || strpbrk(h->value, "\r\n"))
-			return lxm_err_set(e, EINVAL, "header '%s' holds a line end", h->key);
-		lxm_buf_fmt(b, "%s: %s\r\n", h->key, h->value);
+	lxm_kv_each(p, rq->headers ? rq->headers : &(struct lxm_kv){ 0 }) {
+		if (strpbrk(p->key, "\r\n: ") || strpbrk(p->value, "\r\n"))
+			return lxm_err_set(e, EINVAL, "header '%s' holds a line end", p->key);
+		lxm_buf_fmt(b, "%s: %s\r\n", p->key, p->value);
 	}
 	if (rq->source && rq->source_size < 0)
 		lxm_buf_str(b, "Transfer-Encoding: chunked\r\n\r\n");
@@ -178,7 +186,7 @@ int lxm_http_send(struct lxm_http *h, const struct lxm_http_request *rq, struct 
 	lxm_auto(buf) struct lxm_buf head = { 0 };
 	int r;
 
-	r = build_head(rq, &head, e);
+	r = build_head(h, rq, &head, e);
 	if (r < 0)
 		return r;
 	r = ensure_connected(h, e);
@@ -248,6 +256,9 @@ static int read_reply(struct lxm_http *h, struct lxm_http_parser *p, struct lxm_
 		if (n == 0 || n == -ECONNRESET) {
 			if (p->state == LXM_HTTP_HEAD && !p->line.len)
 				return lxm_err_set(e, ECONNRESET, "the server closed the connection without a reply");
+			/* only a proper end completes a body without a length: anybody on the way can cut a stream */
+			if (n < 0)
+				return lxm_err_set(e, ECONNRESET, "the connection broke in the middle of the reply");
 			return lxm_http_parser_eof(p, e);
 		}
 		if (n < 0) {

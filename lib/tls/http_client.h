@@ -57,6 +57,9 @@ LXM_AUTO_PTR(http, struct lxm_http, lxm_http_free)
  */
 void lxm_http_on_signal(struct lxm_http *h, int (*fn)(void *arg), void *arg);
 
+/** What requests say in their Host header (default "unix.socket"); copied. */
+void lxm_http_host(struct lxm_http *h, const char *host);
+
 /** Bodies kept in memory may have that many bytes (default 256 MiB); -EMSGSIZE beyond. */
 void lxm_http_max_body(struct lxm_http *h, size_t bytes);
 
