@@ -144,7 +144,7 @@ void trust_identify(struct lxmd *d, const char *fingerprint, struct caller *c)
 	(void)snprintf(c->protocol, sizeof(c->protocol), "tls");
 	(void)snprintf(c->fingerprint, sizeof(c->fingerprint), "%s", fingerprint ? fingerprint : "");
 	memcpy(c->username, c->fingerprint, sizeof(c->username));
-	if (strlen(c->fingerprint) != sizeof(c->fingerprint) - 1)
+	if (!fingerprint || strlen(fingerprint) != sizeof(c->fingerprint) - 1)
 		return;
 	memcpy(key.fingerprint, c->fingerprint, sizeof(key.fingerprint));
 	pthread_rwlock_rdlock(&t->lock);
