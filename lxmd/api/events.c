@@ -26,7 +26,7 @@ int api_events_get(struct request *rq, struct lxm_err *e)
 	if (rq_caller(rq)->trust != CALLER_ADMIN)
 		types &= ~EVENT_LOGGING;
 	/* registered before the 101 goes out: a client may act on it at once */
-	r = event_listen(rq->d->events, types, rq_all_projects(rq) ? NULL : rq_project(rq), &l, e);
+	r = event_listen(rq->d->events, types, rq_all_projects(rq) ? NULL : rq_project(rq), rq_caller(rq), &l, e);
 	if (r < 0)
 		return r;
 	return reply_ws(rq, on_accept, on_drop, l);

@@ -35,8 +35,12 @@ static int list_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
 	lxm_auto(free) char *home = NULL;
 	struct alias_tx *a = arg;
-	int r = home_of(tx, a->project, &home, e);
+	int r = db_project_for(tx, a->project, DB_FEATURE_IMAGES, &home, e);
 
+	if (r == DB_NONE && a->public_only) /* strangers are not told which projects there are */
+		return 0;
+	if (r == DB_NONE)
+		return lxm_err_set(e, ENOENT, "project '%.100s' not found", a->project);
 	return r < 0 ? r : db_alias_list(tx, home, a->public_only, a->list, e);
 }
 
@@ -46,7 +50,7 @@ static int get_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	lxm_auto(free) char *home = NULL;
 	struct alias_tx *a = arg;
 	struct db_image im = { 0 };
-	int r = home_of(tx, a->project, &home, e);
+	int r = a->public_only ? db_project_for(tx, a->project, DB_FEATURE_IMAGES, &home, e) : home_of(tx, a->project, &home, e);
 
 	db_alias_deinit(a->one);
 	if (r == 0)

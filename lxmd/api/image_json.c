@@ -65,10 +65,11 @@ int image_of_request(struct request *rq, struct db_image *out, struct lxm_err *e
 {
 	int r = image_get_fp(rq->d, rq_project(rq), rq_arg(rq, 0), out, e);
 
-	if (r < 0 || rq_caller(rq)->trust >= CALLER_RESTRICTED || out->public_)
+	if (rq_caller(rq)->trust >= CALLER_RESTRICTED || (r == 0 && out->public_))
 		return r;
-	if (image_secret_ok(rq->d, out->fingerprint, rq_query(rq, "secret")))
+	if (r == 0 && image_secret_ok(rq->d, out->fingerprint, rq_query(rq, "secret")))
 		return 0;
+	/* to strangers every image that they may not see, every project and every prefix that fits several is alike */
 	db_image_deinit(out);
 	return lxm_err_set(e, ENOENT, "image '%.200s' not found", rq_arg(rq, 0));
 }

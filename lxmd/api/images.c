@@ -5,6 +5,7 @@
 #include "lib/base/alloc.h"
 #include "lxmd/api/api.h"
 #include "lxmd/api/image_json.h"
+#include "lxmd/api/scope.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
@@ -26,8 +27,8 @@ static int list_rows(struct db_tx *tx, void *arg, struct lxm_err *e)
 	struct list_arg *a = arg;
 	int r = a->project ? db_project_for(tx, a->project, DB_FEATURE_IMAGES, &home, e) : 0;
 
-	if (r == DB_NONE)
-		return lxm_err_set(e, ENOENT, "project '%.100s' not found", a->project);
+	if (r == DB_NONE) /* strangers are not told which projects there are */
+		return a->public_only ? 0 : lxm_err_set(e, ENOENT, "project '%.100s' not found", a->project);
 	return r < 0 ? r : db_image_list(tx, home, a->public_only, a->out, e);
 }
 
@@ -48,6 +49,8 @@ int api_images_get(struct request *rq, struct lxm_err *e)
 	for (i = 0; i < rows.n; i++) {
 		lxm_auto(json) json_t *o = filter || rq_recursion(rq) ? image_json(&rows.v[i]) : NULL;
 
+		if (rq_all_projects(rq) && !scope_sees(rq, rows.v[i].project))
+			continue;
 		if (filter && !filter_match(filter, o))
 			continue;
 		json_array_append_new(list, rq_recursion(rq) ? json_incref(o) : image_url(&rows.v[i], rq_all_projects(rq)));

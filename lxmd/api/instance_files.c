@@ -264,6 +264,6 @@ int api_instance_sftp_get(struct request *rq, struct lxm_err *e)
 
 	if (r < 0)
 		return r;
-	r = judge(e, instance_sftp(rq->d, &i, &session, e), &i);
+	r = judge(e, instance_sftp(rq->d, &i, rq_caller(rq), &session, e), &i);
 	return r < 0 ? r : reply_upgrade(rq, "sftp", sftp_serve, sftp_drop, session);
 }

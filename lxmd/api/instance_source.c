@@ -75,8 +75,8 @@ static int read_copy_keys(struct request *rq, const json_t *source, struct sourc
 		return r;
 	if (lxm_empty(project))
 		project = rq_project(rq);
-	if (strcmp(project, rq_project(rq)) != 0 && rq_caller(rq)->trust != CALLER_ADMIN)
-		return lxm_err_set(e, EPERM, "copies out of project '%.64s' are not allowed", project);
+	if (!caller_may_project(rq_caller(rq), project))
+		return lxm_err_http(e, 403, EPERM, "not authorized");
 	slash = strchr(name, '/');
 	out->project = lxm_strdup(project);
 	out->name = slash ? lxm_strndup(name, (size_t)(slash - name)) : lxm_strdup(name);

@@ -8,6 +8,7 @@
 #include "lxmd/api/api.h"
 #include "lxmd/api/instance_body.h"
 #include "lxmd/api/instance_source.h"
+#include "lxmd/api/scope.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
@@ -48,6 +49,8 @@ int api_instances_get(struct request *rq, struct lxm_err *e)
 		lxm_auto(run_unref) struct run *run = run_get(rq->d, l.v[k].row.id);
 		lxm_auto(json) json_t *o = NULL;
 
+		if (!scope_sees(rq, l.v[k].row.project))
+			continue;
 		if (recursion || f)
 			o = recursion == 2 ? instance_full_json(rq->d, &l.v[k], run, false, &snapshots) : instance_json(&l.v[k], run);
 		if (f && !filter_match(f, o))
@@ -155,7 +158,7 @@ static int read_new(struct request *rq, struct create_job *j, struct lxm_err *e)
 	j->n.image = *j->source.fp ? j->source.fp : NULL;
 	j->n.copy = &j->source.copy;
 	r = instance_expand(rq->d, &j->i, e);
-	return r < 0 ? r : instance_check(rq->d, &j->i, NULL, e);
+	return r < 0 ? r : instance_check(rq->d, &j->i, NULL, rq_caller(rq), e);
 }
 
 static int refresh_run(struct op *op, void *arg, struct lxm_err *e)

@@ -6,22 +6,25 @@
  */
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 #include <linux/if_addr.h>
 
 #include "lib/base/alloc.h"
 #include "lxmd/api/api.h"
+#include "lxmd/api/scope.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/http/request.h"
+#include "lxmd/instance/instance.h"
 #include "lxmd/network/network.h"
 
 /* ---- objects */
 
-static json_t *network_json(const struct network_info *i)
+static json_t *network_json(struct request *rq, const struct network_info *i)
 {
 	return json_pack("{s:o, s:o, s:o, s:b, s:s, s:o, s:o, s:[s], s:s}", "name", js_string(i->name), "type",
 			 js_string(i->type), "description", js_string(i->description), "managed", i->managed, "status",
-			 i->status, "config", js_from_kv(&i->config), "used_by", js_from_strv(&i->used_by), "locations",
+			 i->status, "config", js_from_kv(&i->config), "used_by", scope_urls(rq, &i->used_by), "locations",
 			 "none", "project", "default");
 }
 
@@ -50,16 +53,18 @@ static json_t *addresses_json(const struct nl_addrs *a)
 	return out;
 }
 
-static json_t *bridge_json(const struct network_state *s)
+static json_t *bridge_json(const struct request *rq, const struct network_state *s)
 {
+	static const struct lxm_strv nobody; /* the ports are links of instances of all projects */
+
 	if (!s->is_bridge)
 		return json_null();
 	return json_pack("{s:s, s:b, s:I, s:i, s:b, s:o}", "id", s->bridge_id, "stp", s->stp, "forward_delay",
 			 (json_int_t)s->forward_delay, "vlan_default", (int)s->vlan_default, "vlan_filtering",
-			 s->vlan_filtering, "upper_devices", js_from_strv(&s->ports));
+			 s->vlan_filtering, "upper_devices", js_from_strv(scope_all(rq) ? &s->ports : &nobody));
 }
 
-static json_t *state_json(const struct network_state *s)
+static json_t *state_json(const struct request *rq, const struct network_state *s)
 {
 	const struct nl_link *l = &s->link;
 	json_t *o = json_object();
@@ -78,7 +83,7 @@ static json_t *state_json(const struct network_state *s)
 					: l->flags & IFF_POINTOPOINT ? "point-to-point"
 								     : "broadcast"));
 	json_object_set_new(o, "bond", json_null());
-	json_object_set_new(o, "bridge", bridge_json(s));
+	json_object_set_new(o, "bridge", bridge_json(rq, s));
 	json_object_set_new(o, "vlan", json_null());
 	json_object_set_new(o, "ovn", json_null());
 	return o;
@@ -105,6 +110,22 @@ static int description_check(const char *text, struct lxm_err *e)
 	return text && strlen(text) > 4096 ? lxm_err_set(e, EINVAL, "key 'description' must be 4096 bytes at most") : 0;
 }
 
+/* Links that are not ours are the host's, and among them those of other projects' instances: for administrators only. */
+static bool may_see(const struct request *rq, const struct network_info *i)
+{
+	return i->managed || scope_all(rq);
+}
+
+/* The network of the path; one that may not be seen is not there. */
+static int get_seen(struct request *rq, struct network_info *i, struct lxm_err *e)
+{
+	int r = network_get(rq->d, rq_arg(rq, 0), i, e);
+
+	if (r == 0 && !may_see(rq, i))
+		return lxm_err_set(e, ENOENT, "network '%s' not found", rq_arg(rq, 0));
+	return r;
+}
+
 /* ---- handlers */
 
 int api_networks_get(struct request *rq, struct lxm_err *e)
@@ -118,7 +139,8 @@ int api_networks_get(struct request *rq, struct lxm_err *e)
 		return r;
 	out = json_array();
 	for (i = 0; i < n; i++) {
-		json_array_append_new(out, rq_recursion(rq) ? network_json(&v[i]) : js_url("/1.0/networks/%s", v[i].name));
+		if (may_see(rq, &v[i]))
+			json_array_append_new(out, rq_recursion(rq) ? network_json(rq, &v[i]) : js_url("/1.0/networks/%s", v[i].name));
 		network_info_deinit(&v[i]);
 	}
 	free(v);
@@ -153,9 +175,9 @@ int api_networks_post(struct request *rq, struct lxm_err *e)
 int api_network_get(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(network_info) struct network_info i = { 0 };
-	int r = network_get(rq->d, rq_arg(rq, 0), &i, e);
+	int r = get_seen(rq, &i, e);
 
-	return r < 0 ? r : reply_sync_etag(rq, network_json(&i), etag_json(&i));
+	return r < 0 ? r : reply_sync_etag(rq, network_json(rq, &i), etag_json(&i));
 }
 
 /* PUT replaces, PATCH adds to what is there; both leave the description alone when they do not name it. */
@@ -230,25 +252,69 @@ int api_network_delete(struct request *rq, struct lxm_err *e)
 
 int api_network_state_get(struct request *rq, struct lxm_err *e)
 {
+	lxm_auto(network_info) struct network_info i = { 0 };
 	lxm_auto(network_state) struct network_state s = { 0 };
-	int r = network_get_state(rq->d, rq_arg(rq, 0), &s, e);
+	int r = get_seen(rq, &i, e);
 
-	return r < 0 ? r : reply_sync(rq, state_json(&s));
+	if (r == 0)
+		r = network_get_state(rq->d, rq_arg(rq, 0), &s, e);
+	return r < 0 ? r : reply_sync(rq, state_json(rq, &s));
+}
+
+/* The MAC addresses of the instances that the caller may see. */
+static int own_macs(struct request *rq, struct lxm_strv *out, struct lxm_err *e)
+{
+	lxm_auto(instance_list) struct instance_list l = { 0 };
+	size_t k;
+	int r = instance_load_all(rq->d, NULL, &l, e);
+
+	for (k = 0; r == 0 && k < l.n; k++) {
+		if (!scope_sees(rq, l.v[k].row.project))
+			continue;
+		lxm_kv_each(p, &l.v[k].config)
+			if (lxm_starts(p->key, "volatile.") && lxm_ends(p->key, ".hwaddr"))
+				lxm_strv_add(out, p->value);
+		lxm_devs_each(dev, &l.v[k].devices)
+			if (lxm_kv_get(&dev->kv, "hwaddr"))
+				lxm_strv_add(out, lxm_kv_get(&dev->kv, "hwaddr"));
+	}
+	return r;
+}
+
+/* Whose lease it is says its MAC address; the network's own gateway is everybody's. */
+static bool lease_seen(const struct request *rq, const struct lxm_strv *macs, const char *type, const char *mac)
+{
+	size_t i;
+
+	if (scope_all(rq) || strcmp(type, "gateway") == 0)
+		return true;
+	for (i = 0; i < macs->n; i++)
+		if (strcasecmp(macs->v[i], mac) == 0)
+			return true;
+	return false;
 }
 
 int api_network_leases_get(struct request *rq, struct lxm_err *e)
 {
+	lxm_auto(network_info) struct network_info info = { 0 };
 	lxm_auto(network_leases) struct network_leases l = { 0 };
+	lxm_auto(strv) struct lxm_strv macs = { 0 };
 	json_t *out;
 	size_t i;
-	int r = network_get_leases(rq->d, rq_arg(rq, 0), &l, e);
+	int r = get_seen(rq, &info, e);
+
+	if (r == 0)
+		r = network_get_leases(rq->d, rq_arg(rq, 0), &l, e);
+	if (r == 0 && !scope_all(rq))
+		r = own_macs(rq, &macs, e);
 
 	if (r < 0)
 		return r;
 	out = json_array();
 	for (i = 0; i < l.n; i++)
-		json_array_append_new(out, json_pack("{s:o, s:s, s:s, s:s, s:s}", "hostname", js_string(l.v[i].hostname),
-						     "hwaddr", l.v[i].hwaddr, "address", l.v[i].address, "type",
-						     l.v[i].type, "location", "none"));
+		if (lease_seen(rq, &macs, l.v[i].type, l.v[i].hwaddr))
+			json_array_append_new(out, json_pack("{s:o, s:s, s:s, s:s, s:s}", "hostname",
+							     js_string(l.v[i].hostname), "hwaddr", l.v[i].hwaddr, "address",
+							     l.v[i].address, "type", l.v[i].type, "location", "none"));
 	return reply_sync(rq, out);
 }

@@ -12,14 +12,25 @@ int api_operations_get(struct request *rq, struct lxm_err *e)
 {
 	const char *project = rq_all_projects(rq) ? NULL : rq_project(rq);
 
-	return reply_sync(rq, ops_list(rq->d->ops, project, rq_recursion(rq)));
+	return reply_sync(rq, ops_list(rq->d->ops, project, rq_caller(rq), rq_recursion(rq)));
 }
 
+/* Strangers hear the same of every operation, others that there is none. */
+static int hidden(struct request *rq, struct lxm_err *e)
+{
+	if (rq_caller(rq)->trust < CALLER_RESTRICTED)
+		return lxm_err_http(e, 403, EPERM, "not authorized");
+	return lxm_err_set(e, ENOENT, "Operation \"%s\" not found", rq_arg(rq, 0));
+}
+
+/* The operation of the path, if the caller may know of it or comes with a secret of that very operation. */
 static int find(struct request *rq, struct op **out, struct lxm_err *e)
 {
-	*out = ops_get(rq->d->ops, rq_arg(rq, 0));
-	if (!*out)
-		return lxm_err_set(e, ENOENT, "Operation \"%s\" not found", rq_arg(rq, 0));
+	lxm_auto(op_unref) struct op *op = ops_get(rq->d->ops, rq_arg(rq, 0));
+
+	if (!op || (!op_visible(op, rq_caller(rq)) && !op_secret_ok(op, rq_query(rq, "secret"))))
+		return hidden(rq, e);
+	*out = LXM_TAKE(op, NULL);
 	return 0;
 }
 
@@ -44,14 +55,6 @@ int api_operation_delete(struct request *rq, struct lxm_err *e)
 	return reply_sync(rq, NULL);
 }
 
-/* Trusted callers may; others with a secret of that very operation. */
-static int check_secret(struct request *rq, struct op *op, struct lxm_err *e)
-{
-	if (rq_caller(rq)->trust < CALLER_RESTRICTED && !op_secret_ok(op, rq_query(rq, "secret")))
-		return lxm_err_http(e, 403, EPERM, "not authorized");
-	return 0;
-}
-
 /* The operation is final or the client's time is up; on any thread. */
 static void on_done(struct op *op, void *arg)
 {
@@ -68,8 +71,6 @@ int api_operation_wait_get(struct request *rq, struct lxm_err *e)
 	int64_t timeout_s = -1;
 	int r = find(rq, &op, e);
 
-	if (r == 0)
-		r = check_secret(rq, op, e);
 	if (r < 0)
 		return r;
 	if (!lxm_empty(text) && lxm_parse_i64(text, &timeout_s) < 0)

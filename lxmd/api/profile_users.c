@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
+#include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/instance/life.h"
@@ -65,7 +66,15 @@ static void expand(struct instance *i, const struct db_instance *row, const stru
 	lxm_devs_merge(&i->devices, &row->devices);
 }
 
-int profile_users_check(struct lxmd *d, const struct db_profile *now, struct instance_list *users,
+/* Of an instance in a project that the caller may not see not even the name is told. */
+static int hide(struct lxm_err *e, int r, const char *profile)
+{
+	if (e)
+		lxm_err_clear(e);
+	return lxm_err_set(e, -r, "profile '%s' does not fit an instance that uses it", profile);
+}
+
+int profile_users_check(struct lxmd *d, const struct db_profile *now, const struct caller *who, struct instance_list *users,
 			struct lxm_err *e)
 {
 	lxm_auto(load) struct load l = { .now = now };
@@ -83,7 +92,9 @@ int profile_users_check(struct lxmd *d, const struct db_profile *now, struct ins
 
 		expand(&users->v[k], &l.rows.v[k], &l.profiles, NULL);
 		expand(&wanted, &l.rows.v[k], &l.profiles, now);
-		r = instance_check(d, &wanted, &users->v[k], e);
+		r = instance_check(d, &wanted, &users->v[k], who, e);
+		if (r < 0 && !caller_may_project(who, l.rows.v[k].project))
+			return hide(e, r, now->name);
 		if (r < 0)
 			return lxm_err_wrap(e, r, "profile '%s' does not fit instance '%s' that uses it", now->name,
 					    l.rows.v[k].name);

@@ -13,11 +13,12 @@ struct lxmd;
  * Would every instance that uses the profile still be valid with it?
  *
  * @now    the wanted profile, with the id of the present one
+ * @who    who changes it, see instance_check()
  * @users  receives the instances as they are now, expanded; instance_list_deinit() it
  *
  * Worker threads; reads the database. Returns 0, or the first instance's -errno with its name in the text.
  */
-int profile_users_check(struct lxmd *d, const struct db_profile *now, struct instance_list *users,
+int profile_users_check(struct lxmd *d, const struct db_profile *now, const struct caller *who, struct instance_list *users,
 			struct lxm_err *e);
 
 /**

@@ -11,9 +11,11 @@
 #include "lib/conf/tables.h"
 #include "lxmd/api/api.h"
 #include "lxmd/api/profile_users.h"
+#include "lxmd/api/scope.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/device/device.h"
+#include "lxmd/instance/policy.h"
 
 static int not_found(const char *name, struct lxm_err *e)
 {
@@ -119,11 +121,11 @@ static int delete_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 
 /* ---- objects */
 
-static json_t *profile_json(const struct db_profile *p)
+static json_t *profile_json(struct request *rq, const struct db_profile *p)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name", js_string(p->name), "description",
 			 js_string(p->description), "config", js_from_kv(&p->config), "devices",
-			 js_from_devs(&p->devices), "used_by", js_from_strv(&p->used_by), "project",
+			 js_from_devs(&p->devices), "used_by", scope_urls(rq, &p->used_by), "project",
 			 js_string(p->project));
 }
 
@@ -198,7 +200,7 @@ static int check(struct request *rq, const struct db_profile *was, const struct 
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return policy_check_profile(rq->d, rq_project(rq), p, rq_caller(rq), e);
 }
 
 /* ---- handlers */
@@ -215,8 +217,10 @@ int api_profiles_get(struct request *rq, struct lxm_err *e)
 		return r;
 	out = json_array();
 	for (i = 0; i < l.n; i++)
-		if (rq_recursion(rq))
-			json_array_append_new(out, profile_json(&l.v[i]));
+		if (j.all && !scope_sees(rq, l.v[i].project))
+			continue;
+		else if (rq_recursion(rq))
+			json_array_append_new(out, profile_json(rq, &l.v[i]));
 		else if (j.all && strcmp(l.v[i].project, "default") != 0)
 			json_array_append_new(out, js_url("/1.0/profiles/%s?project=%s", l.v[i].name, l.v[i].project));
 		else
@@ -258,7 +262,7 @@ int api_profile_get(struct request *rq, struct lxm_err *e)
 	lxm_auto(job) struct job j = { .project = rq_project(rq), .name = rq_arg(rq, 0), .profile = &p };
 	int r = db_read(rq->d->db, get_tx, &j, e);
 
-	return r < 0 ? r : reply_sync_etag(rq, profile_json(&p), etag_json(&p));
+	return r < 0 ? r : reply_sync_etag(rq, profile_json(rq, &p), etag_json(&p));
 }
 
 static void copy(struct db_profile *to, const struct db_profile *from)
@@ -317,7 +321,7 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 	if (r == 0)
 		r = check(rq, &was, &now, e);
 	if (r == 0)
-		r = profile_users_check(rq->d, &now, &users, e);
+		r = profile_users_check(rq->d, &now, rq_caller(rq), &users, e);
 	if (r < 0)
 		return r;
 	j.was = &was;

@@ -9,6 +9,7 @@
 #include "lib/conf/names.h"
 #include "lib/conf/tables.h"
 #include "lxmd/api/api.h"
+#include "lxmd/api/scope.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
@@ -154,8 +155,9 @@ int api_projects_get(struct request *rq, struct lxm_err *e)
 		return r;
 	out = json_array();
 	for (i = 0; i < l.n; i++)
-		json_array_append_new(out, rq_recursion(rq) ? project_json(&l.v[i]) :
-							      js_url("/1.0/projects/%s", l.v[i].name));
+		if (scope_sees(rq, l.v[i].name))
+			json_array_append_new(out, rq_recursion(rq) ? project_json(&l.v[i]) :
+								      js_url("/1.0/projects/%s", l.v[i].name));
 	return reply_sync(rq, out);
 }
 

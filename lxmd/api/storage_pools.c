@@ -6,6 +6,7 @@
 #include "lib/conf/names.h"
 #include "lib/conf/tables.h"
 #include "lxmd/api/api.h"
+#include "lxmd/api/scope.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/storage/pool.h"
@@ -50,11 +51,14 @@ static json_t *pool_json(struct request *rq, const struct db_pool *p)
 {
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	lxm_auto(strv) struct lxm_strv images = { 0 };
-	json_t *o = editable(p), *used = js_from_strv(&p->used_by);
+	json_t *o = editable(p), *used = scope_urls(rq, &p->used_by);
 	bool up = storage_pool_get(rq->d, p->name, &pool, NULL) == 0;
 	size_t i;
 
-	if (up)
+	/* where on the host a pool lies, and which images somebody unpacked there, is for administrators */
+	if (!scope_all(rq))
+		json_object_set_new(o, "config", json_object());
+	else if (up)
 		pool_images(pool, &images);
 	for (i = 0; i < images.n; i++)
 		json_array_append_new(used, js_url("/1.0/images/%s", images.v[i]));

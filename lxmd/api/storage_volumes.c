@@ -9,6 +9,7 @@
 #include "lib/conf/names.h"
 #include "lib/conf/tables.h"
 #include "lxmd/api/api.h"
+#include "lxmd/api/scope.h"
 #include "lxmd/api/volume_json.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
@@ -23,6 +24,14 @@ static int type_of(struct request *rq, int *type, struct lxm_err *e)
 	return *type < 0 ? lxm_err_set(e, EINVAL, "'%.50s' is no kind of volume; there are custom, container, image and virtual-machine",
 				       rq_arg(rq, 1)) :
 			   0;
+}
+
+/* Custom volumes may live in default by the project's features; unpacked images are everybody's, so of nobody in particular. */
+static bool may_see(struct request *rq, const struct db_volume *v)
+{
+	if (v->type == DB_VOL_IMAGE)
+		return scope_all(rq);
+	return !rq_all_projects(rq) || scope_sees(rq, v->project);
 }
 
 static int list(struct request *rq, int type, struct lxm_err *e)
@@ -40,9 +49,9 @@ static int list(struct request *rq, int type, struct lxm_err *e)
 		return r;
 	out = json_array();
 	for (i = 0; i < rows.n; i++) {
-		lxm_auto(json) json_t *o = volume_json(&rows.v[i]);
+		lxm_auto(json) json_t *o = volume_json(rq, &rows.v[i]);
 
-		if (filter_match(filter, o))
+		if (may_see(rq, &rows.v[i]) && filter_match(filter, o))
 			json_array_append_new(out, rq_recursion(rq) ? json_incref(o) : volume_url(&rows.v[i], all));
 	}
 	return reply_sync(rq, out);
@@ -67,7 +76,7 @@ static int find(struct request *rq, struct db_volumes *rows, struct lxm_err *e)
 
 	if (r == 0)
 		r = volumes_collect(rq->d, rq_arg(rq, 0), rq_project(rq), type, rq_arg(rq, 2), rows, e);
-	if (r == 0 && !rows->n)
+	if (r == 0 && (!rows->n || !may_see(rq, &rows->v[0])))
 		r = lxm_err_set(e, ENOENT, "storage volume '%.100s' of type '%s' not found in pool '%s'", rq_arg(rq, 2), rq_arg(rq, 1),
 				rq_arg(rq, 0));
 	return r;
@@ -89,7 +98,7 @@ int api_volume_get(struct request *rq, struct lxm_err *e)
 	lxm_auto(db_volumes) struct db_volumes rows = { 0 };
 	int r = find(rq, &rows, e);
 
-	return r < 0 ? r : reply_sync_etag(rq, volume_json(&rows.v[0]), volume_json_editable(&rows.v[0]));
+	return r < 0 ? r : reply_sync_etag(rq, volume_json(rq, &rows.v[0]), volume_json_editable(&rows.v[0]));
 }
 
 int api_volume_state_get(struct request *rq, struct lxm_err *e)

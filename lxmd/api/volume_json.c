@@ -6,6 +6,7 @@
 #include "db/instance.h"
 #include "db/project.h"
 #include "lib/base/alloc.h"
+#include "lxmd/api/scope.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/storage/pool.h"
 
@@ -126,14 +127,14 @@ json_t *volume_json_editable(const struct db_volume *v)
 	return json_pack("{s:o, s:o}", "description", js_string(v->description), "config", js_from_kv(&v->config));
 }
 
-json_t *volume_json(const struct db_volume *v)
+json_t *volume_json(const struct request *rq, const struct db_volume *v)
 {
 	json_t *o = volume_json_editable(v);
 
 	json_object_set_new(o, "name", js_string(v->name));
 	json_object_set_new(o, "type", json_string(db_volume_type_name(v->type)));
 	json_object_set_new(o, "content_type", json_string(db_content_name(v->content)));
-	json_object_set_new(o, "used_by", js_from_strv(&v->used_by));
+	json_object_set_new(o, "used_by", scope_urls(rq, &v->used_by));
 	json_object_set_new(o, "location", json_string("none"));
 	json_object_set_new(o, "project", js_string(v->project));
 	json_object_set_new(o, "created_at", js_time_unset(v->created_at));

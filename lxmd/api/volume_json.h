@@ -18,8 +18,8 @@
 int volumes_collect(struct lxmd *d, const char *pool, const char *project, int type, const char *name, struct db_volumes *out,
 		    struct lxm_err *e);
 
-/** One object of a list or a GET. New reference. */
-json_t *volume_json(const struct db_volume *v);
+/** One object of a list or a GET, `used_by` as far as the caller may see it. New reference. */
+json_t *volume_json(const struct request *rq, const struct db_volume *v);
 /** What PUT can change. New reference. */
 json_t *volume_json_editable(const struct db_volume *v);
 /** "/1.0/storage-pools/P/volumes/TYPE/V". New reference. */

@@ -28,6 +28,7 @@ struct event_listener {
 	struct events *owner;
 	int types;
 	char *project; /* NULL: all */
+	struct caller who;
 	/* guarded by owner->lock: */
 	struct ws *ws;		/* NULL until attached */
 	struct lxm_strv early;	/* what came before the websocket was there */
@@ -89,6 +90,14 @@ static void unlist(struct event_listener *l)
 	for (t = 0; t < LXM_ARRAY_LEN(type_names); t++)
 		if (l->types & (1 << t))
 			atomic_fetch_sub(&ev->wanted[t], 1);
+}
+
+/* What belongs to no project (pools, certificates, warnings) is for administrators. */
+static bool listener_wants(const struct event_listener *l, enum event_type type, const char *project)
+{
+	if (!(l->types & (int)type) || (l->project && project && strcmp(l->project, project) != 0))
+		return false;
+	return l->who.trust == CALLER_ADMIN || (project && caller_may_project(&l->who, project));
 }
 
 /* Queues one text; false when the listener cannot keep up. With the list's lock held. */
@@ -155,9 +164,7 @@ void event_send(struct events *ev, enum event_type type, const char *project, js
 	pthread_mutex_lock(&ev->lock);
 	for (l = ev->first; l; l = next) {
 		next = l->next;
-		if (!(l->types & (int)type) || (l->project && project && strcmp(l->project, project) != 0))
-			continue;
-		if (listener_take(l, text, len))
+		if (!listener_wants(l, type, project) || listener_take(l, text, len))
 			continue;
 		unlist(l);
 		if (l->ws)
@@ -201,7 +208,7 @@ void event_lifecycle(struct lxmd *d, const char *project, const char *action, co
 
 /* ---- listeners */
 
-int event_listen(struct events *ev, int types, const char *project, struct event_listener **l_out,
+int event_listen(struct events *ev, int types, const char *project, const struct caller *who, struct event_listener **l_out,
 		 struct lxm_err *e)
 {
 	struct event_listener *l = lxm_alloc(sizeof(*l));
@@ -210,6 +217,7 @@ int event_listen(struct events *ev, int types, const char *project, struct event
 	l->owner = ev;
 	l->types = types;
 	l->project = lxm_strdup(project);
+	l->who = *who;
 	pthread_mutex_lock(&ev->lock);
 	if (ev->n >= LISTENERS_MAX) {
 		pthread_mutex_unlock(&ev->lock);

@@ -66,11 +66,12 @@ int event_types_parse(const char *list, struct lxm_err *e);
  *
  * @types    set of enum event_type
  * @project  copied; NULL: all projects
+ * @who      copied: who is no administrator hears only of their projects
  *
  * Any thread. Returns 0, or -EAGAIN (503) with e when there are too many. Give it a websocket with
  * event_attach(), or event_drop() it.
  */
-int event_listen(struct events *ev, int types, const char *project, struct event_listener **l_out,
+int event_listen(struct events *ev, int types, const char *project, const struct caller *who, struct event_listener **l_out,
 		 struct lxm_err *e);
 /** The websocket is there (reference taken): what was queued goes out. The listener ends with it. Any thread. */
 void event_attach(struct event_listener *l, struct ws *ws);

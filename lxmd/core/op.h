@@ -159,9 +159,16 @@ struct op *ops_get(struct ops *ops, const char *id);
  * The map from lowercase status to a list, {} when there are none.
  *
  * @project    only that project's and those of none; NULL: all
+ * @who        only what op_visible() to them
  * @recursion  0: URLs, else objects
  */
-json_t *ops_list(struct ops *ops, const char *project, int recursion);
+json_t *ops_list(struct ops *ops, const char *project, const struct caller *who, int recursion);
+
+/**
+ * May that caller know of the operation? Administrators of each; others of those in their projects and of what
+ * they began themselves. Any thread.
+ */
+bool op_visible(const struct op *op, const struct caller *who);
 
 /** Ask for a cancel. Returns 0, or -EINVAL (400) when it cannot be cancelled or does not run. Any thread. */
 int op_cancel(struct op *op, struct lxm_err *e);

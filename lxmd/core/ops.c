@@ -196,7 +196,16 @@ static int by_age(const void *a, const void *b)
 	return x->created_at < y->created_at ? -1 : x->created_at > y->created_at;
 }
 
-json_t *ops_list(struct ops *ops, const char *project, int recursion)
+bool op_visible(const struct op *op, const struct caller *who)
+{
+	if (who->trust == CALLER_ADMIN)
+		return true;
+	if (who->trust != CALLER_RESTRICTED)
+		return false;
+	return op->project ? caller_may_project(who, op->project) : lxm_streq(op->caller.fingerprint, who->fingerprint);
+}
+
+json_t *ops_list(struct ops *ops, const char *project, const struct caller *who, int recursion)
 {
 	lxm_auto(free) struct op **v = NULL;
 	json_t *map = json_object(), *list, *o;
@@ -206,7 +215,7 @@ json_t *ops_list(struct ops *ops, const char *project, int recursion)
 	v = snapshot(ops, &n);
 	qsort(v, n, sizeof(struct op *), by_age);
 	for (i = 0; i < n; i++) {
-		if (!project || !v[i]->project || strcmp(project, v[i]->project) == 0) {
+		if ((!project || !v[i]->project || strcmp(project, v[i]->project) == 0) && op_visible(v[i], who)) {
 			o = op_json(v[i]);
 			(void)snprintf(key, sizeof(key), "%s", js_str_or(o, "status", ""));
 			for (p = key; *p; p++)

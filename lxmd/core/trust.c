@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "db/certificate.h"
 #include "lib/base/alloc.h"
@@ -29,12 +30,22 @@ struct kept_list {
 	struct kept_list *next;
 };
 
+/* One connection that outlives its request. */
+struct trust_hold {
+	struct trust *owner;
+	char fingerprint[65];
+	int fd; /* borrowed */
+	struct trust_hold *next, **prev;
+};
+
 struct trust {
 	pthread_mutex_t reloading; /* one reload at a time, from reading the database to the change; before lock */
 	pthread_rwlock_t lock;
 	struct entry *v;	/* guarded by lock; by fingerprint */
 	size_t n;		/* guarded by lock */
 	struct kept_list *kept; /* guarded by reloading */
+	pthread_mutex_t holding; /* after lock */
+	struct trust_hold *holds; /* guarded by holding */
 };
 
 static int by_fingerprint(const void *a, const void *b)
@@ -70,6 +81,41 @@ static const struct trust_projects *keep(struct trust *t, struct lxm_strv *names
 	return &k->list;
 }
 
+static const struct entry *find(const struct entry *v, size_t n, const char *fingerprint)
+{
+	struct entry key = { 0 };
+
+	if (!fingerprint || strlen(fingerprint) != sizeof(key.fingerprint) - 1)
+		return NULL;
+	memcpy(key.fingerprint, fingerprint, sizeof(key.fingerprint));
+	return bsearch(&key, v, n, sizeof(*v), by_fingerprint);
+}
+
+/* Ends what outlives its request of that certificate. */
+static void cut(struct trust *t, const char *fingerprint)
+{
+	struct trust_hold *h;
+
+	pthread_mutex_lock(&t->holding);
+	for (h = t->holds; h; h = h->next)
+		if (strcmp(h->fingerprint, fingerprint) == 0)
+			(void)shutdown(h->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&t->holding);
+}
+
+/* After a change: everyone who may now do something else than before. */
+static void cut_changed(struct trust *t, const struct entry *old, size_t n_old)
+{
+	const struct entry *now;
+	size_t i;
+
+	for (i = 0; i < n_old; i++) {
+		now = find(t->v, t->n, old[i].fingerprint);
+		if (!now || now->trust != old[i].trust || now->projects != old[i].projects)
+			cut(t, old[i].fingerprint);
+	}
+}
+
 static int list_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
 	return db_certificate_list(tx, arg, e);
@@ -99,7 +145,7 @@ static int reload(struct lxmd *d, struct trust *t, struct lxm_err *e)
 {
 	lxm_auto(db_certificates) struct db_certificates l = { 0 };
 	struct entry *v, *old;
-	size_t i, n = 0;
+	size_t i, n = 0, n_old;
 	int r = db_read(d->db, list_tx, &l, e);
 
 	if (r < 0)
@@ -110,9 +156,11 @@ static int reload(struct lxmd *d, struct trust *t, struct lxm_err *e)
 	qsort(v, n, sizeof(*v), by_fingerprint);
 	pthread_rwlock_wrlock(&t->lock);
 	old = t->v;
+	n_old = t->n;
 	t->v = v;
 	t->n = n;
 	pthread_rwlock_unlock(&t->lock);
+	cut_changed(t, old, n_old); /* only we write, so reading needs no lock */
 	free(old);
 	return 0;
 }
@@ -132,7 +180,6 @@ void trust_identify(struct lxmd *d, const char *fingerprint, struct caller *c)
 {
 	struct trust *t = d->trust;
 	const struct entry *found;
-	struct entry key = { 0 };
 
 	c->trust = CALLER_UNTRUSTED;
 	c->cert_type = CALLER_CERT_NONE;
@@ -144,11 +191,8 @@ void trust_identify(struct lxmd *d, const char *fingerprint, struct caller *c)
 	(void)snprintf(c->protocol, sizeof(c->protocol), "tls");
 	(void)snprintf(c->fingerprint, sizeof(c->fingerprint), "%s", fingerprint ? fingerprint : "");
 	memcpy(c->username, c->fingerprint, sizeof(c->username));
-	if (!fingerprint || strlen(fingerprint) != sizeof(c->fingerprint) - 1)
-		return;
-	memcpy(key.fingerprint, c->fingerprint, sizeof(key.fingerprint));
 	pthread_rwlock_rdlock(&t->lock);
-	found = bsearch(&key, t->v, t->n, sizeof(*t->v), by_fingerprint);
+	found = find(t->v, t->n, fingerprint);
 	if (found) {
 		c->trust = found->trust;
 		c->cert_type = found->type;
@@ -168,12 +212,53 @@ bool caller_may_project(const struct caller *c, const char *project)
 	return c->projects ? lxm_strv_has(&c->projects->names, project) : c->trust != CALLER_RESTRICTED;
 }
 
+struct trust_hold *trust_hold(struct lxmd *d, const struct caller *who, int fd)
+{
+	struct trust *t = d->trust;
+	const struct entry *now;
+	struct trust_hold *h;
+
+	if (!t || who->cert_type == CALLER_CERT_NONE)
+		return NULL;
+	h = lxm_alloc(sizeof(*h));
+	h->owner = t;
+	h->fd = fd;
+	memcpy(h->fingerprint, who->fingerprint, sizeof(h->fingerprint));
+	pthread_mutex_lock(&t->holding);
+	h->next = t->holds;
+	h->prev = &t->holds;
+	if (h->next)
+		h->next->prev = &h->next;
+	t->holds = h;
+	pthread_mutex_unlock(&t->holding);
+	/* listed first, then compared: a change between the request and here is missed by neither */
+	pthread_rwlock_rdlock(&t->lock);
+	now = find(t->v, t->n, who->fingerprint);
+	if (!now || now->trust != who->trust || now->projects != who->projects)
+		(void)shutdown(fd, SHUT_RDWR);
+	pthread_rwlock_unlock(&t->lock);
+	return h;
+}
+
+void trust_release(struct trust_hold *h)
+{
+	if (!h)
+		return;
+	pthread_mutex_lock(&h->owner->holding);
+	*h->prev = h->next;
+	if (h->next)
+		h->next->prev = h->prev;
+	pthread_mutex_unlock(&h->owner->holding);
+	free(h);
+}
+
 int trust_start(struct lxmd *d, struct lxm_err *e)
 {
 	struct trust *t = lxm_alloc(sizeof(*t));
 
 	pthread_mutex_init(&t->reloading, NULL);
 	pthread_rwlock_init(&t->lock, NULL);
+	pthread_mutex_init(&t->holding, NULL);
 	d->trust = t;
 	return trust_reload(d, e);
 }
@@ -191,6 +276,7 @@ void trust_stop(struct lxmd *d)
 		free(k);
 	}
 	free(t->v);
+	pthread_mutex_destroy(&t->holding);
 	pthread_rwlock_destroy(&t->lock);
 	pthread_mutex_destroy(&t->reloading);
 	free(t);

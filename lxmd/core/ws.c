@@ -71,6 +71,8 @@ struct ws {
 	struct lxm_buf text;
 	loop_timer_id timer;
 	struct loop_hook at_end;
+	void (*at_free)(void *arg); /* set by the maker, called by the last who leaves */
+	void *at_free_arg;
 };
 
 static void ws_io(struct ws *ws);
@@ -85,6 +87,12 @@ struct ws *ws_ref(struct ws *ws)
 	return ws;
 }
 
+void ws_at_free(struct ws *ws, void (*fn)(void *arg), void *arg)
+{
+	ws->at_free = fn;
+	ws->at_free_arg = arg;
+}
+
 void ws_unref(struct ws *ws)
 {
 	struct out_msg *m;
@@ -97,6 +105,8 @@ void ws_unref(struct ws *ws)
 	}
 	if (ws->ctx)
 		wslay_event_context_free(ws->ctx);
+	if (ws->at_free)
+		ws->at_free(ws->at_free_arg);
 	auto_fd_close(&ws->fd);
 	lxm_buf_deinit(&ws->text);
 	free(ws->extra);

@@ -58,6 +58,9 @@ struct ws *ws_new(struct loop *loop, int fd, const void *extra, size_t extra_len
  */
 void ws_start(struct ws *ws, const struct ws_handler *h, void *arg);
 
+/** Call fn(arg) once, when the last reference is gone and before the descriptor is closed. Once per websocket, by who made it. */
+void ws_at_free(struct ws *ws, void (*fn)(void *arg), void *arg);
+
 struct ws *ws_ref(struct ws *ws);
 /** NULL is fine. Dropping the last reference of a websocket that was never started closes it. */
 void ws_unref(struct ws *ws);

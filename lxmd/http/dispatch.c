@@ -13,18 +13,47 @@
 #include "lxmd/core/workers.h"
 #include "lxmd/http/conn.h"
 
-static int check_access(const struct http_conn *c, struct lxm_err *e)
+/* The text says nothing of what there is: it is the same whatever the request names. */
+static int refuse(struct lxm_err *e)
+{
+	return lxm_err_http(e, 403, EPERM, "not authorized");
+}
+
+/* The certificate that the caller comes with, by a prefix as the handlers take it. */
+static bool is_self(const struct request *rq)
+{
+	const char *fp = rq->args[0];
+
+	return rq->caller.fingerprint[0] && !lxm_empty(fp) && lxm_starts(rq->caller.fingerprint, fp);
+}
+
+/*
+ * THE check of rights, before anything is looked up: what a caller may not use is refused alike whether it is there
+ * or not. Handlers add only what needs the object: public images, secrets of operations.
+ */
+static int check_access(const struct request *rq, struct lxm_err *e)
 {
 	static const enum caller_trust need[] = {
-		[MAY_ALL] = CALLER_UNTRUSTED,
-		[MAY_METRICS] = CALLER_METRICS,
-		[MAY_PROJECT] = CALLER_RESTRICTED,
-		[MAY_TRUSTED] = CALLER_RESTRICTED,
-		[MAY_ADMIN] = CALLER_ADMIN,
+		[MAY_ALL] = CALLER_UNTRUSTED,	   [MAY_METRICS] = CALLER_METRICS,    [MAY_PROJECT] = CALLER_RESTRICTED,
+		[MAY_TRUSTED] = CALLER_RESTRICTED, [MAY_SELF] = CALLER_RESTRICTED, [MAY_ADMIN] = CALLER_ADMIN,
 	};
+	const struct route *t = rq->route;
+	const struct caller *who = &rq->caller;
+	bool all = (t->flags & RT_ALLPROJECTS) && rq_all_projects(rq);
 
-	if (c->rq.caller.trust < need[c->rq.route->access])
-		return lxm_err_http(e, 403, EPERM, "not authorized");
+	if (who->trust < need[t->access])
+		return refuse(e);
+	if (who->trust == CALLER_ADMIN)
+		return 0;
+	if (t->access == MAY_SELF && !is_self(rq))
+		return refuse(e);
+	/* of all projects the handlers show those of the caller; strangers have none */
+	if (who->trust < CALLER_RESTRICTED && t->access != MAY_METRICS)
+		return all ? refuse(e) : 0;
+	if ((t->flags & (RT_PROJECT | RT_ALLPROJECTS)) && !all && !caller_may_project(who, rq_project(rq)))
+		return refuse(e);
+	if ((t->flags & RT_NAMED) && !caller_may_project(who, rq->args[0]))
+		return refuse(e);
 	return 0;
 }
 
@@ -53,7 +82,7 @@ static int route_it(struct http_conn *c, struct lxm_err *e)
 	if ((m.route->flags & RT_ALLPROJECTS) && rq_all_projects(&c->rq) &&
 	    !lxm_empty(rq_query(&c->rq, "project")))
 		return lxm_err_set(e, EINVAL, "give either project= or all-projects=true, not both");
-	return check_access(c, e);
+	return check_access(&c->rq, e);
 }
 
 void dispatch_begin(struct http_conn *c, const char *method)
@@ -66,21 +95,46 @@ void dispatch_begin(struct http_conn *c, const char *method)
 	body_begin(c);
 }
 
-static int project_exists(struct db_tx *tx, void *arg, struct lxm_err *e)
+struct project_job {
+	const char *name;
+	int feature; /* enum db_feature, -1: only whether the project is there */
+	char *home;  /* owned */
+};
+
+static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
-	return db_project_exists(tx, arg, e);
+	struct project_job *j = arg;
+
+	free(LXM_TAKE(j->home, NULL));
+	return j->feature < 0 ? db_project_exists(tx, j->name, e) : db_project_for(tx, j->name, (enum db_feature)j->feature, &j->home, e);
+}
+
+/* Whose home must be looked at before this request; -1: none. */
+static int feature_of(const struct request *rq)
+{
+	unsigned int f = rq->route->flags;
+
+	if (rq->caller.trust != CALLER_RESTRICTED)
+		return -1;
+	return f & RT_OF_IMAGES ? DB_FEATURE_IMAGES : f & RT_OF_PROFILES ? DB_FEATURE_PROFILES : f & RT_OF_VOLUMES ? DB_FEATURE_VOLUMES : -1;
 }
 
 static int check_project(struct request *rq, struct lxm_err *e)
 {
-	const char *name = rq_project(rq);
+	struct project_job j = { .name = rq_project(rq), .feature = feature_of(rq) };
 	int r;
 
-	if (!(rq->route->flags & RT_PROJECT) || strcmp(name, "default") == 0)
+	if (!(rq->route->flags & RT_PROJECT))
 		return 0;
-	r = db_read(rq->d->db, project_exists, (void *)name, e);
+	/* strangers are not told which projects there are: for them an unknown one is empty */
+	if (rq->caller.trust < CALLER_RESTRICTED || (j.feature < 0 && strcmp(j.name, DB_DEFAULT_PROJECT) == 0))
+		return 0;
+	r = db_read(rq->d->db, project_tx, &j, e);
 	if (r == DB_NONE)
-		return lxm_err_set(e, ENOENT, "Project \"%s\" not found", name);
+		r = lxm_err_set(e, ENOENT, "Project \"%s\" not found", j.name);
+	if (r == 0 && j.home && !caller_may_project(&rq->caller, j.home))
+		r = refuse(e);
+	free(j.home);
 	return r;
 }
 

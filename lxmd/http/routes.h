@@ -13,6 +13,7 @@ enum route_access {
 	MAY_METRICS, /* metrics certificates and trusted callers, restricted ones only in their projects */
 	MAY_PROJECT, /* trusted callers, restricted ones only in their projects */
 	MAY_TRUSTED, /* every trusted caller, restricted or not */
+	MAY_SELF,    /* administrators; other trusted callers for the certificate that they come with, named by the path */
 	MAY_ADMIN,   /* administrators only */
 };
 
@@ -23,6 +24,14 @@ enum route_flags {
 	RT_UPLOAD = 8,	   /* the body is bytes, spooled to an unlinked file */
 	RT_EITHER = 16,	   /* JSON, or bytes as with RT_UPLOAD, told apart by Content-Type and a look at it */
 	RT_ASYNC = 32,	   /* answers with an operation (for the documentation and its test) */
+	RT_NAMED = 64,	   /* the path's first parameter names the project, not project= */
+	/*
+	 * The objects live where features.* of the project says. Restricted callers see what is in that home; they
+	 * change it only where the home is a project of theirs.
+	 */
+	RT_OF_IMAGES = 128,
+	RT_OF_PROFILES = 256,
+	RT_OF_VOLUMES = 512,
 };
 
 struct route {

@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/trust.h"
 #include "lxmd/core/ws.h"
 #include "lxmd/http/conn.h"
 
@@ -23,6 +24,19 @@ void upgrade_deinit(struct http_conn *c)
 		drop(c->upgrade_arg);
 }
 
+static void on_ws_free(void *arg)
+{
+	trust_release(arg);
+}
+
+static struct ws *websocket(const struct request *rq, int fd, const char *extra, size_t extra_len)
+{
+	struct ws *ws = ws_new(rq->d->loop, fd, extra, extra_len);
+
+	ws_at_free(ws, on_ws_free, trust_hold(rq->d, &rq->caller, fd));
+	return ws;
+}
+
 /* libmicrohttpd's callback once the 101 is out; on the connection's thread. */
 static void on_upgrade(void *cls, struct MHD_Connection *mhd, void *req_cls, const char *extra,
 		       size_t extra_len, MHD_socket sock, struct MHD_UpgradeResponseHandle *urh)
@@ -34,7 +48,7 @@ static void on_upgrade(void *cls, struct MHD_Connection *mhd, void *req_cls, con
 		lxm_warn("duplicate an upgraded connection: %s", strerror(errno));
 	} else if (c->accept_ws) {
 		c->drop = NULL;
-		c->accept_ws(ws_new(c->rq.d->loop, fd, extra, extra_len), c->upgrade_arg);
+		c->accept_ws(websocket(&c->rq, fd, extra, extra_len), c->upgrade_arg);
 	} else if (c->accept_fd) {
 		c->drop = NULL;
 		c->accept_fd(fd, extra, extra_len, c->upgrade_arg);

@@ -85,7 +85,8 @@ static int check_devices(struct lxmd *d, const struct instance *i, const struct 
 	return 0;
 }
 
-int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e)
+int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who,
+		   struct lxm_err *e)
 {
 	static const struct lxm_kv no_kv;
 	static const struct lxm_devs no_devs;
@@ -103,6 +104,6 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 		r = idmap_compose(0, 1, lxm_kv_get(&i->config, "raw.idmap"), &map, e);
 	idmap_deinit(&map);
 	if (r == 0)
-		r = policy_check(d, i, e);
+		r = policy_check(d, i, was, who, e);
 	return r;
 }

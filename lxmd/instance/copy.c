@@ -132,7 +132,8 @@ static void clear_side(struct lxmd *d, const struct instance *i, struct pool *si
 }
 
 /* The same instance, with its root disk in the other pool. */
-static int merge_pool(struct lxmd *d, const struct instance *i, const char *pool, struct instance *now, struct lxm_err *e)
+static int merge_pool(struct lxmd *d, const struct instance *i, const char *pool, struct instance *now, const struct caller *who,
+		      struct lxm_err *e)
 {
 	int r;
 
@@ -141,7 +142,7 @@ static int merge_pool(struct lxmd *d, const struct instance *i, const char *pool
 	if (r < 0)
 		return r;
 	instance_pin_root(now, pool);
-	return instance_check(d, now, i, e);
+	return instance_check(d, now, i, who, e);
 }
 
 int instance_move_pool(struct lxmd *d, const struct instance *i, const char *pool, struct op *op,
@@ -156,7 +157,7 @@ int instance_move_pool(struct lxmd *d, const struct instance *i, const char *poo
 	if (r == 0 && lxm_streq(pool, i->row.pool))
 		r = lxm_err_set(e, EINVAL, "it lies in pool '%s' already", pool);
 	if (r == 0)
-		r = merge_pool(d, i, pool, &now, e);
+		r = merge_pool(d, i, pool, &now, caller, e);
 	if (r == 0)
 		r = storage_pool_get(d, i->row.pool, &from, e);
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include "lib/base/err.h"
 #include "lib/wire/file.h"
 
+struct caller;
 struct files;
 struct instance;
 struct lxmd;
@@ -36,11 +37,12 @@ int instance_file(struct lxmd *d, const struct instance *i, const struct file_jo
 /**
  * Get an SFTP server for an instance ready: it waits for the client's connection.
  *
+ * @who  copied: the session is cut off when they lose the right
  * @out  receives it; ends with sftp_serve() or sftp_drop()
  *
  * Worker threads; blocks. Returns as instance_file().
  */
-int instance_sftp(struct lxmd *d, const struct instance *i, struct sftp_session **out, struct lxm_err *e);
+int instance_sftp(struct lxmd *d, const struct instance *i, const struct caller *who, struct sftp_session **out, struct lxm_err *e);
 /** Give it the connection (taken) and what was read of it already. Any thread; does not block. As reply_upgrade() wants it. */
 void sftp_serve(int fd, const void *extra, size_t len, void *session);
 /** The connection never came. */

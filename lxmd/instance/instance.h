@@ -10,6 +10,7 @@
 #include "lib/base/kv.h"
 
 struct lock;
+struct caller;
 struct lxmd;
 
 /* A copy for one caller: the row, and what follows from it and its profiles. Zeroed is empty. */
@@ -55,10 +56,12 @@ int instance_expand(struct lxmd *d, struct instance *i, struct lxm_err *e);
  *
  * @i    expanded
  * @was  what it was before the change, whose unchanged keys pass unseen; NULL for a new instance or a start
+ * @who  who changes it: restricted callers are refused what reaches the host; NULL: the daemon, or a start as it is
  *
  * Any thread; reads the database. Returns 0, -EINVAL, -EPERM (policy) or -ENOENT (network, pool).
  */
-int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e);
+int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who,
+		   struct lxm_err *e);
 
 /** The pool that the expanded root disk names; NULL without a root disk. Borrowed. */
 const char *instance_root_pool(const struct instance *i);

@@ -1,14 +1,17 @@
 /*
  * The policy of projects. A project with restricted=true refuses what reaches the host; the table below names each
- * rule once, with the value it has when the project says nothing (the strictest, as in LXD). Any thread of lxmd.
+ * rule once, with the value it has when the project says nothing (the strictest, as in LXD). A caller with a restricted
+ * certificate is held to the rules that guard the host in every project. Any thread of lxmd.
  */
 #include "lxmd/instance/policy.h"
 
 #include <string.h>
 
+#include "db/profile.h"
 #include "db/project.h"
 #include "lib/base/alloc.h"
 #include "lib/conf/conf.h"
+#include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/device/device.h"
 #include "lxmd/instance/instance.h"
@@ -107,18 +110,40 @@ static int rule_other_devices(const struct instance *i, const char *value, struc
 	return 0;
 }
 
+/* Keys that lxmd keeps for itself say which ids, links and addresses an instance has: nobody else invents them. */
+static int check_volatile(const struct instance *i, const struct instance *was, struct lxm_err *e)
+{
+	lxm_kv_each(p, &i->config)
+		if (lxm_starts(p->key, "volatile.") && !lxm_streq(lxm_kv_get(&was->config, p->key), p->value))
+			return lxm_err_set(e, EPERM, "'%s' is not yours to set", p->key);
+	return 0;
+}
+
 static const struct {
 	const char *key, *dflt;
 	rule_fn fn;
+	bool host; /* guards the host: holds for restricted callers in every project */
 } rules[] = {
-	{ "restricted.containers.interception", "block", rule_interception },
-	{ "restricted.containers.lowlevel", "block", rule_lowlevel },
-	{ "restricted.containers.nesting", "block", rule_nesting },
-	{ "restricted.containers.privilege", "unprivileged", rule_privilege },
-	{ "restricted.devices", NULL, rule_other_devices },
-	{ "restricted.devices.disk", "managed", rule_disk },
-	{ "restricted.devices.nic", "managed", rule_nic },
+	{ "restricted.containers.interception", "block", rule_interception, true },
+	{ "restricted.containers.lowlevel", "block", rule_lowlevel, true },
+	{ "restricted.containers.nesting", "block", rule_nesting, false },
+	{ "restricted.containers.privilege", "unprivileged", rule_privilege, true },
+	{ "restricted.devices", NULL, rule_other_devices, true },
+	{ "restricted.devices.disk", "managed", rule_disk, true },
+	{ "restricted.devices.nic", "managed", rule_nic, true },
 };
+
+static int judge(const struct instance *i, const struct lxm_kv *project, const struct caller *who, struct lxm_err *e)
+{
+	bool all = lxm_kv_bool(project, "restricted", false), tenant = who && who->trust == CALLER_RESTRICTED;
+	size_t k;
+	int r = 0;
+
+	for (k = 0; r == 0 && k < LXM_ARRAY_LEN(rules); k++)
+		if (all || (tenant && rules[k].host))
+			r = rules[k].fn(i, lxm_kv_or(project, rules[k].key, rules[k].dflt), e);
+	return r;
+}
 
 static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
@@ -129,14 +154,32 @@ static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "project '%s' not found", name) : r;
 }
 
-int policy_check(struct lxmd *d, const struct instance *i, struct lxm_err *e)
+int policy_check(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who, struct lxm_err *e)
 {
 	struct db_project p = { .name = lxm_strdup(i->row.project) };
-	size_t k;
 	int r = db_read(d->db, project_tx, &p, e);
 
-	for (k = 0; r == 0 && lxm_kv_bool(&p.config, "restricted", false) && k < LXM_ARRAY_LEN(rules); k++)
-		r = rules[k].fn(i, lxm_kv_or(&p.config, rules[k].key, rules[k].dflt), e);
+	if (r == 0 && was && who && who->trust == CALLER_RESTRICTED)
+		r = check_volatile(i, was, e);
+	if (r == 0)
+		r = judge(i, &p.config, who, e);
+	db_project_deinit(&p);
+	return r;
+}
+
+int policy_check_profile(struct lxmd *d, const char *project, const struct db_profile *profile, const struct caller *who, struct lxm_err *e)
+{
+	/* the rules look at config and devices, which are only borrowed here */
+	struct instance i = { .config = profile->config, .devices = profile->devices };
+	struct db_project p = { 0 };
+	int r;
+
+	if (!who || who->trust != CALLER_RESTRICTED)
+		return 0;
+	p.name = lxm_strdup(project);
+	r = db_read(d->db, project_tx, &p, e);
+	if (r == 0)
+		r = judge(&i, &p.config, who, e);
 	db_project_deinit(&p);
 	return r;
 }

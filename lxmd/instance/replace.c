@@ -104,7 +104,7 @@ void instance_pin_root(struct instance *i, const char *pool)
 
 /* What the snapshot says, with what belongs to the instance and not to a moment of it. */
 static int merge_snapshot(struct lxmd *d, const struct instance *i, const struct db_snapshot *s, struct instance *now,
-			  struct lxm_err *e)
+			  const struct caller *who, struct lxm_err *e)
 {
 	const char *image = lxm_kv_get(&s->config, "volatile.base_image");
 	char uuid[37];
@@ -128,7 +128,7 @@ static int merge_snapshot(struct lxmd *d, const struct instance *i, const struct
 	if (r < 0)
 		return r;
 	instance_pin_root(now, i->row.pool);
-	return instance_check(d, now, NULL, e);
+	return instance_check(d, now, NULL, who, e);
 }
 
 static int start_again(struct lxmd *d, int64_t id, struct op *op, const struct caller *caller, struct lxm_err *e)
@@ -146,7 +146,7 @@ static int restore(struct lxmd *d, const struct instance *i, const struct db_sna
 	lxm_auto(run_unref) struct run *run = run_get(d, i->row.id);
 	lxm_auto(instance) struct instance now = { 0 };
 	struct lxm_err e2 = { 0 };
-	int r = merge_snapshot(d, i, s, &now, e);
+	int r = merge_snapshot(d, i, s, &now, caller, e);
 
 	if (r == 0)
 		r = pool_volume_clone(pool, VOLUME_ID(VOLUME_SNAPSHOT, i->row.project, from),
@@ -198,7 +198,8 @@ static int stage_image(struct pool *pool, const struct instance *i, const char *
 }
 
 /* The instance as it was, but for what its image gave it. */
-static int merge_image(struct lxmd *d, const struct instance *i, const struct rebuild *b, struct instance *now, struct lxm_err *e)
+static int merge_image(struct lxmd *d, const struct instance *i, const struct rebuild *b, struct instance *now, const struct caller *who,
+		       struct lxm_err *e)
 {
 	char uuid[37];
 	int r;
@@ -219,7 +220,7 @@ static int merge_image(struct lxmd *d, const struct instance *i, const struct re
 		now->row.architecture = lxm_strdup(b->architecture);
 	}
 	r = instance_expand(d, now, e);
-	return r < 0 ? r : instance_check(d, now, NULL, e);
+	return r < 0 ? r : instance_check(d, now, NULL, who, e);
 }
 
 int instance_rebuild(struct lxmd *d, const struct instance *i, const struct rebuild *b, struct op *op,
@@ -231,7 +232,7 @@ int instance_rebuild(struct lxmd *d, const struct instance *i, const struct rebu
 	int r = instance_need_stopped(d, i, "rebuild", e);
 
 	if (r == 0)
-		r = merge_image(d, i, b, &now, e);
+		r = merge_image(d, i, b, &now, caller, e);
 	if (r == 0)
 		r = storage_pool_get(d, i->row.pool, &pool, e);
 	if (r == 0)

@@ -2,6 +2,7 @@
  * SFTP sessions. The server is an lxm-helper that stands in the instance; here the client's connection is handed to it, and its end
  * awaited on the loop. No byte of a session passes through lxmd.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/loop.h"
+#include "lxmd/core/trust.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/helper.h"
@@ -23,6 +25,9 @@ struct sftp_session {
 	struct lxmd *d;
 	struct files *files;
 	struct helper h;
+	struct caller who;
+	int guard_fd;		 /* the client's connection once more, -1: to cut it off if the caller loses the right */
+	struct trust_hold *hold;
 	struct loop_watch *watch;	   /* loop thread, and what follows */
 	struct sftp_session *next, **prev; /* prev NULL: not in the list */
 };
@@ -34,6 +39,8 @@ static void end_job(void *arg)
 	struct files *f = s->files;
 
 	helper_end(s->d, &s->h);
+	trust_release(s->hold);
+	auto_fd_close(&s->guard_fd);
 	free(s);
 	pthread_mutex_lock(&f->lock);
 	f->nsessions--;
@@ -83,13 +90,15 @@ static void watch(void *arg)
 	}
 }
 
-int instance_sftp(struct lxmd *d, const struct instance *i, struct sftp_session **out, struct lxm_err *e)
+int instance_sftp(struct lxmd *d, const struct instance *i, const struct caller *who, struct sftp_session **out, struct lxm_err *e)
 {
 	const struct file_job job = { .verb = FILE_SFTP };
 	struct sftp_session *s = lxm_alloc(sizeof(*s));
 	int r;
 
 	s->d = d;
+	s->who = *who;
+	s->guard_fd = -1;
 	s->files = d->instances->files;
 	s->h = (struct helper){ .pidfd = -1, .sock = -1, .session = true };
 	r = helper_start(d, i, &job, -1, &s->h, e);
@@ -109,6 +118,10 @@ void sftp_serve(int fd, const void *extra, size_t len, void *session)
 	struct sftp_session *s = session;
 	char *message = len <= EXTRA_MAX ? lxm_alloc(len + 1) : NULL;
 
+	if (s->who.cert_type != CALLER_CERT_NONE) {
+		s->guard_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		s->hold = s->guard_fd < 0 ? NULL : trust_hold(s->d, &s->who, s->guard_fd);
+	}
 	/* a message of no bytes would be an end of file: hence one more in front */
 	if (message && len)
 		memcpy(message + 1, extra, len);

@@ -223,7 +223,7 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 	run = run_get_settled(d, i->row.id);
 	if (run)
 		return lxm_err_http(e, 400, EEXIST, "start instance '%s': it is already running", i->row.name);
-	r = instance_check(d, i, NULL, e);
+	r = instance_check(d, i, NULL, NULL, e);
 	if (r == 0)
 		snaptask_startup(d, i);
 	if (r == 0)

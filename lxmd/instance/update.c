@@ -128,7 +128,7 @@ int instance_update(struct lxmd *d, const struct instance *was, struct instance 
 		conf_drop_empty(&now->row.devices.v[k].kv);
 	r = instance_expand(d, now, e);
 	if (r == 0)
-		r = instance_check(d, now, was, e);
+		r = instance_check(d, now, was, caller, e);
 	if (r == 0)
 		r = check_root_stays(was, now, e);
 	if (r == 0 && run)

@@ -16,6 +16,7 @@
 #include "lxmd/core/ws.h"
 
 static struct lxmd d;
+static const struct caller root = { .trust = CALLER_ADMIN };
 static atomic_int freed, cancels, connects, done_calls;
 static sem_t gate;
 
@@ -109,9 +110,9 @@ static void a_task_lives_and_is_listed(void)
 	o = op_json(op);
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(js_get(js_get(o, "resources"), "containers"), 0)),
 			       "/1.0/containers/c%201");
-	all = ops_list(d.ops, "p", 1);
+	all = ops_list(d.ops, "p", &root, 1);
 	CU_ASSERT(json_array_size(js_get(all, "running")) == 1);
-	other = ops_list(d.ops, "q", 0);
+	other = ops_list(d.ops, "q", &root, 0);
 	CU_ASSERT(json_object_size(other) == 0);
 	again = ops_get(d.ops, op_id(op));
 	CU_ASSERT_PTR_EQUAL(again, op);
@@ -322,7 +323,7 @@ struct hearer {
 
 static void listen_for(struct hearer *h, int types, const char *project)
 {
-	CU_ASSERT_FATAL(event_listen(d.events, types, project, &h->l, NULL) == 0);
+	CU_ASSERT_FATAL(event_listen(d.events, types, project, &root, &h->l, NULL) == 0);
 }
 
 static void attach(struct hearer *h)
