@@ -315,6 +315,8 @@ static int rename_run(struct op *op, void *arg, struct lxm_err *e)
 int api_project_post(struct request *rq, struct lxm_err *e)
 {
 	const char *name = rq_arg(rq, 0), *to = NULL;
+	lxm_auto(db_project) struct db_project p = { 0 };
+	struct job j = { .name = name, .project = &p };
 	struct op_spec spec = { .cls = OP_TASK,
 				.description = "Renaming project",
 				.run = rename_run,
@@ -331,6 +333,8 @@ int api_project_post(struct request *rq, struct lxm_err *e)
 		r = conf_name_project(to, e);
 	if (r == 0 && strcmp(name, DB_DEFAULT_PROJECT) == 0)
 		r = lxm_err_http(e, 403, EPERM, "project 'default' cannot be renamed");
+	if (r == 0)
+		r = db_read(rq->d->db, get_tx, &j, e);
 	if (r < 0)
 		return r;
 	n = lxm_alloc(sizeof(*n));

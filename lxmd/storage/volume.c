@@ -69,7 +69,7 @@ int volume_put_in_place(struct pool *pool, const char *tmp, const struct volume_
 	}
 	if (renameat2(pool->dirfd, tmp, pool->dirfd, path, RENAME_NOREPLACE) < 0) {
 		if (errno == EEXIST || errno == ENOTEMPTY)
-			return lxm_err_set(e, EEXIST, "pool '%s' already has a volume '%s'", pool->name, path);
+			return lxm_err_set(e, EEXIST, "pool '%s' already has a volume '%s'", pool->name, v->name);
 		return lxm_err_sys(e, "rename '%s' to '%s'", tmp, path);
 	}
 	return 0;
