@@ -253,6 +253,14 @@ int tree_copy(int from, int to, const struct tree_copy *how, struct lxm_err *e)
 	return r;
 }
 
+int tree_copy_data(int from, int to, off_t size, struct op *op, struct lxm_err *e)
+{
+	struct tree_copy how = { .op = op };
+	struct copy c = { .how = &how, .top = -1 };
+
+	return copy_data(&c, from, to, size, e);
+}
+
 int volume_tree_copy(struct pool *from, const char *from_path, struct pool *to, const char *to_path, const struct tree_copy *how,
 		     struct lxm_err *e)
 {

@@ -128,6 +128,9 @@ struct tree_copy {
  */
 int tree_copy(int from, int to, const struct tree_copy *how, struct lxm_err *e);
 
+/** The data of one file into an empty one, shared where the file system can, else what is no hole. Returns 0, -ECANCELED or -errno. */
+int tree_copy_data(int from, int to, off_t size, struct op *op, struct lxm_err *e);
+
 /** tree_copy() between two paths of pools; makes `to_path` (0700). */
 int volume_tree_copy(struct pool *from, const char *from_path, struct pool *to, const char *to_path, const struct tree_copy *how,
 		     struct lxm_err *e);
