@@ -19,6 +19,7 @@
 #include "lxmd/instance/copy.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/life.h"
+#include "lxmd/instance/migrate.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/snapshot.h"
 #include "lxmd/storage/pool.h"
@@ -67,10 +68,12 @@ static void birth_keys(struct instance_new *n, struct lxm_kv *c)
 	lxm_kv_set(c, "volatile.uuid", uuid);
 	lxm_kv_set(c, "volatile.uuid.generation", uuid);
 	lxm_uuid(uuid);
-	lxm_kv_set(c, "volatile.cloud-init.instance-id", uuid);
+	/* one that moved here is still the same to cloud-init */
+	if (n->source != SOURCE_MIGRATION || !lxm_kv_get(c, "volatile.cloud-init.instance-id"))
+		lxm_kv_set(c, "volatile.cloud-init.instance-id", uuid);
 	lxm_kv_set(c, "volatile.last_state.power", "STOPPED");
 	if (n->source != SOURCE_NONE)
-		lxm_kv_set(c, "volatile.apply_template", n->source == SOURCE_COPY ? "copy" : "create");
+		lxm_kv_set(c, "volatile.apply_template", n->source == SOURCE_IMAGE ? "create" : "copy");
 	if (n->image)
 		lxm_kv_set(c, "volatile.base_image", n->image);
 }
@@ -85,6 +88,8 @@ static int make_volume(struct lxmd *d, struct instance_new *n, struct op *op, st
 		return r;
 	if (n->source == SOURCE_COPY)
 		return instance_fill_copy(d, n->i, n->copy, op, e);
+	if (n->source == SOURCE_MIGRATION)
+		return migrate_fill(d, n->i, n->sink, op, e);
 	if (n->source == SOURCE_NONE)
 		return pool_volume_create_empty(pool, v, e);
 	return pool_volume_create_from_image(pool, v, n->image, op, e);

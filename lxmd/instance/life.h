@@ -11,7 +11,9 @@
 struct caller;
 struct copy_source;
 struct idmap;
+struct migrate_sink;
 struct op;
+struct pool;
 
 /*
  * Unless a comment says otherwise: worker threads; the caller holds the instance's lock (instance_lock_key()); they
@@ -20,14 +22,15 @@ struct op;
  * @caller  who asked, for events; may be NULL
  */
 
-enum instance_source { SOURCE_NONE, SOURCE_IMAGE, SOURCE_COPY };
+enum instance_source { SOURCE_NONE, SOURCE_IMAGE, SOURCE_COPY, SOURCE_MIGRATION };
 
 /* A new instance; borrowed by instance_create(). */
 struct instance_new {
 	struct instance *i;	/* row filled but for id and pool, config and devices expanded, checked */
 	enum instance_source source;
-	const char *image; /* SOURCE_IMAGE: full fingerprint; SOURCE_COPY: that of its source, or NULL */
+	const char *image; /* SOURCE_IMAGE: full fingerprint; copies: that of their source, or NULL */
 	const struct copy_source *copy; /* SOURCE_COPY */
+	const struct migrate_sink *sink; /* SOURCE_MIGRATION */
 	bool start;
 };
 
@@ -84,6 +87,15 @@ struct rebuild {
 /** Give a stopped instance (-EBUSY, 400) a fresh root; configuration, addresses and snapshots stay. */
 int instance_rebuild(struct lxmd *d, const struct instance *i, const struct rebuild *b, struct op *op,
 		     const struct caller *caller, struct lxm_err *e);
+
+/**
+ * Row and staged volume (VOLUME_OF_STAGED) become the instance's. Of a stopped instance; for replacements of its root.
+ *
+ * @was, @now  as it is, and as it shall be: same id and name, expanded
+ *
+ * Returns 0; else the old ones are its own. What was staged is gone in any case.
+ */
+int instance_take_over(struct lxmd *d, struct pool *pool, const struct instance *was, struct instance *now, struct lxm_err *e);
 
 /** Make the root disk lie in that pool, by a device of the instance's own if a profile says otherwise; i is expanded. No I/O. */
 void instance_pin_root(struct instance *i, const char *pool);

@@ -41,8 +41,7 @@ static void unstage(struct pool *pool, const struct instance *i)
 		lxm_error("%s", e.msg);
 }
 
-/* Row and staged volume become the instance's. On failure the old ones are; what was staged is gone in any case. */
-static int take_over(struct lxmd *d, struct pool *pool, const struct instance *was, struct instance *now, struct lxm_err *e)
+int instance_take_over(struct lxmd *d, struct pool *pool, const struct instance *was, struct instance *now, struct lxm_err *e)
 {
 	lxm_auto(kv) struct lxm_kv changes = { 0 }, done = { 0 };
 	struct instance old = *was;
@@ -161,7 +160,7 @@ static int restore(struct lxmd *d, const struct instance *i, const struct db_sna
 		unstage(pool, i);
 		return r;
 	}
-	r = take_over(d, pool, i, &now, e);
+	r = instance_take_over(d, pool, i, &now, e);
 	if (r < 0) {
 		if (run && start_again(d, i->row.id, op, caller, &e2) < 0)
 			lxm_warn("%s", e2.msg);
@@ -238,7 +237,7 @@ int instance_rebuild(struct lxmd *d, const struct instance *i, const struct rebu
 	if (r == 0)
 		r = stage_image(pool, i, b->image, op, e);
 	if (r == 0)
-		r = take_over(d, pool, i, &now, e);
+		r = instance_take_over(d, pool, i, &now, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "rebuild instance '%s'", i->row.name);
 	if (b->image)
@@ -286,7 +285,7 @@ int instance_refresh(struct lxmd *d, const struct instance *to, const struct cop
 		lxm_kv_set(&now.row.config, "volatile.apply_template", "copy");
 		r = instance_expand(d, &now, e);
 		if (r == 0)
-			r = take_over(d, pool, to, &now, e);
+			r = instance_take_over(d, pool, to, &now, e);
 		else
 			unstage(pool, to);
 	}

@@ -206,16 +206,9 @@ static void fill(struct db_snapshot *s, const struct instance *i, const char *na
 	lxm_strv_copy(&s->profiles, &i->row.profiles);
 }
 
-/*
- * Row, volume, mark off.
- *
- * @from, @vol  what is copied, and the instance that is to be kept still for it (NULL: nobody)
- */
-static int build(struct lxmd *d, struct db_snapshot *s, struct pool *from_pool, const struct volume_id *vol, struct pool *pool,
-		 const struct instance *busy, struct op *op, struct lxm_err *e)
+int snapshot_build(struct lxmd *d, struct db_snapshot *s, struct pool *pool, snapshot_fill_fn make, void *arg, struct lxm_err *e)
 {
 	lxm_auto(free) char *name = lxm_asprintf("%s/%s", s->instance, s->name);
-	lxm_auto(still) struct still still = { 0 };
 	struct row_arg a = { .row = s };
 	struct lxm_err e2 = { 0 };
 	int r;
@@ -224,11 +217,7 @@ static int build(struct lxmd *d, struct db_snapshot *s, struct pool *from_pool, 
 	r = db_write_lazy(d->db, create_tx, &a, e);
 	if (r < 0)
 		return r;
-	if (busy)
-		r = still_hold(d, busy, &still, e);
-	if (r == 0)
-		r = pool_volume_copy(from_pool, vol, pool, VOLUME_ID(VOLUME_SNAPSHOT, s->project, name), op, e);
-	still_release(&still);
+	r = make(arg, pool, VOLUME_ID(VOLUME_SNAPSHOT, s->project, name), e);
 	if (r == 0)
 		r = set_key(d, s->id, UNFINISHED, "", false, e);
 	if (r == 0)
@@ -236,6 +225,32 @@ static int build(struct lxmd *d, struct db_snapshot *s, struct pool *from_pool, 
 	if (destroy(d, pool, s, &e2) < 0)
 		lxm_error("undo snapshot '%s': %s", name, e2.msg);
 	return r < 0 ? r : lxm_err_set(e, ENOENT, "snapshot '%s' was deleted meanwhile", name);
+}
+
+/* A snapshot's volume as the copy of another volume. */
+struct copy_arg {
+	struct lxmd *d;
+	struct pool *from_pool;
+	const struct volume_id *from;
+	const struct instance *busy; /* to be kept still for it, NULL: nobody */
+	struct op *op;
+};
+
+static int make_copy(void *arg, struct pool *pool, const struct volume_id *v, struct lxm_err *e)
+{
+	lxm_auto(still) struct still still = { 0 };
+	struct copy_arg *a = arg;
+	int r = a->busy ? still_hold(a->d, a->busy, &still, e) : 0;
+
+	return r < 0 ? r : pool_volume_copy(a->from_pool, a->from, pool, v, a->op, e);
+}
+
+static int build(struct lxmd *d, struct db_snapshot *s, struct pool *from_pool, const struct volume_id *vol, struct pool *pool,
+		 const struct instance *busy, struct op *op, struct lxm_err *e)
+{
+	struct copy_arg a = { d, from_pool, vol, busy, op };
+
+	return snapshot_build(d, s, pool, make_copy, &a, e);
 }
 
 static int choose_name(struct lxmd *d, const struct instance *i, const struct snapshot_new *n, char **out, struct lxm_err *e)
@@ -365,28 +380,34 @@ static const struct db_snapshot *same_in(const struct db_snapshots *l, const str
 	return NULL;
 }
 
+void snapshot_row_for(const struct instance *to, const struct db_snapshot *s, struct db_snapshot *out)
+{
+	const char *image = lxm_kv_get(&s->config, "volatile.base_image");
+
+	fill(out, to, s->name);
+	free(out->architecture);
+	free(out->description);
+	out->architecture = lxm_strdup(s->architecture);
+	out->description = lxm_strdup(s->description);
+	out->ephemeral = s->ephemeral;
+	out->created_at = s->created_at;
+	out->expires_at = s->expires_at;
+	/* addresses and ids belong to the one it was taken of */
+	lxm_kv_copy(&out->config, &s->config);
+	lxm_kv_del_prefix(&out->config, "volatile.");
+	if (image)
+		lxm_kv_set(&out->config, "volatile.base_image", image);
+	lxm_devs_copy(&out->devices, &s->devices);
+	lxm_strv_copy(&out->profiles, &s->profiles);
+}
+
 static int copy_one(struct lxmd *d, const struct db_snapshot *s, struct pool *from_pool, const struct instance *to,
 		    struct pool *pool, struct op *op, struct lxm_err *e)
 {
 	lxm_auto(free) char *name = lxm_asprintf("%s/%s", s->instance, s->name);
 	lxm_auto(db_snapshot) struct db_snapshot n = { 0 };
-	const char *image = lxm_kv_get(&s->config, "volatile.base_image");
 
-	fill(&n, to, s->name);
-	free(n.architecture);
-	free(n.description);
-	n.architecture = lxm_strdup(s->architecture);
-	n.description = lxm_strdup(s->description);
-	n.ephemeral = s->ephemeral;
-	n.created_at = s->created_at;
-	n.expires_at = s->expires_at;
-	/* addresses and ids belong to the one it was taken of */
-	lxm_kv_copy(&n.config, &s->config);
-	lxm_kv_del_prefix(&n.config, "volatile.");
-	if (image)
-		lxm_kv_set(&n.config, "volatile.base_image", image);
-	lxm_devs_copy(&n.devices, &s->devices);
-	lxm_strv_copy(&n.profiles, &s->profiles);
+	snapshot_row_for(to, s, &n);
 	return build(d, &n, from_pool, VOLUME_ID(VOLUME_SNAPSHOT, s->project, name), pool, NULL, op, e);
 }
 
@@ -416,24 +437,27 @@ int snapshot_copy_all(struct lxmd *d, const struct instance *from, const struct 
 	return lxm_err_wrap(e, r, "copy the snapshots of instance '%s'", from->row.name);
 }
 
+int snapshot_drop(struct lxmd *d, const struct instance *i, const struct db_snapshot *s, struct lxm_err *e)
+{
+	lxm_auto(pool_unref) struct pool *pool = NULL;
+	int r = get_pool(d, i, &pool, e);
+
+	if (r == 0)
+		r = set_key(d, s->id, UNFINISHED, "true", true, e);
+	return r < 0 ? r : destroy(d, pool, s, e);
+}
+
 int snapshot_drop_strays(struct lxmd *d, const struct instance *from, const struct instance *to, struct lxm_err *e)
 {
 	lxm_auto(db_snapshots) struct db_snapshots all = { 0 }, have = { 0 };
-	lxm_auto(pool_unref) struct pool *pool = NULL;
 	size_t k;
 	int r = snapshot_list(d, from->row.id, &all, e);
 
 	if (r == 0)
 		r = snapshot_list(d, to->row.id, &have, e);
-	if (r == 0)
-		r = get_pool(d, to, &pool, e);
-	for (k = 0; r == 0 && k < have.n; k++) {
-		if (same_in(&all, &have.v[k]))
-			continue;
-		r = set_key(d, have.v[k].id, UNFINISHED, "true", true, e);
-		if (r == 0)
-			r = destroy(d, pool, &have.v[k], e);
-	}
+	for (k = 0; r == 0 && k < have.n; k++)
+		if (!same_in(&all, &have.v[k]))
+			r = snapshot_drop(d, to, &have.v[k], e);
 	return r;
 }
 

@@ -12,6 +12,8 @@ struct caller;
 struct instance;
 struct lxmd;
 struct op;
+struct pool;
+struct volume_id;
 
 /*
  * A snapshot whose making or removal is not finished carries volatile.lxm.unfinished in its row: nobody is shown it,
@@ -69,6 +71,20 @@ int snapshot_set_expiry(struct lxmd *d, const struct instance *i, const char *na
  */
 int snapshot_copy_all(struct lxmd *d, const struct instance *from, const struct instance *to, struct op *op,
 		      struct lxm_err *e);
+/** The row that a copy of a snapshot has in another instance: the same, but for what belongs to one instance or host. `out` is zeroed. */
+void snapshot_row_for(const struct instance *to, const struct db_snapshot *s, struct db_snapshot *out);
+
+/** Makes the volume of a snapshot. */
+typedef int (*snapshot_fill_fn)(void *arg, struct pool *pool, const struct volume_id *v, struct lxm_err *e);
+
+/**
+ * Make a snapshot of a row and whatever fills its volume. No event. What is not finished when lxmd dies goes at its next start.
+ *
+ * Returns 0, -EEXIST or another -errno.
+ */
+int snapshot_build(struct lxmd *d, struct db_snapshot *s, struct pool *pool, snapshot_fill_fn make, void *arg, struct lxm_err *e);
+/** Remove one. No event. */
+int snapshot_drop(struct lxmd *d, const struct instance *i, const struct db_snapshot *s, struct lxm_err *e);
 /** Remove those that `from` does not have (by name and time of creation). No events. */
 int snapshot_drop_strays(struct lxmd *d, const struct instance *from, const struct instance *to, struct lxm_err *e);
 
