@@ -6,6 +6,7 @@
 #include "lib/conf/names.h"
 #include "lxmd/api/api.h"
 #include "lxmd/api/instance_body.h"
+#include "lxmd/api/instance_migrate.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
@@ -308,7 +309,7 @@ static int move(struct request *rq, const struct instance *i, json_t *body, stru
 	if (!lxm_empty(project) && strcmp(project, i->row.project) != 0)
 		return lxm_err_set(e, EOPNOTSUPP, "instances cannot be moved to other projects yet: copy it, then delete this one");
 	if (lxm_empty(pool))
-		return lxm_err_set(e, EOPNOTSUPP, "instances cannot be migrated to other servers yet");
+		return instance_migrate_source(rq, i, NULL, body, e);
 	r = instance_need_stopped(rq->d, i, "move", e);
 	if (r == 0)
 		r = storage_pool_get(rq->d, pool, &to, e);

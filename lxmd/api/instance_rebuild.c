@@ -58,7 +58,7 @@ int api_instance_rebuild_post(struct request *rq, struct lxm_err *e)
 		r = rq_need_json(rq, &body, e);
 	if (r == 0)
 		r = source_read(rq, &j->row, &j->source, e);
-	if (r == 0 && j->source.type == SOURCE_COPY)
+	if (r == 0 && (j->source.type == SOURCE_COPY || j->source.type == SOURCE_MIGRATION))
 		r = lxm_err_set(e, EINVAL, "an instance is rebuilt from source type image or none");
 	if (r == 0)
 		r = instance_need_stopped(rq->d, &i, "rebuild", e);

@@ -4,6 +4,7 @@
 #include "lib/base/alloc.h"
 #include "lib/conf/names.h"
 #include "lxmd/api/api.h"
+#include "lxmd/api/instance_migrate.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
@@ -224,7 +225,7 @@ int api_instance_snapshot_post(struct request *rq, struct lxm_err *e)
 	if (r == 0)
 		r = js_get_bool(body, "migration", &migration, e);
 	if (r == 0 && migration)
-		r = lxm_err_set(e, EOPNOTSUPP, "snapshots cannot be migrated to other servers yet");
+		return instance_migrate_source(rq, &i, s.name, body, e);
 	if (r == 0)
 		r = js_need_str(body, "name", &to, e);
 	if (r == 0)

@@ -13,6 +13,10 @@ void source_deinit(struct source *s)
 	free(s->project);
 	free(s->name);
 	free(s->snapshot);
+	if (s->sink.link)
+		mig_link_close(s->sink.link);
+	mig_link_unref(s->sink.link);
+	migrate_peer_deinit(&s->peer);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -132,6 +136,75 @@ static int read_copy(struct request *rq, const json_t *source, struct db_instanc
 	return 0;
 }
 
+/* ---- type migration */
+
+void source_keep_volatile(struct lxm_kv *config)
+{
+	lxm_auto(kv) struct lxm_kv kept = { 0 };
+
+	lxm_kv_each(p, config)
+		if (!lxm_starts(p->key, "volatile.") || strcmp(p->key, "volatile.cloud-init.instance-id") == 0 || lxm_ends(p->key, ".hwaddr"))
+			lxm_kv_set(&kept, p->key, p->value);
+	lxm_kv_copy(config, &kept);
+}
+
+/* Mode pull: the operation of the source that we dial. */
+static int read_peer(const json_t *source, struct source *out, struct lxm_err *e)
+{
+	const char *operation = NULL, *certificate = NULL, *control = NULL, *fs = NULL;
+	json_t *secrets = NULL;
+	int r = js_need_str(source, "operation", &operation, e);
+
+	if (r == 0)
+		r = js_get_str(source, "certificate", &certificate, e);
+	if (r == 0)
+		r = js_get_obj(source, "secrets", &secrets, e);
+	if (r == 0)
+		r = js_get_str(secrets, "control", &control, e);
+	if (r == 0)
+		r = js_get_str(secrets, "fs", &fs, e);
+	if (r == 0)
+		r = migrate_peer_set(&out->peer, operation, control, fs, certificate, e);
+	if (r == 0)
+		out->sink.peer = &out->peer;
+	return r;
+}
+
+static int read_migration(struct request *rq, const json_t *source, struct source *out, struct lxm_err *e)
+{
+	const char *mode = NULL, *image = NULL;
+	bool live = false;
+	json_t *config = NULL;
+	int r = js_get_str(source, "mode", &mode, e);
+
+	if (r == 0)
+		r = js_get_str(source, "base-image", &image, e);
+	if (r == 0)
+		r = js_get_bool(source, "container_only", &out->sink.instance_only, e);
+	if (r == 0)
+		r = js_get_bool(source, "instance_only", &out->sink.instance_only, e);
+	if (r == 0)
+		r = js_get_bool(source, "refresh", &out->refresh, e);
+	if (r == 0)
+		r = js_get_bool(source, "live", &live, e);
+	if (r == 0)
+		r = js_get_obj(rq_json(rq), "config", &config, e);
+	if (r < 0)
+		return r;
+	/* clients delete the source of a move afterwards, by force: what runs there would be lost */
+	if (live && lxm_streq(js_str(config, "volatile.last_state.power"), "RUNNING"))
+		return lxm_err_set(e, EINVAL, "a running instance cannot be moved to another server: stop it first (a copy may be made of it)");
+	if (image && lxm_is_hex(image, 64, 64))
+		set_fp(out, image);
+	if (lxm_empty(mode) || lxm_streq(mode, "pull"))
+		r = read_peer(source, out, e);
+	else if (!lxm_streq(mode, "push"))
+		r = lxm_err_set(e, EINVAL, "source.mode '%.20s' is unknown: use pull or push", mode);
+	if (r == 0)
+		out->sink.link = mig_link_new();
+	return r;
+}
+
 int source_read(struct request *rq, struct db_instance *row, struct source *out, struct lxm_err *e)
 {
 	json_t *source = NULL;
@@ -143,7 +216,7 @@ int source_read(struct request *rq, struct db_instance *row, struct source *out,
 	if (r < 0)
 		return r;
 	if (lxm_empty(type))
-		return lxm_err_set(e, EINVAL, "key 'source.type' is required: image, copy or none");
+		return lxm_err_set(e, EINVAL, "key 'source.type' is required: image, copy, migration or none");
 	if (lxm_streq(type, "none")) {
 		out->type = SOURCE_NONE;
 		return 0;
@@ -156,7 +229,11 @@ int source_read(struct request *rq, struct db_instance *row, struct source *out,
 		out->type = SOURCE_COPY;
 		return read_copy(rq, source, row, out, e);
 	}
-	if (lxm_streq(type, "migration") || lxm_streq(type, "backup"))
+	if (lxm_streq(type, "migration")) {
+		out->type = SOURCE_MIGRATION;
+		return read_migration(rq, source, out, e);
+	}
+	if (lxm_streq(type, "backup"))
 		return lxm_err_set(e, EOPNOTSUPP, "instances cannot be created from source type '%s' yet", type);
-	return lxm_err_set(e, EINVAL, "source.type '%s' is unknown: use image, copy or none", type);
+	return lxm_err_set(e, EINVAL, "source.type '%s' is unknown: use image, copy, migration or none", type);
 }

@@ -10,6 +10,7 @@
 #include "lxmd/http/request.h"
 #include "lxmd/instance/copy.h"
 #include "lxmd/instance/life.h"
+#include "lxmd/instance/migrate.h"
 
 /* Zeroed is empty. */
 struct source {
@@ -17,7 +18,9 @@ struct source {
 	char fp[65];		 /* image; of a copy: what its source was made from, or "" */
 	struct copy_source copy; /* SOURCE_COPY; strings below */
 	char *project, *name, *snapshot;
-	bool refresh; /* SOURCE_COPY: bring an instance that is there up to date */
+	bool refresh; /* copies and migrations: bring an instance that is there up to date */
+	struct migrate_sink sink; /* SOURCE_MIGRATION; its link is owned, `peer` below */
+	struct migrate_peer peer;
 };
 
 void source_deinit(struct source *s);
@@ -32,5 +35,8 @@ LXM_AUTO_STRUCT(source, struct source, source_deinit)
  * Request thread; reads the database. Returns 0, -EINVAL, -ENOENT, -EPERM or -EOPNOTSUPP.
  */
 int source_read(struct request *rq, struct db_instance *row, struct source *out, struct lxm_err *e);
+
+/** Of the volatile keys of a body: those that an instance keeps when it moves here from another server. All others go. */
+void source_keep_volatile(struct lxm_kv *config);
 
 #endif

@@ -84,8 +84,9 @@ static void create_free(void *arg)
 static int create_run(struct op *op, void *arg, struct lxm_err *e)
 {
 	struct create_job *j = arg;
+	int r = instance_create(op_daemon(op), &j->n, op, op_caller(op), e);
 
-	return instance_create(op_daemon(op), &j->n, op, op_caller(op), e);
+	return j->source.type == SOURCE_MIGRATION ? migrate_finish(j->source.sink.link, r, e) : r;
 }
 
 /* A name for those who do not care: two words that nobody is offended by, and a check that it is free. */
@@ -134,10 +135,12 @@ static int read_new(struct request *rq, struct create_job *j, struct lxm_err *e)
 		return r;
 	row->name = lxm_empty(name) ? invent_name(rq->d, row->project) : lxm_strdup(name);
 	r = instance_body_read(rq_json(rq), row, e);
-	/* volatile keys of a new instance are ours to choose */
-	lxm_kv_del_prefix(&row->config, "volatile.");
+	source_keep_volatile(&row->config);
 	if (r == 0)
 		r = source_read(rq, row, &j->source, e);
+	/* volatile keys of a new instance are ours to choose */
+	if (j->source.type != SOURCE_MIGRATION)
+		lxm_kv_del_prefix(&row->config, "volatile.");
 	if (r == 0)
 		r = js_get_bool(rq_json(rq), "start", &j->n.start, e);
 	if (r == 0)
@@ -157,6 +160,7 @@ static int read_new(struct request *rq, struct create_job *j, struct lxm_err *e)
 	j->n.source = j->source.type;
 	j->n.image = *j->source.fp ? j->source.fp : NULL;
 	j->n.copy = &j->source.copy;
+	j->n.sink = &j->source.sink;
 	r = instance_expand(rq->d, &j->i, e);
 	return r < 0 ? r : instance_check(rq->d, &j->i, NULL, rq_caller(rq), e);
 }
@@ -172,7 +176,24 @@ static int refresh_run(struct op *op, void *arg, struct lxm_err *e)
 
 	if (r == 0)
 		r = instance_load_id(d, j->refresh, &i, e);
-	return r < 0 ? r : instance_refresh(d, &i, &j->source.copy, op, op_caller(op), e);
+	if (j->source.type != SOURCE_MIGRATION)
+		return r < 0 ? r : instance_refresh(d, &i, &j->source.copy, op, op_caller(op), e);
+	if (r == 0)
+		r = migrate_refresh(d, &i, &j->source.sink, op, op_caller(op), e);
+	return migrate_finish(j->source.sink.link, r, e);
+}
+
+static void migration_cancel(struct op *op, void *arg)
+{
+	mig_link_stop(((struct create_job *)arg)->source.sink.link);
+}
+
+/* Mode push: the source opens our sockets. */
+static int migration_connect(struct op *op, const char *name, struct ws *ws, void *arg)
+{
+	int which = mig_link_socket(name);
+
+	return which < 0 ? which : mig_link_accept(((struct create_job *)arg)->source.sink.link, (enum mig_socket)which, ws);
 }
 
 /* With "refresh" an instance of that name is welcome, if it is not the source itself. */
@@ -181,10 +202,10 @@ static int find_refresh(struct request *rq, struct create_job *j, struct lxm_err
 	lxm_auto(instance) struct instance old = { 0 };
 	lxm_auto(run_unref) struct run *run = NULL;
 
-	if (j->source.type != SOURCE_COPY || !j->source.refresh ||
+	if (!j->source.refresh ||
 	    instance_load(rq->d, j->i.row.project, j->i.row.name, &old, NULL) < 0)
 		return 0;
-	if (lxm_streq(old.row.name, j->source.name) && lxm_streq(old.row.project, j->source.project))
+	if (j->source.type == SOURCE_COPY && lxm_streq(old.row.name, j->source.name) && lxm_streq(old.row.project, j->source.project))
 		return lxm_err_set(e, EINVAL, "instance '%s' cannot be refreshed from itself", old.row.name);
 	run = run_get(rq->d, old.row.id);
 	if (run)
@@ -203,6 +224,7 @@ static int check_free(struct lxmd *d, const struct db_instance *row, struct lxm_
 
 int api_instances_post(struct request *rq, struct lxm_err *e)
 {
+	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .may_cancel = true, .caller = rq_caller(rq), .free_arg = create_free };
 	struct create_job *j;
 	struct op *op;
 	json_t *body;
@@ -223,17 +245,18 @@ int api_instances_post(struct request *rq, struct lxm_err *e)
 		create_free(j);
 		return r;
 	}
-	r = op_new(rq->d,
-		   &(struct op_spec){ .cls = OP_TASK,
-				      .project = rq_project(rq),
-				      .description = j->refresh ? "Refreshing instance" : "Creating instance",
-				      .resources = instance_resources(j->i.row.name),
-				      .may_cancel = true,
-				      .caller = rq_caller(rq),
-				      .run = j->refresh ? refresh_run : create_run,
-				      .free_arg = create_free,
-				      .arg = j },
-		   &op, e);
+	spec.arg = j;
+	spec.description = j->refresh ? "Refreshing instance" : "Creating instance";
+	spec.resources = instance_resources(j->i.row.name);
+	spec.run = j->refresh ? refresh_run : create_run;
+	if (j->source.type == SOURCE_MIGRATION) {
+		spec.cls = j->source.sink.peer ? OP_TASK : OP_WEBSOCKET;
+		spec.cancel = migration_cancel;
+		spec.connect = migration_connect;
+	}
+	r = op_new(rq->d, &spec, &op, e);
+	if (r == 0 && spec.cls == OP_WEBSOCKET)
+		migrate_add_sockets(op);
 	return r < 0 ? r : reply_op_start(rq, op);
 }
 
