@@ -44,6 +44,14 @@ int db_cluster_open(const char *dir, struct db_cluster **out, struct lxm_err *e)
 void db_cluster_close(struct db_cluster *db);
 LXM_AUTO_PTR(db_cluster_close, struct db_cluster, db_cluster_close)
 
+/**
+ * Remember that both databases are there and whole: from now on one that is empty or gone is refused and not taken for a
+ * first start.
+ *
+ * Main thread, after both were opened. Returns 0 or -errno.
+ */
+int db_note_made(const char *dir, struct lxm_err *e);
+
 /*
  * A transaction's body. It touches the database and its own arg, nothing else, because it is repeated when the
  * database is busy: it starts by emptying what an earlier try may have filled in. 0 or > 0 commits, < 0 (with *e)

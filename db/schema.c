@@ -13,6 +13,8 @@
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 
+#define MADE "/made" /* beside the databases */
+
 static const char *const cluster_steps[] = {
 #include "db/schema/cluster_001.sql.h"
 };
@@ -57,6 +59,14 @@ static int quick_check(sqlite3 *h, const char *path, struct lxm_err *e)
 	return 0;
 }
 
+/* Both databases were whole once (db_note_made()): an empty one now is a loss, and no first start. */
+static bool was_made(const char *path)
+{
+	lxm_auto(free) char *marker = lxm_asprintf("%.*s" MADE, (int)(strrchr(path, '/') - path), path);
+
+	return access(marker, F_OK) == 0;
+}
+
 /* What is in the file? *version is 0 for an empty one. */
 static int identify(sqlite3 *h, const char *path, const struct sql_schema *s, int *version, struct lxm_err *e)
 {
@@ -72,6 +82,11 @@ static int identify(sqlite3 *h, const char *path, const struct sql_schema *s, in
 		r = pragma_int(h, "SELECT count(*) FROM sqlite_master", &tables, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "read database '%s'", path);
+	if (*version == 0 && !tables && was_made(path))
+		return lxm_err_set(e, EUCLEAN,
+				   "database '%s' is empty or gone, though this lxmd had one (left as it is; put a copy back, or move "
+				   "the whole data directory away to start anew)",
+				   path);
 	if (tables && app != s->app_id)
 		return lxm_err_set(e, EUCLEAN, "'%s' is not the %s of an lxmd (left as it is)", path, s->what);
 	if (*version > s->version)
@@ -170,6 +185,14 @@ static int migrate(sqlite3 *h, const char *path, const struct sql_schema *s, str
 					    version);
 	}
 	return 0;
+}
+
+int db_note_made(const char *dir, struct lxm_err *e)
+{
+	lxm_auto(free) char *path = lxm_asprintf("%s" MADE, dir);
+	lxm_auto(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? lxm_err_sys(e, "create '%s'", path) : 0;
 }
 
 int sql_migrate(const char *path, const struct sql_schema *schema, struct lxm_err *e)

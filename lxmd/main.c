@@ -64,6 +64,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = db_cluster_open(d->dirs.database.path, &d->db, e);
 	if (r == 0)
+		r = db_note_made(d->dirs.database.path, e);
+	if (r == 0)
 		r = daemon_start_core(d, e);
 	if (r == 0)
 		r = identity_start(d, e);

@@ -94,15 +94,34 @@ static void tell(struct request *rq, const char *action, const char *name)
 	event_lifecycle(rq->d, NULL, action, url, NULL, rq_caller(rq));
 }
 
+/* Defaults for new volumes, "volume.KEY": each KEY against the driver's table of volumes. */
+static int check_volume_defaults(const char *driver, const struct lxm_kv *was, const struct lxm_kv *config, struct lxm_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < config->n; i++) {
+		const char *key = config->v[i].key, *value = config->v[i].value;
+		int r = 0;
+
+		if (lxm_starts(key, "volume.") && !(was && lxm_streq(lxm_kv_get(was, key), value)))
+			r = conf_check_one(conf_volume(driver), key + strlen("volume."), value, e);
+		if (r < 0)
+			return lxm_err_wrap(e, r, "default '%.100s' for new volumes", key);
+	}
+	return 0;
+}
+
 /* Keys of a pool against its driver's table. */
 static int check_config(const char *driver, const struct lxm_kv *was, struct lxm_kv *config, struct lxm_err *e)
 {
 	const struct conftable *table = conf_pool(driver);
+	int r;
 
 	if (!table)
 		return lxm_err_set(e, EINVAL, "there is no storage driver '%.50s'", driver);
 	conf_drop_empty(config);
-	return was ? conf_check_change(table, was, config, e) : conf_check(table, config, e);
+	r = was ? conf_check_change(table, was, config, e) : conf_check(table, config, e);
+	return r < 0 ? r : check_volume_defaults(driver, was, config, e);
 }
 
 int api_storage_pools_post(struct request *rq, struct lxm_err *e)

@@ -77,6 +77,8 @@ def test_pool_in_a_directory_of_the_host(rest, pool, tmp_path):
     {}, {"name": "x"}, {"name": "a/b", "driver": "dir"}, {"name": "..", "driver": "dir"}, {"name": "x", "driver": "nosuch"},
     {"name": "x", "driver": "dir", "config": {"source": "relative"}}, {"name": "x", "driver": "dir", "config": {"no.such": "1"}},
     {"name": "x", "driver": "dir", "config": {"source": "/etc"}}, {"name": "x", "driver": "dir", "config": []},
+    {"name": "x", "driver": "dir", "config": {"volume.size": "much"}}, {"name": "x", "driver": "dir", "config": {"volume.nothing": "1"}},
+    {"name": "x", "driver": "dir", "config": {"volume.snapshots.schedule": "now and then"}},
 ])
 def test_bad_pools_are_refused(rest, body):
     before = rest.read("storage-pools")

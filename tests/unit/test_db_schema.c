@@ -125,6 +125,25 @@ static void foreign_file_is_left_alone(void)
 	down(&m);
 }
 
+static void empty_file_where_one_was_is_refused(void)
+{
+	struct sql_schema s1 = schema(1);
+	struct made m;
+
+	up(&m);
+	CU_ASSERT_EQUAL(sql_migrate(m.path, &s1, &m.e), 0);
+	CU_ASSERT_EQUAL(unlink(m.path), 0);
+	CU_ASSERT_EQUAL(sql_migrate(m.path, &s1, &m.e), 0); /* a first start that was cut off begins again */
+	CU_ASSERT_EQUAL(db_note_made(m.dir, &m.e), 0);
+	CU_ASSERT_EQUAL(sql_migrate(m.path, &s1, &m.e), 0);
+	CU_ASSERT_EQUAL(truncate(m.path, 0), 0);
+	CU_ASSERT_EQUAL(sql_migrate(m.path, &s1, &m.e), -EUCLEAN);
+	CU_ASSERT_PTR_NOT_NULL(strstr(m.e.msg, "empty or gone"));
+	CU_ASSERT_EQUAL(unlink(m.path), 0);
+	CU_ASSERT_EQUAL(sql_migrate(m.path, &s1, &m.e), -EUCLEAN);
+	down(&m);
+}
+
 static void damaged_file_is_said_to_be(void)
 {
 	struct sql_schema s1 = schema(1);
@@ -339,6 +358,7 @@ UNIT_MAIN("db/schema", { "steps run once, with a copy before", steps_run_once_wi
 	  { "newer file is left alone", newer_file_is_left_alone },
 	  { "foreign file is left alone", foreign_file_is_left_alone },
 	  { "damaged file is said to be", damaged_file_is_said_to_be },
+	  { "empty file where one was is refused", empty_file_where_one_was_is_refused },
 	  { "files are for root only", files_are_for_root_only }, { "failing body rolls back", failing_body_rolls_back },
 	  { "busy is tried again and answers are not", busy_is_tried_again_and_answers_are_not },
 	  { "many threads lose nothing", many_threads_lose_nothing },
