@@ -98,6 +98,9 @@ API_HANDLER(api_internal_shutdown_put);
 /* metadata.c */
 API_HANDLER(api_metadata_configuration_get);
 
+/* metrics.c */
+API_HANDLER(api_metrics_get);
+
 /* networks.c */
 API_HANDLER(api_networks_get);
 API_HANDLER(api_networks_post);

@@ -38,6 +38,7 @@ static const struct route routes[] = {
 	{ "POST",   "/1.0/images/{fingerprint}/refresh",      MAY_PROJECT, RT_PROJECT | RT_OF_IMAGES | RT_ASYNC, api_image_refresh_post, "Look for a newer version of an image" },
 	{ "POST",   "/1.0/images/{fingerprint}/secret",       MAY_PROJECT, RT_PROJECT | RT_OF_IMAGES | RT_ASYNC, api_image_secret_post, "Make a secret that opens an image" },
 	{ "GET",    "/1.0/metadata/configuration",            MAY_TRUSTED, 0,          api_metadata_configuration_get, "Show all configuration keys" },
+	{ "GET",    "/1.0/metrics",                           MAY_METRICS, 0,          api_metrics_get,               "Show what instances use, for Prometheus" },
 	{ "GET",    "/1.0/networks",                          MAY_PROJECT, RT_PROJECT, api_networks_get,              "List networks and host links" },
 	{ "POST",   "/1.0/networks",                          MAY_ADMIN,   RT_PROJECT, api_networks_post,             "Create a network" },
 	{ "GET",    "/1.0/networks/{name}",                   MAY_PROJECT, RT_PROJECT, api_network_get,               "Show a network" },

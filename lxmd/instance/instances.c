@@ -27,6 +27,7 @@
 #include "lxmd/instance/snapshot.h"
 #include "lxmd/instance/snaptask.h"
 #include "lxmd/instance/still.h"
+#include "lxmd/instance/usage.h"
 #include "lxmd/spawn/spawn.h"
 #include "lxmd/storage/pool.h"
 
@@ -223,6 +224,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	int r;
 
 	in->files = files_new();
+	in->usages = usage_cache_new();
 	d->instances = in;
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_cond_init(&in->idle, NULL);
@@ -416,6 +418,7 @@ void instances_stop(struct lxmd *d)
 		cgroup_parent_remove(&in->cgroups, in->cgroup_parent);
 	free(in->v);
 	files_free(d, in->files);
+	usage_cache_free(in->usages);
 	spawner_free(in->spawner);
 	seccomp_cache_free(in->seccomp);
 	idmap_pool_deinit(&in->ids);

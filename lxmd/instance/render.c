@@ -12,10 +12,10 @@
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
-#include "lib/wire/cgroup.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/snapshot.h"
+#include "lxmd/instance/usage.h"
 #include "lxmd/network/netns_state.h"
 #include "lxmd/storage/pool.h"
 
@@ -48,54 +48,14 @@ json_t *instance_etag_json(const struct instance *i)
 
 /* ---- state */
 
-/* The first of two files that can be read (v1's name, v2's name); 0 when there is neither. */
-static uint64_t counter(struct run *run, const char *controller, const char *v1, const char *v2)
-{
-	const struct cgroup_layout *cg = &run->d->instances->cgroups;
-	const struct cgroup_hier *h = cgroup_find(cg, controller);
-	uint64_t v = 0;
-
-	if (h && (h->v2 ? v2 : v1) && cgroup_read_u64(cg, controller, run->cgroup, h->v2 ? v2 : v1, &v) < 0)
-		return 0;
-	return v;
-}
-
-/* Nanoseconds of CPU time. */
-static uint64_t cpu_usage(struct run *run)
-{
-	const struct cgroup_layout *cg = &run->d->instances->cgroups;
-	uint64_t v = 0, usec;
-	char text[1024];
-	const char *p;
-
-	if (cgroup_find(cg, "cpuacct"))
-		return counter(run, "cpuacct", "cpuacct.usage", NULL);
-	if (cgroup_read(cg, "unified", run->cgroup, "cpu.stat", text, sizeof(text)) < 0)
-		return 0;
-	p = strstr(text, "usage_usec ");
-	if (p && sscanf(p, "usage_usec %lu", &usec) == 1)
-		v = usec * 1000;
-	return v;
-}
-
-static uint64_t swap_usage(struct run *run, uint64_t memory)
-{
-	const struct cgroup_hier *h = cgroup_find(&run->d->instances->cgroups, "memory");
-	uint64_t both;
-
-	if (h && h->v2)
-		return counter(run, "memory", NULL, "memory.swap.current");
-	both = counter(run, "memory", "memory.memsw.usage_in_bytes", NULL);
-	return both > memory ? both - memory : 0;
-}
-
 static json_t *memory_json(struct run *run)
 {
-	uint64_t usage = counter(run, "memory", "memory.usage_in_bytes", "memory.current");
-	uint64_t peak = counter(run, "memory", "memory.max_usage_in_bytes", "memory.peak");
+	uint64_t now = 0, peak = 0, swap = 0;
 
-	return json_pack("{s:I, s:I, s:I, s:I}", "usage", (json_int_t)usage, "usage_peak", (json_int_t)peak, "swap_usage",
-			 (json_int_t)swap_usage(run, usage), "swap_usage_peak", (json_int_t)0);
+	if (run)
+		usage_memory(run, &now, &peak, &swap);
+	return json_pack("{s:I, s:I, s:I, s:I}", "usage", (json_int_t)now, "usage_peak", (json_int_t)peak, "swap_usage",
+			 (json_int_t)swap, "swap_usage_peak", (json_int_t)0);
 }
 
 static const char *scope_name(uint8_t scope)
@@ -204,11 +164,8 @@ json_t *instance_state_json(struct lxmd *d, const struct instance *i, struct run
 	}
 	return json_pack("{s:s, s:i, s:i, s:I, s:{s:I}, s:o, s:o, s:o}", "status", api_status_name(status), "status_code",
 			 status, "pid", (int)pid, "processes",
-			 on ? (json_int_t)counter(run, "pids", "pids.current", "pids.current") : (json_int_t)0, "cpu", "usage",
-			 on ? (json_int_t)cpu_usage(run) : (json_int_t)0, "memory",
-			 on ? memory_json(run) :
-			      json_pack("{s:i, s:i, s:i, s:i}", "usage", 0, "usage_peak", 0, "swap_usage", 0,
-					"swap_usage_peak", 0),
+			 on ? (json_int_t)usage_processes(run) : (json_int_t)0, "cpu", "usage",
+			 on ? (json_int_t)usage_cpu_ns(run) : (json_int_t)0, "memory", memory_json(on ? run : NULL),
 			 "disk", usage ? disk_json(d, i) : json_object(), "network",
 			 on ? network_json(i, run) : json_null());
 }

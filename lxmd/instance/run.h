@@ -20,6 +20,7 @@ struct run;
 struct files;
 struct seccomp_cache;
 struct spawner;
+struct usage_cache;
 
 /* d->instances. Everything but the table is set at start and never changes. */
 struct instances {
@@ -29,6 +30,7 @@ struct instances {
 	char cgroup_parent[32]; /* "lxm", or one of this daemon's own when LXMD_DIR is set */
 	struct idmap_pool ids;
 	struct files *files; /* who works on files: files.c */
+	struct usage_cache *usages; /* what they use: usage_all.c */
 
 	pthread_mutex_t lock;
 	struct run **v;	  /* guarded by lock; sorted by id; each holds a reference */
