@@ -41,7 +41,7 @@ comma := ,
 
 # ---- what is built from what: rooms are found by name, a new file needs no line here
 LIB_ROOMS  := lib/base lib/conf lib/api lib/tls lib/wire lib/mount
-LXMD_ROOMS := lxmd/core lxmd/spawn lxmd/storage lxmd/network lxmd/device lxmd/image lxmd/instance lxmd/cluster lxmd/http lxmd/api
+LXMD_ROOMS := lxmd/core lxmd/spawn lxmd/storage lxmd/network lxmd/device lxmd/image lxmd/guest lxmd/instance lxmd/cluster lxmd/http lxmd/api
 srcs  = $(sort $(wildcard $(addsuffix /*.c,$(1))))
 objs  = $(patsubst %.c,$(B)/obj/%.o,$(1))
 

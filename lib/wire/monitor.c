@@ -66,7 +66,7 @@ int mon_encode(const struct mon_msg *m, unsigned char out[MON_MAX])
 
 static bool kind_ok(uint32_t kind)
 {
-	return (kind >= MON_SIGNAL && kind <= MON_QUERY) || kind == MON_OK || kind == MON_ERROR || (kind >= MON_HELLO && kind < MON_KINDS);
+	return (kind >= MON_SIGNAL && kind < MON_REQUESTS) || kind == MON_OK || kind == MON_ERROR || (kind >= MON_HELLO && kind < MON_KINDS);
 }
 
 int mon_decode(const void *data, size_t len, struct mon_msg *out, struct lxm_err *e)

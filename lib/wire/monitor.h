@@ -45,6 +45,7 @@ enum mon_kind {
 	MON_PLAN,	   /* [sealed plan]: what the next reboot runs; same id, same cgroups; -EBADMSG if it is not one */
 	MON_QUERY,	   /* asks for MON_HELLO again [fds]; it comes with this request's seq instead of MON_OK */
 	MON_GUEST,	   /* arg: 1 puts /dev/lxd/sock up, 0 takes it away; reply for 1: [its listening end] */
+	MON_REQUESTS,	   /* no request: the first number behind them */
 
 	/* replies */
 	MON_OK = 64,

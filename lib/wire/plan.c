@@ -149,7 +149,7 @@ static const char *check_nic(const struct plan_nic *n)
 {
 	if (n->kind < PLAN_NIC_VETH || n->kind > PLAN_NIC_IPVLAN)
 		return "kind";
-	if (n->flags & ~31u)
+	if (n->flags & ~15u)
 		return "flags";
 	if (!ifname_ok(n->peer))
 		return "peer";
@@ -213,7 +213,7 @@ static const char *check_step(const struct plan_step *s)
 	case PLAN_IDENTITY:
 		return !name_ok(s->u.identity.id, "_.-") ? "id" : !host_ok(s->u.identity.hostname) ? "hostname" : NULL;
 	case PLAN_OPTIONS:
-		if (s->u.options.flags & ~15u || (s->u.options.flags & PLAN_HOST_NET && !(s->u.options.flags & PLAN_PRIVILEGED)))
+		if (s->u.options.flags & ~31u || (s->u.options.flags & PLAN_HOST_NET && !(s->u.options.flags & PLAN_PRIVILEGED)))
 			return "flags";
 		return s->u.options.stop_signal > 64 ? "stop_signal" : NULL;
 	case PLAN_IDMAP:

@@ -87,6 +87,8 @@ int state_change_run(struct lxmd *d, int64_t id, const struct state_change *c, b
 		return r;
 	run = run_get(d, id);
 	status = run_status(run);
+	if (status == API_READY)
+		status = API_RUNNING;
 	if (skip && (status == actions[c->action].reached ||
 		     (status == API_STOPPED && c->action != STATE_START && c->action != STATE_STOP)))
 		return 0;

@@ -23,6 +23,7 @@ struct storage;
 struct images;
 struct networks;
 struct instances;
+struct guests;
 
 /* One directory of the daemon, open for as long as the daemon lives. */
 struct lxmd_dir {
@@ -80,6 +81,7 @@ struct lxmd {
 	struct storage *storage; /* filled by storage_start(), and so on */
 	struct images *images;
 	struct networks *networks;
+	struct guests *guests;
 	struct instances *instances;
 
 	uint64_t nofile_soft; /* RLIMIT_NOFILE before we raised it: what children should get */

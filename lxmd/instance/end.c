@@ -71,5 +71,12 @@ void instance_ended(struct run *r)
 
 void instance_rebooted(struct run *r)
 {
+	lxm_auto(kv) struct lxm_kv changes = { 0 };
+	lxm_auto(instance) struct instance i = { 0 };
+
+	if (instance_load_id(r->d, r->id, &i, NULL) == 0 && lxm_kv_bool(&i.row.config, "volatile.last_state.ready", false)) {
+		lxm_kv_set(&changes, "volatile.last_state.ready", "false");
+		(void)instance_set_volatile(r->d, r->id, &changes, NULL);
+	}
 	tell(r, "instance-restarted");
 }

@@ -637,7 +637,7 @@ static int check_running(const struct instance *i, struct run *run, struct lxm_e
 
 	if (status == API_FROZEN)
 		return lxm_err_http(e, 400, EBUSY, "Instance is frozen: '%s'", i->row.name);
-	if (status != API_RUNNING)
+	if (status == API_STOPPED)
 		return lxm_err_http(e, 400, ESRCH, "Instance is not running: '%s'", i->row.name);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/instance/files.h"
+#include "lxmd/instance/guest.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
@@ -85,6 +86,7 @@ static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 	}
 	pthread_mutex_lock(&run->lock);
 	run->frozen = cgroup_frozen(&d->instances->cgroups, run->cgroup) == 1;
+	run->ready = lxm_kv_bool(&i->row.config, "volatile.last_state.ready", false);
 	pthread_mutex_unlock(&run->lock);
 	lxm_debug("instance '%s' runs on (init %d)", i->row.name, (int)run->init_pid);
 	return true;
@@ -242,6 +244,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 		r = instance_load_all(d, NULL, &l, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start the instances' part");
+	guests_start(d, &instance_guest_ops);
 	for (k = 0; k < l.n; k++)
 		reconcile_one(d, &l.v[k]);
 	snapshots_mend(d);
@@ -394,6 +397,7 @@ static void unwatch(void *arg)
 	for (k = 0; k < n; k++) {
 		loop_del(runs[k]->watch);
 		runs[k]->watch = NULL;
+		run_set_guest(runs[k], NULL);
 		run_unref(runs[k]);
 	}
 	free(runs);
@@ -412,6 +416,7 @@ void instances_stop(struct lxmd *d)
 	while (in->ending)
 		pthread_cond_wait(&in->idle, &in->lock);
 	pthread_mutex_unlock(&in->lock);
+	guests_stop(d);
 	for (k = 0; k < in->n; k++)
 		run_unref(in->v[k]);
 	if (!in->n)

@@ -19,6 +19,7 @@
 #include "lxmd/image/metadata.h"
 #include "lxmd/image/template.h"
 #include "lxmd/instance/devices.h"
+#include "lxmd/instance/guest.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/run.h"
@@ -299,7 +300,7 @@ static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, 
 	int r;
 
 	snprintf(id, sizeof(id), "%lld", (long long)i->row.id);
-	opt.u.options.flags = (priv ? PLAN_PRIVILEGED : 0) | (nesting ? PLAN_NESTING : 0);
+	opt.u.options.flags = (priv ? PLAN_PRIVILEGED : 0) | (nesting ? PLAN_NESTING : 0) | (instance_guest_wanted(i) ? PLAN_GUEST_API : 0);
 	opt.u.options.stop_signal = stop_signal(i);
 	r = plan_add(p, &(struct plan_step){ PLAN_IDENTITY, .u.identity = { id, label, i->row.name } }, e);
 	if (r == 0)

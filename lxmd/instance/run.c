@@ -17,6 +17,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
+#include "lxmd/guest/guest.h"
 #include "lxmd/instance/end.h"
 #include "lxmd/network/netns_state.h"
 #include "lxmd/spawn/spawn.h"
@@ -179,6 +180,17 @@ static void end_job(void *arg)
 	pthread_mutex_unlock(&in->lock);
 }
 
+void run_set_guest(struct run *r, struct guest *g)
+{
+	struct guest *old;
+
+	pthread_mutex_lock(&r->lock);
+	old = r->guest;
+	r->guest = g;
+	pthread_mutex_unlock(&r->lock);
+	guest_close(old);
+}
+
 /* Loop thread: nothing more comes from this monitor. */
 static void hang_up(struct run *r)
 {
@@ -186,6 +198,7 @@ static void hang_up(struct run *r)
 
 	loop_del(r->watch);
 	r->watch = NULL;
+	run_set_guest(r, NULL);
 	auto_fd_close(&r->mon_sock);
 	set_phase(r, RUN_ENDED);
 	pthread_mutex_lock(&in->lock);
@@ -200,6 +213,7 @@ static void take_hello(struct run *r, struct mon_hello *h)
 	struct net_cache *net = NULL;
 	struct lxm_err e = { 0 };
 
+	run_set_guest(r, h->guest >= 0 ? guest_open(r->d, r->id, h->pid, h->pidfd, LXM_TAKE(h->guest, -1)) : NULL);
 	if (h->netlink >= 0 && net_cache_new(LXM_TAKE(h->netlink, -1), &net, &e) < 0)
 		lxm_warn("instance '%s': its network cannot be read: %s", r->name, e.msg);
 	pthread_mutex_lock(&r->lock);
@@ -207,7 +221,7 @@ static void take_hello(struct run *r, struct mon_hello *h)
 	r->init_pidfd = LXM_TAKE(h->pidfd, -1);
 	r->init_pid = h->pid;
 	r->started_at = (lxm_time)h->start_ms;
-	r->frozen = false;
+	r->frozen = r->ready = false;
 	pthread_mutex_unlock(&r->lock);
 	pthread_mutex_lock(&r->net_lock);
 	net_cache_free(r->net);
@@ -310,7 +324,7 @@ int run_status(struct run *r)
 		return API_STOPPED;
 	pthread_mutex_lock(&r->lock);
 	if (r->phase == RUN_RUNNING)
-		s = r->frozen ? API_FROZEN : API_RUNNING;
+		s = r->frozen ? API_FROZEN : r->ready ? API_READY : API_RUNNING;
 	else
 		s = API_STOPPED;
 	pthread_mutex_unlock(&r->lock);

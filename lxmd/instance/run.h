@@ -18,6 +18,7 @@ struct lxmd;
 struct net_cache;
 struct run;
 struct files;
+struct guest;
 struct seccomp_cache;
 struct spawner;
 struct usage_cache;
@@ -60,8 +61,10 @@ struct run {
 	bool stop_asked;	 /* a client asked for the end: no autorestart, and the event says who */
 	bool restarting;	 /* the end belongs to a restart: an ephemeral instance stays */
 	bool no_events;		 /* adopted or failed: the end is not told */
+	bool ready;		 /* the guest has said so since it started */
 	pid_t init_pid;
 	int init_pidfd;
+	struct guest *guest;	 /* the ear on its /dev/lxd/sock, NULL: none */
 	lxm_time started_at;
 	uint32_t reason;	 /* enum mon_reason, once ended */
 	int32_t status;
@@ -108,7 +111,10 @@ void run_remove(struct run *r);
  */
 int run_started(struct run *r, int sock, int mon_pidfd, struct mon_hello *hello, struct lxm_err *e);
 
-/** API status (API_RUNNING ...); NULL gives API_STOPPED. Any thread. */
+/** Replace the ear on its /dev/lxd/sock (taken, may be NULL); the one before is closed. Any thread. */
+void run_set_guest(struct run *r, struct guest *g);
+
+/** API status (API_RUNNING, API_READY ...); NULL gives API_STOPPED. Any thread. */
 int run_status(struct run *r);
 
 /** Wait until it is gone. Workers only. Returns 0 or -ETIMEDOUT. timeout_ms < 0: for ever. */

@@ -189,6 +189,8 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 		return r;
 	}
 	lxm_kv_set(changes, "volatile.last_state.power", "RUNNING");
+	if (lxm_kv_get(&i->row.config, "volatile.last_state.ready"))
+		lxm_kv_set(changes, "volatile.last_state.ready", "false");
 	if (map.nuid) {
 		lxm_auto(free) char *json = idmap_json(&map);
 

@@ -11,6 +11,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/instance/devices.h"
+#include "lxmd/instance/guest.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/run.h"
@@ -104,12 +105,16 @@ static int apply_live(struct lxmd *d, struct run *run, const struct instance *wa
 	pthread_mutex_unlock(&run->lock);
 	r = limits_apply(run, now, &was->config, e);
 	if (r == 0)
+		r = instance_guest_apply(run, was, now, e);
+	if (r == 0)
 		r = change_devices(d, was, now, &live, changes, e);
 	if (r < 0) {
 		struct lxm_err e2 = { 0 };
 
 		if (limits_apply(run, was, &now->config, &e2) < 0)
 			lxm_warn("instance '%s': going back to the old limits: %s", was->row.name, e2.msg);
+		if (instance_guest_apply(run, now, was, &e2) < 0)
+			lxm_warn("instance '%s': %s", was->row.name, e2.msg);
 	}
 	return r;
 }
@@ -144,6 +149,8 @@ int instance_update(struct lxmd *d, const struct instance *was, struct instance 
 	}
 	if (r < 0)
 		return lxm_err_wrap(e, r, "update instance '%s'", was->row.name);
+	if (run)
+		instance_guest_tell(run, was, now);
 	event_lifecycle(d, was->row.project, "instance-updated", url, NULL, caller);
 	return 0;
 }
