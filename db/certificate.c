@@ -96,6 +96,12 @@ static int save_projects(struct db_tx *tx, const struct db_certificate *c, struc
 	return r;
 }
 
+/* The whole text is compared by clients. */
+static int known(struct lxm_err *e)
+{
+	return lxm_err_http(e, 409, EEXIST, "Certificate already in trust store");
+}
+
 int db_certificate_create(struct db_tx *tx, struct db_certificate *c, struct lxm_err *e)
 {
 	int r = sql_run(tx, e,
@@ -103,9 +109,8 @@ int db_certificate_create(struct db_tx *tx, struct db_certificate *c, struct lxm
 			" VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 			"szzsdd", c->fingerprint, c->name, c->description, c->pem, c->type, c->restricted);
 
-	/* the whole text is compared by clients */
 	if (r == -EEXIST)
-		return lxm_err_http(e, 409, EEXIST, "Certificate already in trust store");
+		return known(e);
 	if (r < 0)
 		return r;
 	c->id = sql_id(tx);
@@ -115,9 +120,11 @@ int db_certificate_create(struct db_tx *tx, struct db_certificate *c, struct lxm
 int db_certificate_update(struct db_tx *tx, const struct db_certificate *c, struct lxm_err *e)
 {
 	int r = sql_run1(tx, e,
-			 "UPDATE certificates SET name = ?2, description = ?3, type = ?4, restricted = ?5 WHERE id = ?1",
-			 "izzdd", c->id, c->name, c->description, c->type, c->restricted);
+			 "UPDATE certificates SET name = ?2, description = ?3, type = ?4, restricted = ?5, fingerprint = ?6, pem = ?7 WHERE id = ?1",
+			 "izzddss", c->id, c->name, c->description, c->type, c->restricted, c->fingerprint, c->pem);
 
+	if (r == -EEXIST)
+		return known(e);
 	return r ? r : save_projects(tx, c, e);
 }
 

@@ -31,7 +31,7 @@ int db_certificate_list(struct db_tx *tx, struct db_certificates *out, struct lx
 int db_certificate_get(struct db_tx *tx, const char *prefix, struct db_certificate *out, struct lxm_err *e);
 /** Sets c->id. -EEXIST with the text "Certificate already in trust store"; -ENOENT naming an unknown project. */
 int db_certificate_create(struct db_tx *tx, struct db_certificate *c, struct lxm_err *e);
-/** Name, description, type, restricted, projects of c->id; DB_NONE. */
+/** Everything of c->id; DB_NONE; -EEXIST as above when another entry has that fingerprint. */
 int db_certificate_update(struct db_tx *tx, const struct db_certificate *c, struct lxm_err *e);
 /** DB_NONE. */
 int db_certificate_delete(struct db_tx *tx, int64_t id, struct lxm_err *e);

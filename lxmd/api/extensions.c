@@ -18,7 +18,11 @@ static const char *const extensions[] = {
 	"patch",
 	/* profiles, projects, warnings, resources, certificates */
 	"certificate_description",
+	"certificate_project",
+	"certificate_self_renewal",
+	"certificate_token",
 	"certificate_update",
+	"explicit_trust_token",
 	"metadata_configuration",
 	"metrics",
 	"metrics_cpu_effective_total",

@@ -13,6 +13,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
+#include "lxmd/core/trust.h"
 
 static int not_found(const char *name, struct lxm_err *e)
 {
@@ -264,6 +265,8 @@ int api_project_delete(struct request *rq, struct lxm_err *e)
 		r = lxm_err_http(e, 403, EPERM, "project 'default' cannot be deleted");
 	if (r == 0)
 		r = db_write(rq->d->db, delete_tx, &j, e);
+	if (r == 0)
+		r = trust_reload(rq->d, e);
 	if (r < 0)
 		return r;
 	event_lifecycle(rq->d, j.name, "project-deleted", url, NULL, rq_caller(rq));
@@ -306,6 +309,8 @@ static int rename_run(struct op *op, void *arg, struct lxm_err *e)
 	lxm_auto(free) char *url = url_of(n->to);
 	int r = db_write(op_daemon(op)->db, rename_tx, arg, e);
 
+	if (r == 0) /* certificates name their projects by id */
+		r = trust_reload(op_daemon(op), e);
 	if (r < 0)
 		return r;
 	event_lifecycle(op_daemon(op), n->to, "project-renamed", url, NULL, op_caller(op));

@@ -9,6 +9,7 @@
 #include "lib/api/json.h"
 #include "lib/conf/tables.h"
 #include "lxmd/api/api.h"
+#include "lxmd/api/trust_password.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/locks.h"
@@ -119,6 +120,22 @@ static void keep_secrets(const struct lxm_kv *was, struct lxm_kv *now)
 	}
 }
 
+/* A new password is kept as a hash only. */
+static int hash_password(const struct lxm_kv *was, struct lxm_kv *now, struct lxm_err *e)
+{
+	static const char key[] = "core.trust_password";
+	lxm_auto(free) char *hash = NULL;
+	const char *password = lxm_kv_get(now, key);
+	int r;
+
+	if (lxm_empty(password) || lxm_streq(password, lxm_kv_get(was, key)))
+		return 0;
+	r = trust_password_hash(password, &hash, e);
+	if (r == 0)
+		lxm_kv_set(now, key, hash);
+	return r < 0 ? lxm_err_wrap(e, r, "key '%s'", key) : 0;
+}
+
 static int change(struct request *rq, bool merge, struct lxm_err *e)
 {
 	lxm_auto(lock_release) struct lock *lock = NULL;
@@ -144,6 +161,8 @@ static int change(struct request *rq, bool merge, struct lxm_err *e)
 	keep_secrets(&was, &now);
 	conf_drop_empty(&now);
 	r = conf_check_change(&conf_server, &was, &now, e);
+	if (r == 0)
+		r = hash_password(&was, &now, e);
 	if (r == 0)
 		r = save(rq->d, &now, e);
 	if (r < 0)

@@ -557,6 +557,11 @@ bool op_secret_ok(struct op *op, const char *secret)
 
 /* ---- plain answers */
 
+bool op_is_token(const struct op *op)
+{
+	return op->spec.cls == OP_TOKEN;
+}
+
 const char *op_id(const struct op *op)
 {
 	return op->id;

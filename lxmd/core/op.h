@@ -125,6 +125,9 @@ void op_progress(struct op *op, const char *key, const char *stage, int percent,
 /** True once a cancel was asked for: a long run() looks now and then. NULL gives false. Any thread. */
 bool op_is_cancelled(struct op *op);
 
+/** True for class OP_TOKEN. */
+bool op_is_token(const struct op *op);
+
 /** True in a final state. Any thread. */
 bool op_is_final(struct op *op);
 
@@ -151,6 +154,9 @@ void ops_free(struct ops *ops);
  * Main thread. Returns 0, or -EBUSY when some still run.
  */
 int ops_stop(struct ops *ops, int timeout_ms);
+
+/** The first operation that fits(), in no order; NULL when there is none. fits() may look into it, and not block. Any thread; op_unref() it. */
+struct op *ops_find(struct ops *ops, bool (*fits)(struct op *op, void *arg), void *arg);
 
 /** Find by UUID; NULL when there is none. Any thread; op_unref() it. */
 struct op *ops_get(struct ops *ops, const char *id);

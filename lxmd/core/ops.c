@@ -189,6 +189,21 @@ static struct op **snapshot(struct ops *ops, size_t *n_out)
 	return v;
 }
 
+struct op *ops_find(struct ops *ops, bool (*fits)(struct op *op, void *arg), void *arg)
+{
+	lxm_auto(free) struct op **v = NULL;
+	struct op *found = NULL;
+	size_t i, n;
+
+	v = snapshot(ops, &n);
+	for (i = 0; i < n; i++) {
+		if (!found && fits(v[i], arg))
+			found = op_ref(v[i]);
+		op_unref(v[i]);
+	}
+	return found;
+}
+
 static int by_age(const void *a, const void *b)
 {
 	const struct op *x = *(struct op *const *)a, *y = *(struct op *const *)b;
