@@ -110,7 +110,7 @@ $(B)/obj/liblxm.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 PC_LIBDIR := $(shell pkg-config --variable=libdir jansson 2>/dev/null)
-LIBS_C = $(foreach l,jansson yaml,$(or $(wildcard $(PC_LIBDIR)/lib$(l).a),-l$(l))) -lwslay
+LIBS_C = $(foreach l,jansson yaml,$(or $(wildcard $(PC_LIBDIR)/lib$(l).a),-l$(l))) -lwslay -lssl -lcrypto
 
 $(B)/bin/lxmc: $(LXMC_OBJ) $(B)/obj/liblxm.a
 	$(call say,LD,$@)

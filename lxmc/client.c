@@ -30,28 +30,13 @@ void clients_free(struct client *list)
 		lxm_http_free(c->http);
 		json_decref(c->server);
 		free(c->remote);
-		free(c->socket);
+		route_deinit(&c->route);
 		free(c->project);
 		free(c);
 	}
 }
 
-/* Connect, and tell what to do when nobody answers. */
-static int dial(void *arg, struct lxm_conn *conn_out, struct lxm_err *e)
-{
-	struct client *c = arg;
-	int r = lxm_dial_unix(c->socket, conn_out, NULL);
-
-	if (r == 0)
-		return 0;
-	if (r == -EACCES || r == -EPERM)
-		return lxm_err_set(e, -r, "no access to the server's socket '%s'; run as root or join the group that owns it",
-				   c->socket);
-	return lxm_err_set(e, -r, "no server answers at '%s' (%s); is lxmd running? LXMC_SOCKET names another socket",
-			   c->socket, strerror(-r));
-}
-
-static int load_conf(struct cli *cli, struct lxm_err *e)
+int cli_conf(struct cli *cli, struct lxm_err *e)
 {
 	return cli->conf ? 0 : conf_load(&cli->conf, e);
 }
@@ -62,7 +47,7 @@ int cli_client(struct cli *cli, const char *remote, struct client **client_out, 
 	struct client *c;
 	int r;
 
-	r = load_conf(cli, e);
+	r = cli_conf(cli, e);
 	if (r < 0)
 		return r;
 	if (!remote)
@@ -76,24 +61,37 @@ int cli_client(struct cli *cli, const char *remote, struct client **client_out, 
 	r = conf_remote(cli->conf, remote, &rm, e);
 	if (r < 0)
 		return r;
-	if (!lxm_starts(rm.addr, "unix:"))
-		return lxm_err_set(e, EOPNOTSUPP, "remote '%s' is at %s, and only Unix sockets can be managed so far",
-				   remote, rm.addr);
+	if (strcmp(rm.protocol, "simplestreams") == 0)
+		return lxm_err_set(e, EOPNOTSUPP, "remote '%s' is an image server: images can be listed there, launched and copied "
+						  "from there, and that is all", remote);
 	c = lxm_alloc(sizeof(*c));
+	r = route_init(&c->route, cli->conf, &rm, !rm.is_public, e);
+	if (r < 0) {
+		clients_free(c);
+		return r;
+	}
 	c->remote = lxm_strdup(remote);
-	rm.addr += strlen("unix:");
-	if (lxm_starts(rm.addr, "//"))
-		rm.addr += 2;
-	c->socket = *rm.addr ? lxm_strdup(rm.addr) : conf_local_socket();
 	if (cli->project || *rm.project)
 		c->project = lxm_strdup(cli->project ? cli->project : rm.project);
-	c->http = lxm_http_new(dial, c);
+	c->http = client_http(c);
 	c->debug = cli->debug;
 	c->quiet = cli->quiet;
 	c->next = cli->clients;
 	cli->clients = c;
 	*client_out = c;
 	return 0;
+}
+
+struct lxm_http *client_http(struct client *c)
+{
+	struct lxm_http *h = lxm_http_new(route_dial, &c->route);
+	lxm_auto(free) char *host = c->route.addr ? lxm_strdup(c->route.addr + strlen("https://")) : NULL;
+
+	if (host) {
+		host[strcspn(host, "/?#")] = 0;
+		lxm_http_host(h, host);
+	}
+	return h;
 }
 
 int cli_target(struct cli *cli, const char *arg, struct client **client_out, const char **name_out,
@@ -146,6 +144,7 @@ static const struct {
 	{ "/1.0/operations/", "operation", "'lxmc operation list' shows what there is" },
 	{ "/1.0/warnings/", "warning", "'lxmc warning list' shows what there is" },
 	{ "/1.0/templates/", "template", "'lxmc template list' shows what there is" },
+	{ "/1.0/certificates/", "certificate", "'lxmc config trust list' shows what there is" },
 };
 
 /* "instance 'c1': TEXT; REMEDY" from TEXT, where TEXT does not say so itself. */
@@ -315,19 +314,19 @@ int client_ws(struct client *c, const char *url, lxm_ws_message_fn on_message, v
 {
 	if (c->debug)
 		fprintf(stderr, "lxmc: websocket %s\n", url);
-	return lxm_ws_open(dial, c, url, on_message, arg, ws_out, e);
+	return lxm_ws_open(route_dial, &c->route, url, on_message, arg, ws_out, e);
 }
 
 int client_dial(struct client *c, struct lxm_conn *conn_out, struct lxm_err *e)
 {
-	return dial(c, conn_out, e);
+	return route_dial(&c->route, conn_out, e);
 }
 
 bool client_answers(struct client *c)
 {
 	lxm_auto(conn) struct lxm_conn conn = { .fd = -1 };
 
-	return dial(c, &conn, NULL) == 0;
+	return route_dial(&c->route, &conn, NULL) == 0;
 }
 
 int client_server(struct client *c, json_t **server_out, struct lxm_err *e)

@@ -10,12 +10,13 @@
 #include "lib/tls/http_client.h"
 #include "lib/tls/ws_client.h"
 #include "lxmc/cli.h"
+#include "lxmc/connect.h"
 
 /* One server. Made by cli_client(); lives as long as the cli. */
 struct client {
 	struct client *next;
 	char *remote;	/* its name in the configuration; owned */
-	char *socket;	/* path of its Unix socket; owned */
+	struct route route;
 	char *project;	/* NULL: default; owned */
 	struct lxm_http *http;
 	bool debug, quiet;
@@ -29,9 +30,12 @@ void clients_free(struct client *list);
  *
  * @remote  its name, NULL for the default one
  *
- * Does not connect yet. Returns 0 or -ENOENT.
+ * Does not connect yet. Returns 0, -ENOENT, or -EOPNOTSUPP for a remote that is no server of this kind (simplestreams).
  */
 int cli_client(struct cli *cli, const char *remote, struct client **client_out, struct lxm_err *e);
+
+/** Load the configuration if that has not been done yet. */
+int cli_conf(struct cli *cli, struct lxm_err *e);
 
 /** Split "REMOTE:NAME" or "NAME" (an unknown remote is an error); *name_out borrows from arg. */
 int cli_target(struct cli *cli, const char *arg, struct client **client_out, const char **name_out,
@@ -99,6 +103,9 @@ int client_ws(struct client *c, const char *url, lxm_ws_message_fn on_message, v
 
 /** A new connection to the server, for protocols of their own; lxm_conn_close() it. */
 int client_dial(struct client *c, struct lxm_conn *conn_out, struct lxm_err *e);
+
+/** One more HTTP connection to the server, beside c->http; lxm_http_free() it before the client. */
+struct lxm_http *client_http(struct client *c);
 
 /** Whether anybody listens on the server's socket. */
 bool client_answers(struct client *c);

@@ -62,6 +62,10 @@ static const struct {
 	{ "SHELL", NULL, "bash zsh fish", "" },
 	{ "DATABASE", NULL, "node cluster", "" },
 	{ "DEVICE-TYPE", NULL, "disk gpu nic none proxy unix-block unix-char usb", "" },
+	{ "PROTOCOL", NULL, "lxd simplestreams", "" },
+	{ "AUTH-TYPE", NULL, "tls", "" },
+	{ "CERT-TYPE", NULL, "client metrics", "" },
+	{ "FINGERPRINT", "/1.0/certificates", NULL, "" },
 	{ "METHOD", NULL, "GET PUT POST PATCH DELETE", "" },
 };
 
@@ -111,9 +115,9 @@ static void offer_kind(struct cli *cli, const char *word, const char *prefix)
 		for (k = 0; k < words.n; k++)
 			offer(words.v[k], prefix, "");
 	}
-	if (strcmp(word, "REMOTE:") == 0 && (cli->conf || conf_load(&cli->conf, NULL) == 0))
+	if ((strcmp(word, "REMOTE:") == 0 || strcmp(word, "REMOTE") == 0) && (cli->conf || conf_load(&cli->conf, NULL) == 0))
 		for (i = 0; conf_remote_at(cli->conf, i, &rm); i++)
-			offer(rm.name, prefix, ":");
+			offer(rm.name, prefix, word[strlen("REMOTE")] ? ":" : "");
 }
 
 /* Next words of verbs that begin with the given ones. Returns how many. */

@@ -2,7 +2,9 @@
 #include "lxmc/conf.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
@@ -17,7 +19,7 @@ struct conf {
 	json_t *root;
 };
 
-static char *conf_dir(void)
+static char *find_dir(void)
 {
 	const char *dir = getenv("LXMC_CONF"), *home = getenv("HOME"), *xdg = getenv("XDG_CONFIG_HOME");
 
@@ -46,7 +48,7 @@ int conf_load(struct conf **conf_out, struct lxm_err *e)
 	lxm_auto(buf) struct lxm_buf text = { 0 };
 	int r;
 
-	conf->dir = conf_dir();
+	conf->dir = find_dir();
 	path = lxm_asprintf("%s/config.yml", conf->dir);
 	r = lxm_read_file(path, FILE_MAX_BYTES, &text);
 	if (r == 0)
@@ -110,24 +112,67 @@ int conf_set_default_remote(struct conf *conf, const char *name, struct lxm_err 
 	return r;
 }
 
+/* Remotes that are there without being added; all but the local one give way to an entry of the file. */
+static const struct remote fixed[] = {
+	{ "local", "unix:", "lxd", "", "", false, true },
+	{ "images", "https://images.linuxcontainers.org", "simplestreams", "", "", true, true },
+	{ "ubuntu", "https://cloud-images.ubuntu.com/releases", "simplestreams", "", "", true, true },
+	{ "ubuntu-daily", "https://cloud-images.ubuntu.com/daily", "simplestreams", "", "", true, true },
+};
+
+static const struct remote *fixed_remote(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(fixed); i++)
+		if (strcmp(fixed[i].name, name) == 0)
+			return &fixed[i];
+	return NULL;
+}
+
+/* A remote as the file has it; of the local one only the project counts. */
 static void fill_remote(const char *name, const json_t *o, struct remote *out)
 {
-	out->name = name;
+	const struct remote *f = fixed_remote(name);
+
+	if (f && (f == fixed || !*jtext(o, "addr"))) {
+		*out = *f;
+		out->name = name;
+		out->project = jtext(o, "project");
+		return;
+	}
+	*out = (struct remote){ .name = name, .auth_type = jtext(o, "auth_type"), .project = jtext(o, "project"),
+				.is_public = jtrue(o, "public") };
 	out->addr = *jtext(o, "addr") ? jtext(o, "addr") : "unix:";
 	out->protocol = *jtext(o, "protocol") ? jtext(o, "protocol") : "lxd";
-	out->project = jtext(o, "project");
-	out->is_static = strcmp(name, "local") == 0;
-	if (out->is_static)
-		out->addr = "unix:";
+}
+
+static json_t *entry(const struct conf *conf, const char *name)
+{
+	json_t *o = json_object_get(json_object_get(conf->root, "remotes"), name);
+
+	return json_is_object(o) ? o : NULL;
+}
+
+static json_t *all_entries(struct conf *conf)
+{
+	json_t *remotes = json_object_get(conf->root, "remotes");
+
+	if (!json_is_object(remotes)) {
+		remotes = json_object();
+		json_object_set_new(conf->root, "remotes", remotes);
+	}
+	return remotes;
 }
 
 int conf_remote(const struct conf *conf, const char *name, struct remote *out, struct lxm_err *e)
 {
-	const json_t *o = json_object_get(json_object_get(conf->root, "remotes"), name);
+	const json_t *o = entry(conf, name);
+	const struct remote *f = fixed_remote(name);
 
-	if (!json_is_object(o) && strcmp(name, "local") != 0)
+	if (!o && !f)
 		return lxm_err_set(e, ENOENT, "remote '%s' is not known; 'lxmc remote list' shows which are", name);
-	fill_remote(name, o, out);
+	fill_remote(o ? name : f->name, o, out);
 	return 0;
 }
 
@@ -136,12 +181,13 @@ bool conf_remote_at(const struct conf *conf, size_t i, struct remote *out)
 	json_t *remotes = json_object_get(conf->root, "remotes"), *o;
 	const char *name;
 
-	if (i == 0) {
-		fill_remote("local", json_object_get(remotes, "local"), out);
+	if (i < LXM_ARRAY_LEN(fixed)) {
+		fill_remote(fixed[i].name, entry(conf, fixed[i].name), out);
 		return true;
 	}
+	i -= LXM_ARRAY_LEN(fixed);
 	json_object_foreach(remotes, name, o) {
-		if (strcmp(name, "local") == 0 || --i)
+		if (fixed_remote(name) || i--)
 			continue;
 		fill_remote(name, o, out);
 		return true;
@@ -149,14 +195,127 @@ bool conf_remote_at(const struct conf *conf, size_t i, struct remote *out)
 	return false;
 }
 
+int conf_check_name(const char *name, struct lxm_err *e)
+{
+	const char *p;
+
+	for (p = name; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 127 || strchr(":/\\'\"", *p))
+			break;
+	if (!*name || *p || *name == '-' || *name == '.' || strlen(name) > 128 || !lxm_utf8_ok(name, strlen(name)))
+		return lxm_err_set(e, EINVAL, "'%s' cannot be the name of a remote", name);
+	return 0;
+}
+
+int conf_add_remote(struct conf *conf, const struct remote *rm, struct lxm_err *e)
+{
+	struct remote have;
+	json_t *o;
+	int r = conf_check_name(rm->name, e);
+
+	if (r < 0)
+		return r;
+	if (conf_remote(conf, rm->name, &have, NULL) == 0)
+		return lxm_err_set(e, EEXIST, "remote '%s' is there already, at %s", rm->name, have.addr);
+	o = json_pack("{s:s, s:s, s:b}", "addr", rm->addr, "protocol", rm->protocol, "public", rm->is_public);
+	if (!o)
+		return lxm_err_set(e, EINVAL, "'%s' is not UTF-8", rm->addr);
+	if (!lxm_empty(rm->auth_type))
+		json_object_set_new(o, "auth_type", json_string(rm->auth_type));
+	if (!lxm_empty(rm->project))
+		json_object_set_new(o, "project", json_string(rm->project));
+	json_object_set_new(all_entries(conf), rm->name, o);
+	return 0;
+}
+
+/* An entry of the file that may be changed. */
+static int changeable(const struct conf *conf, const char *name, json_t **out, struct lxm_err *e)
+{
+	struct remote rm;
+	int r = conf_remote(conf, name, &rm, e);
+
+	if (r < 0)
+		return r;
+	if (rm.is_static)
+		return lxm_err_set(e, EPERM, "remote '%s' is built in and cannot be changed", name);
+	*out = entry(conf, name);
+	return 0;
+}
+
+int conf_set_addr(struct conf *conf, const char *name, const char *addr, struct lxm_err *e)
+{
+	json_t *o;
+	int r = changeable(conf, name, &o, e);
+
+	if (r == 0 && json_object_set_new(o, "addr", json_string(addr)) < 0)
+		return lxm_err_set(e, EINVAL, "'%s' is not UTF-8", addr);
+	return r;
+}
+
+int conf_remove_remote(struct conf *conf, const char *name, struct lxm_err *e)
+{
+	lxm_auto(free) char *cert = conf_server_cert(conf, name);
+	json_t *o;
+	int r = changeable(conf, name, &o, e);
+
+	if (r < 0)
+		return r;
+	if (strcmp(conf_default_remote(conf), name) == 0)
+		return lxm_err_set(e, EBUSY, "remote '%s' is the default one; 'lxmc remote switch' to another first", name);
+	json_object_del(all_entries(conf), name);
+	(void)unlink(cert);
+	return 0;
+}
+
+int conf_rename_remote(struct conf *conf, const char *from, const char *to, struct lxm_err *e)
+{
+	lxm_auto(free) char *old = conf_server_cert(conf, from), *fresh = conf_server_cert(conf, to);
+	struct remote have;
+	json_t *o;
+	int r = changeable(conf, from, &o, e);
+
+	if (r == 0)
+		r = conf_check_name(to, e);
+	if (r < 0)
+		return r;
+	if (conf_remote(conf, to, &have, NULL) == 0)
+		return lxm_err_set(e, EEXIST, "remote '%s' is there already, at %s", to, have.addr);
+	if (rename(old, fresh) < 0 && errno != ENOENT && errno != ENOTDIR)
+		return lxm_err_sys(e, "rename '%s'", old);
+	json_object_set(all_entries(conf), to, o);
+	if (strcmp(conf_default_remote(conf), from) == 0)
+		json_object_set_new(conf->root, "default-remote", json_string(to));
+	json_object_del(all_entries(conf), from);
+	return 0;
+}
+
+const char *conf_dir(const struct conf *conf)
+{
+	return conf->dir;
+}
+
+char *conf_server_cert(const struct conf *conf, const char *name)
+{
+	return lxm_asprintf("%s/servercerts/%s.crt", conf->dir, name);
+}
+
+int conf_save_server_cert(const struct conf *conf, const char *name, const char *pem, struct lxm_err *e)
+{
+	lxm_auto(free) char *dir = lxm_asprintf("%s/servercerts", conf->dir), *path = conf_server_cert(conf, name);
+	int r = lxm_mkdir_p(dir, 0700);
+
+	if (r == 0)
+		r = lxm_write_file_atomic(AT_FDCWD, path, pem, strlen(pem), 0600);
+	if (r == 0)
+		return 0;
+	errno = -r;
+	return lxm_err_sys(e, "write '%s'", path);
+}
+
 void conf_set_project(struct conf *conf, const char *remote, const char *project)
 {
-	json_t *remotes = json_object_get(conf->root, "remotes"), *o;
+	json_t *remotes = all_entries(conf), *o;
 
-	if (!json_is_object(remotes)) {
-		remotes = json_object();
-		json_object_set_new(conf->root, "remotes", remotes);
-	}
 	o = json_object_get(remotes, remote);
 	if (!json_is_object(o)) {
 		o = json_object();

@@ -10,10 +10,12 @@
 /* What a remote is. Strings borrowed from the conf. */
 struct remote {
 	const char *name;
-	const char *addr;     /* "unix:/path", "https://..." */
-	const char *protocol; /* "lxd", "simplestreams" */
-	const char *project;  /* "" is default */
-	bool is_static;	      /* made here, not in the file */
+	const char *addr;      /* "unix:/path", "https://..." */
+	const char *protocol;  /* "lxd", "simplestreams" */
+	const char *auth_type; /* "tls", or "" where nobody asks who we are */
+	const char *project;   /* "" is default */
+	bool is_public;	       /* only what everybody may see */
+	bool is_static;	       /* made here, not in the file */
 };
 
 struct conf; /* opaque */
@@ -29,6 +31,23 @@ const char *conf_default_remote(const struct conf *conf);
 int conf_set_default_remote(struct conf *conf, const char *name, struct lxm_err *e);
 /** 0, or -ENOENT naming it. */
 int conf_remote(const struct conf *conf, const char *name, struct remote *out, struct lxm_err *e);
+/** Whether a name can be a remote's: no ':', no '/', no blanks. Returns 0 or -EINVAL. */
+int conf_check_name(const char *name, struct lxm_err *e);
+/** Add a remote (all strings copied). Returns 0, -EEXIST, -EINVAL. */
+int conf_add_remote(struct conf *conf, const struct remote *rm, struct lxm_err *e);
+/** Change the address (and with it the pinned certificate stays). Returns 0, -ENOENT, -EPERM for what is static. */
+int conf_set_addr(struct conf *conf, const char *name, const char *addr, struct lxm_err *e);
+/** Forget a remote and its certificate. Returns 0, -ENOENT, -EPERM (static), -EBUSY (the default one). */
+int conf_remove_remote(struct conf *conf, const char *name, struct lxm_err *e);
+/** Rename, certificate and default with it. Returns 0, -ENOENT, -EPERM, -EEXIST, -EINVAL. */
+int conf_rename_remote(struct conf *conf, const char *from, const char *to, struct lxm_err *e);
+/** The configuration directory; borrowed. */
+const char *conf_dir(const struct conf *conf);
+/** Where the pinned certificate of a remote lies ("DIR/servercerts/NAME.crt"); free() it. */
+char *conf_server_cert(const struct conf *conf, const char *name);
+/** Pin a certificate for a remote. */
+int conf_save_server_cert(const struct conf *conf, const char *name, const char *pem, struct lxm_err *e);
+
 /** All remotes, one call for each i; false at the end. */
 bool conf_remote_at(const struct conf *conf, size_t i, struct remote *out);
 /** Remember the project that a remote is switched to. */

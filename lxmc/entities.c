@@ -206,3 +206,10 @@ const struct entity entity_operation = {
 		      "metadata", "may_cancel", "err", "location"),
 	.writable = KEYS("id"),
 };
+
+const struct entity entity_certificate = {
+	.noun = "certificate", .list = "/1.0/certificates", .one = "/1.0/certificates/%s", .ids = 1,
+	.order = KEYS("name", "type", "restricted", "projects", "certificate", "fingerprint"),
+	.writable = KEYS("name", "type", "restricted", "projects", "certificate"),
+	.comment = EDIT_HEAD("trusted client"),
+};

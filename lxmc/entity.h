@@ -27,7 +27,8 @@ struct entity {
 };
 
 extern const struct entity entity_instance, entity_profile, entity_network, entity_storage, entity_project,
-	entity_image, entity_alias, entity_volume, entity_server, entity_warning, entity_operation, entity_metadata;
+	entity_image, entity_alias, entity_volume, entity_server, entity_warning, entity_operation, entity_metadata,
+	entity_certificate;
 
 /** The request path of the object that the first `ids` arguments name (REMOTE: allowed); free() *url_out. */
 int entity_url(struct cli *cli, const struct entity *ent, struct client **client_out, char **url_out,

@@ -45,7 +45,7 @@ static int on_signal(void *arg)
 	progress_end(w->progress);
 	url = client_url(w->client, "/1.0/operations/%s", w->id);
 	call.url = url;
-	side.http = lxm_http_new(lxm_dial_unix, side.socket);
+	side.http = client_http(w->client);
 	if (client_call(&side, &call, &e) < 0) {
 		lxm_auto(free) char *safe = out_safe(e.msg);
 

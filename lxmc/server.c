@@ -1,4 +1,4 @@
-/* Operations, warnings, projects, remotes and raw requests, see verb.h. */
+/* Operations, warnings, projects and raw requests, see verb.h. */
 #include <stdio.h>
 #include <string.h>
 
@@ -156,38 +156,6 @@ int verb_project_switch(struct cli *cli, struct lxm_err *e)
 		return r;
 	conf_set_project(cli->conf, c->remote, name);
 	return conf_save(cli->conf, e);
-}
-
-int verb_remote_list(struct cli *cli, struct lxm_err *e)
-{
-	static const char *const heads[] = { "NAME", "URL", "PROTOCOL", "PROJECT", "STATIC" };
-	lxm_auto(table) struct table t = { 0 };
-	lxm_auto(json) json_t *all = json_array();
-	struct remote rm;
-	size_t i;
-	int r;
-
-	if (!cli->conf) {
-		r = conf_load(&cli->conf, e);
-		if (r < 0)
-			return r;
-	}
-	for (i = 0; i < LXM_ARRAY_LEN(heads); i++)
-		table_head(&t, heads[i]);
-	for (i = 0; conf_remote_at(cli->conf, i, &rm); i++) {
-		bool current = strcmp(rm.name, conf_default_remote(cli->conf)) == 0;
-		lxm_auto(free) char *sock = strcmp(rm.addr, "unix:") == 0 ? conf_local_socket() : NULL;
-		const char *project = *rm.project ? rm.project : "default";
-
-		table_cellf(&t, "%s%s", rm.name, current && !cli->quiet ? " (current)" : "");
-		table_cellf(&t, "%s%s", rm.addr, sock ? sock : "");
-		table_cell(&t, rm.protocol);
-		table_cell(&t, project);
-		table_cell(&t, rm.is_static ? "YES" : "NO");
-		json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s, s:b}", "name", rm.name, "addr", rm.addr,
-						     "protocol", rm.protocol, "project", project, "default", current));
-	}
-	return out_list(cli, &t, all, e);
 }
 
 static int print_raw(void *arg, const void *data, size_t n, struct lxm_err *e)

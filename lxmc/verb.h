@@ -90,9 +90,24 @@ VERB(warning_list);
 VERB(warning_ack);
 VERB(warning_delete);
 VERB(project_switch);
-VERB(remote_list);
 VERB(query);
 VERB(version);
+/* remote.c, remote_add.c */
+VERB(remote_list);
+VERB(remote_add);
+VERB(remote_remove);
+VERB(remote_rename);
+VERB(remote_switch);
+VERB(remote_get_default);
+VERB(remote_set_url);
+VERB(remote_get_certificate);
+VERB(remote_generate_certificate);
+/* trust.c */
+VERB(trust_add);
+VERB(trust_list);
+VERB(trust_remove);
+VERB(trust_list_tokens);
+VERB(trust_revoke_token);
 /* monitor.c */
 VERB(monitor);
 /* file.c, file_push.c, file_pull.c */

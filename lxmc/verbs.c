@@ -235,6 +235,24 @@ static const struct flag shutdown_flags[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
+static const struct flag remote_add_flags[] = {
+	{ 0, "accept-certificate", NULL, "Do not ask whether the server's certificate is the right one" },
+	{ 0, "token", "TOKEN", "Join token from 'config trust add' (it also serves as ADDRESS)" },
+	{ 0, "password", "PASSWORD", "Trust password of the server, or a token" },
+	{ 0, "auth-type", "AUTH-TYPE", "How to be known there: tls" },
+	{ 0, "protocol", "PROTOCOL", "lxd (also for lxm and Incus), or simplestreams for an image server" },
+	{ 0, "public", NULL, "Only for its public images, without being known there" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag trust_add_flags[] = {
+	{ 0, "name", "NAME", "Name of the client" },
+	{ 0, "restricted", NULL, "Only for the projects given" },
+	{ 0, "projects", "PROJECTS", "What it may see, separated by commas" },
+	{ 0, "type", "CERT-TYPE", "client or metrics" },
+	{ 0, NULL, NULL, NULL },
+};
+
 static const struct flag warning_flags[] = {
 	FORMAT_FLAG,
 	{ 'a', "all", NULL, "Also acknowledged and resolved ones" },
@@ -252,6 +270,7 @@ static const struct flag operation_flags[] = {
 #define G_IMG  "Images and templates"
 #define G_NET  "Networks and storage"
 #define G_SRV  "Server"
+#define G_REM  "Remotes and trust"
 #define G_CLI  "This command"
 
 /* clang-format off */
@@ -390,7 +409,28 @@ const struct verb verbs[] = {
 	{ "admin waitready", G_SRV, "", waitready_flags, "Wait until the server is up", verb_admin_waitready, NULL, 0, 0 },
 	{ "admin shutdown", G_SRV, "", shutdown_flags, "Stop the server; instances go on", verb_admin_shutdown, NULL, 0, 0 },
 	{ "admin sql", G_SRV, "DATABASE QUERY", F_FORMAT, "Query the database (also .dump and .schema)", verb_admin_sql, NULL, 0, 0 },
-	{ "remote list", G_CLI, "", F_FORMAT, "List the servers that this command knows", verb_remote_list, NULL, 0, 0 },
+	{ "remote list", G_REM, "", F_FORMAT, "List the servers that this command knows", verb_remote_list, NULL, 0, 0 },
+	{ "remote ls", NULL, "", F_FORMAT, "List the servers that this command knows", verb_remote_list, NULL, 0, 0 },
+	{ "remote add", G_REM, "[NAME] ADDRESS", remote_add_flags, "Get to know a server, by a join token or by its address", verb_remote_add, NULL, 0, 0 },
+	{ "remote remove", G_REM, "REMOTE...", NULL, "Forget servers", verb_remote_remove, NULL, 0, 0 },
+	{ "remote rm", NULL, "REMOTE...", NULL, "Forget servers", verb_remote_remove, NULL, 0, 0 },
+	{ "remote rename", G_REM, "REMOTE NAME", NULL, "Call a server something else", verb_remote_rename, NULL, 0, 0 },
+	{ "remote mv", NULL, "REMOTE NAME", NULL, "Call a server something else", verb_remote_rename, NULL, 0, 0 },
+	{ "remote switch", G_REM, "REMOTE", NULL, "Choose the server that names without one mean", verb_remote_switch, NULL, 0, 0 },
+	{ "remote set-default", NULL, "REMOTE", NULL, "Choose the server that names without one mean", verb_remote_switch, NULL, 0, 0 },
+	{ "remote get-default", G_REM, "", NULL, "Show the server that names without one mean", verb_remote_get_default, NULL, 0, 0 },
+	{ "remote set-url", G_REM, "REMOTE ADDRESS", NULL, "Change a server's address", verb_remote_set_url, NULL, 0, 0 },
+	{ "remote get-client-certificate", G_REM, "", NULL, "Print the certificate that servers know this command by", verb_remote_get_certificate, NULL, 0, 0 },
+	{ "remote generate-certificate", G_REM, "", NULL, "Make that certificate now (else when it is needed first)", verb_remote_generate_certificate, NULL, 0, 0 },
+	{ "config trust add", G_REM, "[REMOTE:] [NAME]", trust_add_flags, "Let a client in: make a join token for NAME, or add a certificate from a file", verb_trust_add, NULL, 0, ON },
+	{ "config trust list", G_REM, "[REMOTE:]", F_FORMAT, "List the clients that a server trusts", verb_trust_list, NULL, 0, ON },
+	{ "config trust ls", NULL, "[REMOTE:]", F_FORMAT, "List the clients that a server trusts", verb_trust_list, NULL, 0, ON },
+	{ "config trust remove", G_REM, "[REMOTE:] FINGERPRINT", NULL, "Trust a client no longer", verb_trust_remove, NULL, 0, ON },
+	{ "config trust rm", NULL, "[REMOTE:] FINGERPRINT", NULL, "Trust a client no longer", verb_trust_remove, NULL, 0, ON },
+	{ "config trust show", G_REM, "FINGERPRINT", F_OBJECT, "Show a trusted client", verb_entity_show, &entity_certificate, 0, ON },
+	{ "config trust edit", G_REM, "FINGERPRINT", NULL, "Edit a trusted client as YAML", verb_entity_edit, &entity_certificate, 0, 0 },
+	{ "config trust list-tokens", G_REM, "[REMOTE:]", F_FORMAT, "List join tokens that nobody has used yet", verb_trust_list_tokens, NULL, 0, ON },
+	{ "config trust revoke-token", G_REM, "[REMOTE:] NAME", NULL, "Make a join token worthless", verb_trust_revoke_token, NULL, 0, ON },
 	{ "version", G_CLI, "", NULL, "Show the versions of this command and of the server", verb_version, NULL, 0, ON },
 	{ "completion", G_CLI, "SHELL", NULL, "Print the completion script for a shell", verb_completion, NULL, 0, 0 },
 	{ "help", G_CLI, "[VERB...]", NULL, "Explain a verb", verb_help, NULL, 0, 0 },
