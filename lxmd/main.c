@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 #include "db/db.h"
+#include "lib/base/kv.h"
 #include "lib/base/log.h"
+#include "lxmd/api/server_config.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/identity.h"
 #include "lxmd/core/notify.h"
@@ -34,6 +36,7 @@
 
 #define OPS_END_MS  10000
 #define HTTP_END_MS 5000
+#define NOFILE_WANTED 131072u
 
 static void usage(FILE *to)
 {
@@ -54,6 +57,14 @@ static void usage(FILE *to)
 		"LXMD_DIR names a directory to keep everything in, socket, state and logs; without it they are\n"
 		"in /var/lib/lxmd, /run/lxmd and /var/log/lxmd.\n",
 		verb_help());
+}
+
+static int serve_network(struct lxmd *d, struct lxm_err *e)
+{
+	lxm_auto(kv) struct lxm_kv config = { 0 };
+	int r = server_config_load(d, &config, e);
+
+	return r < 0 ? r : http_configure(d, &config, true, e);
 }
 
 /* The way up. What was started is in *d, so that stop() can take down a half-started daemon as well. */
@@ -81,6 +92,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 		r = instances_start(d, e);
 	if (r == 0)
 		r = http_start(d, e);
+	if (r == 0)
+		r = serve_network(d, e);
 	return r;
 }
 
@@ -104,6 +117,16 @@ static void stop(struct lxmd *d)
 	db_node_close(d->node);
 }
 
+static void reload(struct lxmd *d)
+{
+	struct lxm_err e = { 0 };
+
+	if (http_reload(d, &e) < 0)
+		lxm_error("read certificates again: %s", e.msg);
+	else
+		lxm_info("certificates read again");
+}
+
 static void wait_for_end(struct lxmd *d, int sigfd)
 {
 	struct pollfd p[2] = { { .fd = sigfd, .events = POLLIN }, { .fd = d->stop_fd, .events = POLLIN } };
@@ -116,7 +139,11 @@ static void wait_for_end(struct lxmd *d, int sigfd)
 			lxm_info("asked to end");
 			return;
 		}
-		if (p[0].revents && read(sigfd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo != SIGHUP) {
+		if (!p[0].revents || read(sigfd, &si, sizeof(si)) != sizeof(si))
+			continue;
+		if (si.ssi_signo == SIGHUP) {
+			reload(d);
+		} else {
 			lxm_info("ending on signal %u", si.ssi_signo);
 			return;
 		}
@@ -139,15 +166,19 @@ static void open_log(struct lxmd *d)
 	lxm_log_init(d->config.debug ? LXM_DEBUG : LXM_INFO, fd);
 }
 
-/* A thousand containers need many descriptors. */
+/* A thousand containers and some thousand connections need many descriptors. */
 static void raise_nofile(struct lxmd *d)
 {
-	struct rlimit rl;
+	struct rlimit rl, more;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		return;
 	d->nofile_soft = rl.rlim_cur;
+	d->nofile_hard = rl.rlim_max;
 	rl.rlim_cur = rl.rlim_max;
+	more.rlim_cur = more.rlim_max = NOFILE_WANTED;
+	if (rl.rlim_max < NOFILE_WANTED && setrlimit(RLIMIT_NOFILE, &more) == 0)
+		return;
 	if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
 		lxm_warn("raise the limit of open files: %s", strerror(errno));
 }

@@ -55,6 +55,7 @@ int check_hex4(const char *key, const char *value, struct lxm_err *e);	    /* us
 int check_pci_slot(const char *key, const char *value, struct lxm_err *e);
 int check_domain(const char *key, const char *value, struct lxm_err *e);    /* DNS name */
 int check_hostname_list(const char *key, const char *value, struct lxm_err *e); /* comma list of DNS names */
+int check_ip_list(const char *key, const char *value, struct lxm_err *e);   /* comma list of IP addresses */
 int check_url(const char *key, const char *value, struct lxm_err *e);	    /* http:// or https:// */
 
 /**

@@ -298,6 +298,18 @@ int check_hostname_list(const char *key, const char *value, struct lxm_err *e)
 	return 0;
 }
 
+static bool is_any_ip(int family, const char *s)
+{
+	return is_ip(AF_INET, s) || is_ip(AF_INET6, s);
+}
+
+int check_ip_list(const char *key, const char *value, struct lxm_err *e)
+{
+	if (!each_part(0, value, is_any_ip))
+		return lxm_err_set(e, EINVAL, "'%.100s' is not a comma list of IP addresses", value);
+	return 0;
+}
+
 int check_url(const char *key, const char *value, struct lxm_err *e)
 {
 	const char *rest = lxm_starts(value, "https://") ? value + 8 : lxm_starts(value, "http://") ? value + 7 : NULL;

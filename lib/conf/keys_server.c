@@ -7,6 +7,11 @@ static int check_nic_host(const char *key, const char *value, struct lxm_err *e)
 	return check_words(value, "random|mac", e);
 }
 
+static int check_tls_version(const char *key, const char *value, struct lxm_err *e)
+{
+	return check_words(value, "1.2|1.3", e);
+}
+
 /* clang-format off */
 static const struct confkey server_keys[] = {
 	{ "backups.compression_algorithm",  KEY_TEXT, KEY_LIVE | KEY_LATER,              "gzip",   check_compression,   "Compressor of backups" },
@@ -21,13 +26,14 @@ static const struct confkey server_keys[] = {
 	{ "core.bgp_routerid",              KEY_TEXT, KEY_LOCAL | KEY_LIVE | KEY_LATER,  NULL,     check_ip4,           "Router id of the BGP server" },
 	{ "core.debug_address",             KEY_TEXT, KEY_LOCAL | KEY_LIVE | KEY_LATER,  NULL,     check_listen,        "Address of a debug listener" },
 	{ "core.dns_address",               KEY_TEXT, KEY_LOCAL | KEY_LIVE | KEY_LATER,  NULL,     check_listen,        "Address of the DNS server" },
-	{ "core.https_address",             KEY_TEXT, KEY_LOCAL | KEY_LIVE | KEY_LATER,  NULL,     check_listen,        "Addresses of the API over TLS" },
-	{ "core.https_allowed_credentials", KEY_BOOL, KEY_LIVE | KEY_LATER,              "false",  NULL,                "Access-Control-Allow-Credentials" },
-	{ "core.https_allowed_headers",     KEY_TEXT, KEY_LIVE | KEY_LATER,              NULL,     NULL,                "Access-Control-Allow-Headers" },
-	{ "core.https_allowed_methods",     KEY_TEXT, KEY_LIVE | KEY_LATER,              NULL,     NULL,                "Access-Control-Allow-Methods" },
-	{ "core.https_allowed_origin",      KEY_TEXT, KEY_LIVE | KEY_LATER,              NULL,     NULL,                "Access-Control-Allow-Origin" },
-	{ "core.https_trusted_proxy",       KEY_TEXT, KEY_LIVE | KEY_LATER,              NULL,     check_hostname_list, "Proxies whose word on the client address counts" },
-	{ "core.metrics_address",           KEY_TEXT, KEY_LOCAL | KEY_LIVE | KEY_LATER,  NULL,     check_listen,        "Address of the metrics listener" },
+	{ "core.https_address",             KEY_TEXT, KEY_LOCAL | KEY_LIVE,              NULL,     check_listen,        "Addresses of the API over TLS" },
+	{ "core.https_allowed_credentials", KEY_BOOL, KEY_LIVE,                          "false",  NULL,                "Access-Control-Allow-Credentials" },
+	{ "core.https_allowed_headers",     KEY_TEXT, KEY_LIVE,                          NULL,     NULL,                "Access-Control-Allow-Headers" },
+	{ "core.https_allowed_methods",     KEY_TEXT, KEY_LIVE,                          NULL,     NULL,                "Access-Control-Allow-Methods" },
+	{ "core.https_allowed_origin",      KEY_TEXT, KEY_LIVE,                          NULL,     NULL,                "Access-Control-Allow-Origin" },
+	{ "core.https_tls_minimum",         KEY_TEXT, KEY_LIVE,                          "1.3",    check_tls_version,   "Oldest TLS version that is spoken: 1.3 or 1.2" },
+	{ "core.https_trusted_proxy",       KEY_TEXT, KEY_LIVE,                          NULL,     check_ip_list,       "Proxies whose word on the client address counts" },
+	{ "core.metrics_address",           KEY_TEXT, KEY_LOCAL | KEY_LIVE,              NULL,     check_listen,        "Address of the metrics listener" },
 	{ "core.metrics_authentication",    KEY_BOOL, KEY_LIVE | KEY_LATER,              "true",   NULL,                "Ask for a certificate on the metrics listener" },
 	{ "core.proxy_http",                KEY_TEXT, KEY_LIVE | KEY_LATER,              NULL,     check_url,           "Proxy for http://" },
 	{ "core.proxy_https",               KEY_TEXT, KEY_LIVE | KEY_LATER,              NULL,     check_url,           "Proxy for https://" },
@@ -35,7 +41,7 @@ static const struct confkey server_keys[] = {
 	{ "core.remote_token_expiry",       KEY_TEXT, KEY_LIVE,                          NULL,     check_expiry,        "Life of tokens that add a client" },
 	{ "core.shutdown_timeout",          KEY_UINT, KEY_LIVE | KEY_LATER,              "5",      NULL,                "Minutes to wait for operations at shutdown" },
 	{ "core.syslog_socket",             KEY_BOOL, KEY_LOCAL | KEY_LIVE | KEY_LATER,  "false",  NULL,                "Take syslog messages on a socket" },
-	{ "core.trust_ca_certificates",     KEY_BOOL, KEY_LIVE | KEY_LATER,              "false",  NULL,                "Trust clients that the CA signed" },
+	{ "core.trust_ca_certificates",     KEY_BOOL, KEY_LIVE,                          "false",  NULL,                "Trust clients that the CA signed" },
 	{ "core.trust_password",            KEY_TEXT, KEY_SECRET | KEY_LIVE,             NULL,     NULL,                "Password that adds a client (old clients)" },
 	{ "images.auto_update_cached",      KEY_BOOL, KEY_LIVE | KEY_LATER,              "true",   NULL,                "Keep fetched images fresh" },
 	{ "images.auto_update_interval",    KEY_UINT, KEY_LIVE | KEY_LATER,              "6",      NULL,                "Hours between looks for newer images, 0: never" },

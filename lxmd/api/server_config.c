@@ -13,6 +13,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/locks.h"
+#include "lxmd/http/http.h"
 #include "lxmd/storage/pool.h"
 
 static int load_node(struct db_ntx *tx, void *arg, struct lxm_err *e)
@@ -164,9 +165,14 @@ static int change(struct request *rq, bool merge, struct lxm_err *e)
 	if (r == 0)
 		r = hash_password(&was, &now, e);
 	if (r == 0)
-		r = save(rq->d, &now, e);
+		r = http_configure(rq->d, &now, false, e);
 	if (r < 0)
 		return r;
+	r = save(rq->d, &now, e);
+	if (r < 0) {
+		(void)http_configure(rq->d, &was, false, NULL); /* nothing of it shall be in force */
+		return r;
+	}
 	event_lifecycle(rq->d, NULL, "config-updated", "/1.0", NULL, rq_caller(rq));
 	return reply_sync(rq, NULL);
 }

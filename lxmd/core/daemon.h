@@ -84,7 +84,7 @@ struct lxmd {
 	struct guests *guests;
 	struct instances *instances;
 
-	uint64_t nofile_soft; /* RLIMIT_NOFILE before we raised it: what children should get */
+	uint64_t nofile_soft, nofile_hard; /* RLIMIT_NOFILE before we raised it: what children should get */
 
 	int lock_fd;  /* holds LXMD_DIR/lock */
 	int stop_fd;  /* eventfd: written by daemon_stop() */

@@ -3,9 +3,11 @@
 #define LXMD_HTTP_CONN_H
 
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "lib/base/str.h"
+#include "lxmd/http/peer.h"
 #include "lxmd/http/request.h"
 #include "lxmd/http/routes.h"
 
@@ -28,20 +30,45 @@ enum conn_phase {
 	PHASE_QUEUED,
 };
 
+struct http;
+
+/* One libmicrohttpd with threads of its own, so that the network cannot use up what serves the Unix socket. */
+struct http_side {
+	struct http *http;
+	struct MHD_Daemon *mhd; /* NULL: not started */
+	bool tls;
+};
+
+/* What pages of other sites may do; strings are NULL when not set. */
+struct http_cors {
+	char *origin, *methods, *headers;
+	bool credentials;
+};
+
 struct http {
 	struct lxmd *d;
-	struct MHD_Daemon *mhd;
+	struct http_side local, network;
 	int listen_fd;
 	atomic_int active; /* requests between their handler's start and the end of their reply */
+
+	struct tls *tls; /* NULL until the network is served for the first time */
+	struct peer_ca *ca;
+	pthread_mutex_t lock;
+	struct http_cors cors;	  /* guarded by lock */
+	struct tls_peer **handed; /* guarded by lock; by descriptor: peers on their way to on_connection() */
+	size_t n_handed;
 };
 
 struct http_conn {
 	struct request rq;
 	struct http *http;
 	struct MHD_Connection *mhd;
+	bool in_request; /* told to the peer */
 	char *uri; /* path, cut off before the query */
-	const void *peer_cert; /* DER; NULL without; of the TLS connection, which outlives the request */
+	struct tls_peer *peer;	/* NULL on the Unix socket; borrowed of the connection */
+	const void *peer_cert; /* DER; NULL without; borrowed of the peer */
 	size_t peer_cert_len;
+	bool preflight; /* OPTIONS: answered without a route */
 	enum conn_phase phase;
 
 	enum body_kind body_kind;
@@ -83,6 +110,25 @@ void body_deinit(struct http_conn *c);
 void dispatch_begin(struct http_conn *c, const char *method);
 /** Run the handler, here or on a worker; the connection is answered or suspended afterwards. */
 void dispatch_run(struct http_conn *c);
+
+/* ---- server.c */
+
+/** Start libmicrohttpd for a side; fd is the socket to listen on, or -1. Returns 0 or -ENOMEM. */
+int side_start(struct http_side *side, int fd, unsigned int connections, struct lxm_err *e);
+
+/* ---- network.c */
+
+/** The peer that was handed over with a descriptor; the reference is the caller's. NULL if there is none. */
+struct tls_peer *network_take_peer(struct http *h, int fd);
+/** Ends what http_configure() started and frees it. Main thread; libmicrohttpd has stopped. */
+void network_stop(struct http *h);
+
+/* ---- edge.c */
+
+/** What matters only on the network: metrics listeners, foreign pages, preflights. Connection's thread. Returns 0 or -errno. */
+int edge_begin(struct http_conn *c, struct lxm_err *e);
+/** Adds the headers for pages of other sites to c->response. Connection's thread. */
+void edge_finish(struct http_conn *c);
 
 /* ---- reply.c, upgrade.c */
 

@@ -90,7 +90,7 @@ void dispatch_begin(struct http_conn *c, const char *method)
 	c->rq.method = method;
 	c->rq.d = c->http->d;
 	c->rq.conn = c;
-	if (route_it(c, &c->failed) < 0)
+	if (edge_begin(c, &c->failed) < 0 || (!c->preflight && route_it(c, &c->failed) < 0))
 		assert(c->failed.code);
 	body_begin(c);
 }
@@ -158,6 +158,11 @@ static void run(struct http_conn *c)
 	int r;
 
 	body_end(c);
+	if (c->preflight && !c->failed.code) {
+		reply_bytes(rq, "", 0, "text/plain", NULL);
+		(void)release(c);
+		return;
+	}
 	r = c->failed.code ? -c->failed.code : check_project(rq, &c->failed);
 	if (r < 0) {
 		reply_error(rq, &c->failed);
@@ -183,7 +188,7 @@ static void run_on_worker(void *arg)
 void dispatch_run(struct http_conn *c)
 {
 	atomic_init(&c->holders, 1);
-	if (c->failed.code || (c->rq.route->flags & RT_INLINE)) {
+	if (c->failed.code || c->preflight || (c->rq.route->flags & RT_INLINE)) {
 		run(c);
 		return;
 	}

@@ -20,6 +20,7 @@
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/http/conn.h"
+#include "lxmd/http/tls.h"
 
 #define HEADERS_MAX (64u * 1024)
 #define CONNECTIONS 4096u
@@ -64,14 +65,18 @@ static void set_timeout(struct MHD_Connection *mhd, unsigned int seconds)
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
 			  enum MHD_ConnectionNotificationCode code)
 {
-	const union MHD_ConnectionInfo *info;
-	struct caller *who;
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct http_side *side = cls;
+	int fd = info ? info->connect_fd : -1;
 
-	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		who = lxm_alloc(sizeof(*who));
-		info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-		caller_of_unix_peer(info ? info->connect_fd : -1, who);
-		*socket_context = who;
+	if (side->tls) {
+		if (code == MHD_CONNECTION_NOTIFY_STARTED)
+			*socket_context = network_take_peer(side->http, fd);
+		else
+			peer_unref(LXM_TAKE(*socket_context, NULL));
+	} else if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		*socket_context = lxm_alloc(sizeof(struct caller));
+		caller_of_unix_peer(fd, *socket_context);
 	} else {
 		free(*socket_context);
 		*socket_context = NULL;
@@ -83,9 +88,10 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
 /* The request line is there; what this returns becomes *con_cls of the other callbacks. */
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
+	struct http_side *side = cls;
 	struct http_conn *c = lxm_alloc(sizeof(*c));
 
-	c->http = cls;
+	c->http = side->http;
 	c->mhd = mhd;
 	c->uri = lxm_strdup(uri);
 	c->body_fd = -1;
@@ -105,6 +111,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 			c->uri, c->status);
 	if (c->phase >= PHASE_RUNNING)
 		atomic_fetch_sub(&c->http->active, 1);
+	if (c->in_request)
+		atomic_store(&c->peer->in_request, false);
 	upgrade_deinit(c);
 	body_deinit(c);
 	if (c->response)
@@ -123,9 +131,33 @@ static enum MHD_Result send_reply(struct http_conn *c)
 
 	c->phase = PHASE_QUEUED;
 	set_timeout(c->mhd, IDLE_WAIT_S);
+	edge_finish(c);
 	r = MHD_queue_response(c->mhd, c->status, c->response);
 	MHD_destroy_response(LXM_TAKE(c->response, NULL));
 	return r;
+}
+
+/* Fills in who calls. False for a connection without its context, which is none of ours. */
+static bool identify(struct http_side *side, struct http_conn *c)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	void *context = info ? info->socket_context : NULL;
+
+	if (!context)
+		return false;
+	if (!side->tls) {
+		c->rq.caller = *(const struct caller *)context;
+		return true;
+	}
+	c->peer = context;
+	c->in_request = true;
+	atomic_store(&c->peer->in_request, true);
+	atomic_fetch_add(&c->peer->requests, 1);
+	if (peer_identify(side->http->d, side->http->ca, c->peer, &c->rq.caller)) {
+		c->peer_cert = c->peer->der;
+		c->peer_cert_len = c->peer->der_len;
+	}
+	return true;
 }
 
 /* libmicrohttpd calls this with the headers, with each piece of the body, at its end, and after a resume. */
@@ -134,13 +166,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 				  size_t *size, void **con_cls)
 {
 	struct http_conn *c = *con_cls;
-	const union MHD_ConnectionInfo *info;
 
 	switch (c->phase) {
 	case PHASE_HEADERS:
-		info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-		if (info && info->socket_context)
-			c->rq.caller = *(const struct caller *)info->socket_context;
+		if (!identify(cls, c))
+			return MHD_NO;
 		set_timeout(mhd, REQUEST_WAIT_S);
 		c->phase = PHASE_BODY;
 		dispatch_begin(c, method);
@@ -221,31 +251,42 @@ static int socket_bind(struct lxmd *d, struct lxm_err *e)
 	return LXM_TAKE(fd, -1);
 }
 
+int side_start(struct http_side *side, int fd, unsigned int connections, struct lxm_err *e)
+{
+	unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG;
+	struct MHD_OptionItem listen[] = { { MHD_OPTION_LISTEN_SOCKET, fd, NULL }, { MHD_OPTION_END, 0, NULL } };
+
+	if (fd < 0) {
+		flags |= MHD_USE_NO_LISTEN_SOCKET;
+		listen[0].option = MHD_OPTION_END;
+	}
+	side->mhd = MHD_start_daemon(
+		flags, 0, NULL, NULL, on_request, side, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_ARRAY, listen,
+		MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+		MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, REQUEST_WAIT_S, MHD_OPTION_URI_LOG_CALLBACK, on_uri, side,
+		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, side,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+	return side->mhd ? 0 : lxm_err_set(e, ENOMEM, "start the HTTP server");
+}
+
 int http_start(struct lxmd *d, struct lxm_err *e)
 {
 	struct http *h = lxm_alloc(sizeof(*h));
-	int fd = socket_bind(d, e);
+	int r;
 
-	if (fd < 0) {
-		free(h);
-		return fd;
-	}
 	h->d = d;
-	h->listen_fd = fd;
-	h->mhd = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
-			MHD_USE_ERROR_LOG,
-		0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, THREADS,
-		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-		CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, REQUEST_WAIT_S, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h,
-		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-		on_connection, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
-	if (!h->mhd) {
+	h->local.http = h->network.http = h;
+	h->network.tls = true;
+	h->ca = peer_ca_new();
+	(void)pthread_mutex_init(&h->lock, NULL);
+	h->listen_fd = socket_bind(d, e);
+	r = h->listen_fd < 0 ? h->listen_fd : side_start(&h->local, h->listen_fd, CONNECTIONS, e);
+	if (r < 0) {
 		auto_fd_close(&h->listen_fd);
+		network_stop(h);
 		free(h);
-		return lxm_err_set(e, ENOMEM, "start the HTTP server");
+		return r;
 	}
 	d->http = h;
 	return 0;
@@ -259,12 +300,16 @@ int http_stop(struct lxmd *d, int timeout_ms)
 	if (!h)
 		return 0;
 	(void)unlinkat(d->dirs.top.fd, "unix.socket", 0);
-	(void)MHD_quiesce_daemon(h->mhd);
+	(void)MHD_quiesce_daemon(h->local.mhd);
+	tls_close_listeners(h->tls);
 	while (atomic_load(&h->active) > 0 && lxm_mono_ms() < until)
 		(void)usleep(5000);
 	if (atomic_load(&h->active) > 0)
 		return -EBUSY; /* libmicrohttpd must not be stopped while connections are suspended */
-	MHD_stop_daemon(h->mhd);
+	MHD_stop_daemon(h->local.mhd);
+	if (h->network.mhd)
+		MHD_stop_daemon(h->network.mhd);
+	network_stop(h);
 	auto_fd_close(&h->listen_fd);
 	free(h);
 	d->http = NULL;

@@ -68,11 +68,9 @@ static int add_rlimit(struct plan *p, const char *name, const char *value, struc
 /* lxmd raised its own limit of open files; init starts with what a process of this host starts with. */
 static int add_nofile(struct lxmd *d, struct plan *p, struct lxm_err *e)
 {
-	struct rlimit rl;
-
-	if (!d->nofile_soft || getrlimit(RLIMIT_NOFILE, &rl) < 0)
+	if (!d->nofile_soft)
 		return 0;
-	return plan_add(p, &(struct plan_step){ PLAN_RLIMIT, .u.rlimit = { RLIMIT_NOFILE, d->nofile_soft, rl.rlim_max } }, e);
+	return plan_add(p, &(struct plan_step){ PLAN_RLIMIT, .u.rlimit = { RLIMIT_NOFILE, d->nofile_soft, d->nofile_hard } }, e);
 }
 
 /* Keys that become steps one by one. */
