@@ -46,6 +46,7 @@ int check_sysctl(const char *key, const char *value, struct lxm_err *e);    /* l
 int check_env(const char *key, const char *value, struct lxm_err *e);	    /* key is a C identifier, value one line */
 int check_modules(const char *key, const char *value, struct lxm_err *e);   /* comma list of module names */
 int check_syscalls(const char *key, const char *value, struct lxm_err *e);  /* lines "NAME [actions]" */
+int check_architecture(const char *key, const char *value, struct lxm_err *e); /* the kernel's name or Debian's */
 int check_compression(const char *key, const char *value, struct lxm_err *e); /* a known algorithm: never a command */
 int check_pattern(const char *key, const char *value, struct lxm_err *e);   /* snapshot name with one %d at most */
 int check_abs_path(const char *key, const char *value, struct lxm_err *e);  /* absolute, no ".." component */

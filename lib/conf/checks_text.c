@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "lib/conf/names.h"
+
 int check_words(const char *value, const char *words, struct lxm_err *e)
 {
 	lxm_auto(strv) struct lxm_strv list = { 0 };
@@ -131,6 +133,11 @@ int check_syscalls(const char *key, const char *value, struct lxm_err *e)
 					   lines.v[i]);
 	}
 	return 0;
+}
+
+int check_architecture(const char *key, const char *value, struct lxm_err *e)
+{
+	return conf_architecture(value) ? 0 : lxm_err_set(e, EINVAL, "'%.50s' is no architecture; x86_64 and aarch64 are", value);
 }
 
 int check_compression(const char *key, const char *value, struct lxm_err *e)

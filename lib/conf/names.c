@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "lib/base/str.h"
 
@@ -164,4 +165,30 @@ int conf_name_key(const char *name, struct lxm_err *e)
 		ok = *p > 0x20 && *p < 0x7f && !strchr("/\\=", *p);
 	return ok ? 0 :
 		    bad(e, "configuration key", name, "use 1 to 255 printable characters without blanks, '/', '\\', '=' and '..'");
+}
+
+const char *conf_architecture(const char *s)
+{
+	static const char *const known[] = { "x86_64", "i686",    "aarch64", "armv6l", "armv7l",  "armv8l",  "ppc",	  "ppc64",
+					     "ppc64le", "s390x",   "mips",    "mips64", "riscv32", "riscv64", "loongarch64" };
+	static const char *const debian[][2] = { { "amd64", "x86_64" }, { "arm64", "aarch64" },	 { "i386", "i686" },
+						 { "armel", "armv6l" }, { "armhf", "armv7l" },	 { "powerpc", "ppc" },
+						 { "ppc64el", "ppc64le" }, { "loong64", "loongarch64" } };
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(known); i++)
+		if (strcmp(s, known[i]) == 0)
+			return known[i];
+	for (i = 0; i < LXM_ARRAY_LEN(debian); i++)
+		if (strcmp(s, debian[i][0]) == 0)
+			return debian[i][1];
+	return NULL;
+}
+
+const char *conf_own_architecture(void)
+{
+	struct utsname u;
+	const char *name = uname(&u) == 0 ? conf_architecture(u.machine) : NULL;
+
+	return name ? name : "x86_64";
 }

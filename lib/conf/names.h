@@ -30,5 +30,9 @@ int conf_name_alias(const char *name, struct lxm_err *e);
 int conf_name_link(const char *name, struct lxm_err *e);
 /** Configuration key: 1-255 of printable ASCII without blank, '/', '\' or '=', no "..". */
 int conf_name_key(const char *name, struct lxm_err *e);
+/** The kernel's name of an architecture, also for Debian's ("amd64": "x86_64"); NULL if it is none. Static string. */
+const char *conf_architecture(const char *name);
+/** The kernel's name of this machine's architecture. Static string. */
+const char *conf_own_architecture(void);
 
 #endif

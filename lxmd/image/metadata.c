@@ -10,6 +10,7 @@
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/conf/names.h"
 #include "lxmd/image/yaml.h"
 
 #define TEMPLATES_MAX 500
@@ -232,25 +233,6 @@ static int get_templates(const json_t *o, struct image_metadata *m, struct lxm_e
 	return 0;
 }
 
-/* The kernel's name of an architecture, also for Debian's; NULL if it is none. */
-static const char *architecture(const char *s)
-{
-	static const char *const known[] = { "x86_64", "i686",    "aarch64", "armv6l", "armv7l",  "armv8l",  "ppc",	  "ppc64",
-					     "ppc64le", "s390x",   "mips",    "mips64", "riscv32", "riscv64", "loongarch64" };
-	static const char *const debian[][2] = { { "amd64", "x86_64" }, { "arm64", "aarch64" },	 { "i386", "i686" },
-						 { "armel", "armv6l" }, { "armhf", "armv7l" },	 { "powerpc", "ppc" },
-						 { "ppc64el", "ppc64le" }, { "loong64", "loongarch64" } };
-	size_t i;
-
-	for (i = 0; i < LXM_ARRAY_LEN(known); i++)
-		if (strcmp(s, known[i]) == 0)
-			return known[i];
-	for (i = 0; i < LXM_ARRAY_LEN(debian); i++)
-		if (strcmp(s, debian[i][0]) == 0)
-			return debian[i][1];
-	return NULL;
-}
-
 int image_metadata_from_json(const json_t *o, struct image_metadata *out, struct lxm_err *e)
 {
 	lxm_auto(image_metadata) struct image_metadata m = { 0 };
@@ -261,9 +243,9 @@ int image_metadata_from_json(const json_t *o, struct image_metadata *out, struct
 		return lxm_err_set(e, EINVAL, "it must be a mapping");
 	if (lxm_empty(arch))
 		return lxm_err_set(e, EINVAL, "key 'architecture' is required");
-	if (!architecture(arch))
+	if (!conf_architecture(arch))
 		return lxm_err_set(e, EINVAL, "key 'architecture' holds '%.50s', which is no known architecture", arch);
-	m.architecture = lxm_strdup(architecture(arch));
+	m.architecture = lxm_strdup(conf_architecture(arch));
 	r = get_date(o, "creation_date", &m.created_at, e);
 	if (r == 0)
 		r = get_date(o, "expiry_date", &m.expires_at, e);
