@@ -15,7 +15,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
-#include "lxmd/http/multipart.h"
+#include "lib/tls/multipart.h"
 #include "lxmd/http/routes.h"
 #include "lxmd/image/image.h"
 
@@ -202,7 +202,7 @@ int api_images_post(struct request *rq, struct lxm_err *e)
 		return api_template_build(rq, source, e);
 	if (strcmp(type, "instance") == 0 || strcmp(type, "container") == 0 || strcmp(type, "snapshot") == 0)
 		return api_image_publish(rq, body, source, e);
-	if (strcmp(type, "image") == 0 || strcmp(type, "url") == 0 || !*type)
-		return lxm_err_http(e, 501, EOPNOTSUPP, "fetching images from other servers is not there yet; import a file instead");
-	return lxm_err_set(e, EINVAL, "source.type '%.50s' is not known; there are instance, snapshot and template", type);
+	if (strcmp(type, "image") == 0 || strcmp(type, "url") == 0)
+		return api_image_pull(rq, body, source, e);
+	return lxm_err_set(e, EINVAL, "source.type '%.50s' is not known; there are image, url, instance, snapshot and template", type);
 }

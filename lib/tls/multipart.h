@@ -1,6 +1,6 @@
 /* multipart/form-data bodies that were spooled to a file: cut into one file for each part. */
-#ifndef LXMD_HTTP_MULTIPART_H
-#define LXMD_HTTP_MULTIPART_H
+#ifndef LXM_TLS_MULTIPART_H
+#define LXM_TLS_MULTIPART_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -38,5 +38,8 @@ int multipart_parse(int fd, uint64_t size, const char *boundary, struct multipar
 
 /** Copy a part into a file of its own, unlinked, below dirfd. Returns the descriptor or -errno. */
 int multipart_extract(int fd, const struct multipart_part *part, int dirfd, struct lxm_err *e);
+
+/** Write a part's bytes to a descriptor, at its position. Returns 0 or -errno. */
+int multipart_copy(int fd, const struct multipart_part *part, int to, struct lxm_err *e);
 
 #endif

@@ -2,7 +2,7 @@
  * See multipart.h. The body is foreign: it is searched for its boundary in windows of a fixed size, header lines are read only for the
  * two names that are needed, and whatever does not fit the grammar ends it.
  */
-#include "lxmd/http/multipart.h"
+#include "lib/tls/multipart.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -140,14 +140,11 @@ int multipart_parse(int fd, uint64_t size, const char *boundary, struct multipar
 	return parse(fd, size, boundary, out, window, e);
 }
 
-int multipart_extract(int fd, const struct multipart_part *part, int dirfd, struct lxm_err *e)
+int multipart_copy(int fd, const struct multipart_part *part, int to, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int to = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	lxm_auto(free) char *window = lxm_alloc(WINDOW);
 	uint64_t done = 0;
 
-	if (to < 0)
-		return lxm_err_sys(e, "make a file in the cache");
 	while (done < part->len) {
 		size_t want = part->len - done > WINDOW ? WINDOW : (size_t)(part->len - done);
 		ssize_t n = pread(fd, window, want, (off_t)(part->off + done));
@@ -162,5 +159,16 @@ int multipart_extract(int fd, const struct multipart_part *part, int dirfd, stru
 			return lxm_err_set(e, -r, "write into the cache: %s", strerror(-r));
 		done += (uint64_t)n;
 	}
-	return LXM_TAKE(to, -1);
+	return 0;
+}
+
+int multipart_extract(int fd, const struct multipart_part *part, int dirfd, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int to = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int r;
+
+	if (to < 0)
+		return lxm_err_sys(e, "make a file in the cache");
+	r = multipart_copy(fd, part, to, e);
+	return r < 0 ? r : LXM_TAKE(to, -1);
 }

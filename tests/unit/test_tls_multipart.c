@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #include "lib/base/fd.h"
-#include "lxmd/http/multipart.h"
+#include "lib/tls/multipart.h"
 
 static struct lxm_err err;
 

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #include "lib/base/fd.h"
-#include "lxmd/http/multipart.h"
+#include "lib/tls/multipart.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
