@@ -50,6 +50,7 @@ DB_OBJ   := $(call objs,$(call srcs,db))
 LXMD_OBJ := $(call objs,$(call srcs,$(LXMD_ROOMS)))
 MON_OBJ  := $(call objs,$(call srcs,lxmd/monitor))
 HLP_OBJ  := $(call objs,$(call srcs,lxmd/helper))
+GET_OBJ  := $(call objs,$(call srcs,lxmd/fetch))
 LXMC_OBJ := $(call objs,$(call srcs,lxmc))
 MAIN_OBJ := $(call objs,$(sort $(wildcard lxmd/*.c)))
 SMALL    := $(call objs,$(call srcs,lib/base lib/wire lib/mount))
@@ -58,7 +59,7 @@ UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 BINS := $(if $(MAIN_OBJ),$(B)/bin/lxmd) $(if $(MON_OBJ),$(B)/bin/lxm-monitor) \
-        $(if $(HLP_OBJ),$(B)/bin/lxm-helper) $(if $(LXMC_OBJ),$(B)/bin/lxmc)
+        $(if $(HLP_OBJ),$(B)/bin/lxm-helper) $(if $(GET_OBJ),$(B)/bin/lxm-fetch) $(if $(LXMC_OBJ),$(B)/bin/lxmc)
 
 .PHONY: all
 all: $(BINS)
@@ -101,6 +102,12 @@ $(B)/bin/lxm-helper: $(HLP_OBJ) $(SMALL)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(STATIC) $^ -o $@
+
+# libcurl and what that brings stay out of lxmd's memory
+$(B)/bin/lxm-fetch: $(GET_OBJ) $(B)/obj/liblxm.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(call libs,libcurl openssl jansson libseccomp) -o $@
 endif
 
 # lxmc starts for every command: it takes only the members it needs from an archive, and jansson and yaml
@@ -118,7 +125,7 @@ $(B)/bin/lxmc: $(LXMC_OBJ) $(B)/obj/liblxm.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_C) -o $@
 
 # an archive, so that a test is linked with what it needs and no more
-$(B)/rooms.a: $(LXMD_OBJ) $(DB_OBJ) $(LIB_OBJ)
+$(B)/rooms.a: $(LXMD_OBJ) $(filter-out %/main.o,$(GET_OBJ)) $(DB_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
