@@ -2,7 +2,7 @@
  * Named locks: "one at a time" for things that have a name but no struct of their own, such as an
  * instance while an operation changes it.
  *
- * Order when several are needed: project/, network/, pool/, image/, volume/, instance/; within a kind by
+ * Order when several are needed: project/, network/, pool/, fetch/, image/, volume/, instance/; within a kind by
  * name. None is held over a network peer's answer unless it guards exactly that transfer.
  * Holding one is not tied to a thread: an operation may take it on one thread and release it on another.
  */

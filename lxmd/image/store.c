@@ -16,6 +16,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
+#include "lxmd/image/fetch.h"
 #include "lxmd/image/files.h"
 #include "lxmd/image/images_priv.h"
 #include "lxmd/image/unpack.h"
@@ -336,6 +337,7 @@ int images_start(struct lxmd *d, struct lxm_err *e)
 	storage_set_unpacker(d, image_unpack_into);
 	d->images = lxm_alloc(sizeof(*d->images));
 	pthread_mutex_init(&d->images->lock, NULL);
+	image_upkeep_start(d);
 	return 0;
 }
 
