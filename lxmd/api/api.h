@@ -33,6 +33,10 @@ API_HANDLER(api_image_export_get);
 /* image_import.c */
 API_HANDLER(api_images_post);
 
+/* image_pull.c */
+/** The part of POST /1.0/images for images of other servers; body and source borrowed. Answers as a handler does. */
+int api_image_pull(struct request *rq, json_t *body, json_t *source, struct lxm_err *e);
+
 /* images.c */
 API_HANDLER(api_images_get);
 API_HANDLER(api_image_get);

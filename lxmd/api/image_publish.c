@@ -10,7 +10,7 @@
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
-#include "lib/conf/names.h"
+#include "lxmd/api/image_body.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
@@ -24,13 +24,9 @@
 #define PROGRESS_KEY "create_image_from_container_pack_progress"
 
 struct publish {
-	char *project, *instance, *volume, *filename; /* volume: "c1" or "c1/snap" */
-	bool public_;
-	lxm_time expires_at;
+	char *project, *instance, *volume; /* volume: "c1" or "c1/snap" */
 	enum image_compression compression;
-	struct lxm_kv properties;
-	struct lxm_strv aliases, profiles;
-	bool has_profiles;
+	struct image_body body;
 };
 
 static void publish_free(void *arg)
@@ -42,10 +38,7 @@ static void publish_free(void *arg)
 	free(p->project);
 	free(p->instance);
 	free(p->volume);
-	free(p->filename);
-	lxm_kv_deinit(&p->properties);
-	lxm_strv_deinit(&p->aliases);
-	lxm_strv_deinit(&p->profiles);
+	image_body_deinit(&p->body);
 	free(p);
 }
 LXM_AUTO_PTR(publish, struct publish, publish_free)
@@ -74,8 +67,8 @@ static int make_metadata(struct pool *pool, const struct volume_id *v, const str
 	free(m->architecture);
 	m->architecture = lxm_strdup(in->row.architecture);
 	m->created_at = lxm_now();
-	m->expires_at = p->expires_at;
-	lxm_kv_copy(&m->properties, &p->properties);
+	m->expires_at = p->body.expires_at;
+	lxm_kv_copy(&m->properties, &p->body.properties);
 	return 0;
 }
 
@@ -104,9 +97,9 @@ static int publish_locked(struct op *op, const struct publish *p, const struct i
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	lxm_auto(fd_close) int fd = openat(d->dirs.cache.fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	struct volume_id v = { is_snapshot(p) ? VOLUME_SNAPSHOT : VOLUME_INSTANCE, p->project, p->volume };
-	struct image_import im = { .project = p->project, .meta_fd = fd, .rootfs_fd = -1, .filename = p->filename,
-				   .public_ = p->public_, .expires_at = p->expires_at, .aliases = &p->aliases,
-				   .profiles = p->has_profiles ? &p->profiles : NULL, .known_good = true };
+	struct image_import im = { .project = p->project, .meta_fd = fd, .rootfs_fd = -1, .filename = p->body.filename,
+				   .public_ = p->body.public_, .expires_at = p->body.expires_at, .aliases = &p->body.aliases,
+				   .profiles = p->body.has_profiles ? &p->body.profiles : NULL, .known_good = true };
 	char fp[65];
 	int r;
 
@@ -141,31 +134,9 @@ static int publish_run(struct op *op, void *arg, struct lxm_err *e)
 	return lxm_err_wrap(e, r, "publish '%s'", p->volume);
 }
 
-static int read_aliases(const json_t *body, struct publish *p, struct lxm_err *e)
-{
-	json_t *list = NULL, *one;
-	size_t i;
-	int r = js_get_arr(body, "aliases", &list, e);
-
-	if (r < 0 || !list)
-		return r;
-	json_array_foreach(list, i, one)
-	{
-		const char *name = json_is_string(one) ? json_string_value(one) : js_str(one, "name");
-
-		if (!name)
-			return lxm_err_set(e, EINVAL, "key 'aliases' must hold objects with a 'name'");
-		r = conf_name_alias(name, e);
-		if (r < 0)
-			return r;
-		lxm_strv_add(&p->aliases, name);
-	}
-	return 0;
-}
-
 static int read_body(const json_t *body, const json_t *source, struct publish *p, struct lxm_err *e)
 {
-	const char *name = NULL, *type = js_str(source, "type"), *compression = "gzip", *filename = NULL;
+	const char *name = NULL, *type = js_str(source, "type"), *compression = "gzip";
 	const char *slash;
 	int r = js_need_str(source, "name", &name, e);
 
@@ -174,17 +145,7 @@ static int read_body(const json_t *body, const json_t *source, struct publish *p
 	if (r == 0)
 		r = image_compression_parse(lxm_empty(compression) ? "gzip" : compression, &p->compression, e);
 	if (r == 0)
-		r = js_get_str(body, "filename", &filename, e);
-	if (r == 0)
-		r = js_get_bool(body, "public", &p->public_, e);
-	if (r == 0)
-		r = js_get_time(body, "expires_at", &p->expires_at, e);
-	if (r == 0)
-		r = js_get_kv(body, "properties", &p->properties, NULL, e);
-	if (r == 0)
-		r = js_get_strv(body, "profiles", &p->profiles, &p->has_profiles, e);
-	if (r == 0)
-		r = read_aliases(body, p, e);
+		r = image_body_read(body, &p->body, e);
 	if (r < 0)
 		return r;
 	slash = strchr(name, '/');
@@ -192,7 +153,6 @@ static int read_body(const json_t *body, const json_t *source, struct publish *p
 		return lxm_err_set(e, EINVAL, "source.name '%.100s' does not fit source.type '%s'", name, type);
 	p->volume = lxm_strdup(name);
 	p->instance = slash ? lxm_strndup(name, (size_t)(slash - name)) : lxm_strdup(name);
-	p->filename = lxm_empty(filename) ? NULL : lxm_strdup(filename);
 	return volume_id_check(VOLUME_ID(slash ? VOLUME_SNAPSHOT : VOLUME_INSTANCE, "default", name), e);
 }
 

@@ -10,6 +10,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
 #include "lxmd/http/filter.h"
+#include "lxmd/image/fetch.h"
 #include "lxmd/image/image.h"
 #include "lxmd/image/secret.h"
 
@@ -143,7 +144,6 @@ int api_image_patch(struct request *rq, struct lxm_err *e)
 struct job {
 	char *project;
 	char fp[65];
-	bool has_source;
 };
 
 static void job_free(void *arg)
@@ -160,7 +160,6 @@ static struct job *job_new(const struct request *rq, const struct db_image *im)
 
 	j->project = lxm_strdup(rq_project(rq));
 	snprintf(j->fp, sizeof(j->fp), "%s", im->fingerprint);
-	j->has_source = !lxm_empty(im->source.server);
 	return j;
 }
 
@@ -199,17 +198,18 @@ int api_image_delete(struct request *rq, struct lxm_err *e)
 static int refresh_run(struct op *op, void *arg, struct lxm_err *e)
 {
 	const struct job *j = arg;
+	bool refreshed = false;
+	int r = image_refresh(op_daemon(op), j->project, j->fp, op, &refreshed, e);
 
-	if (j->has_source)
-		return lxm_err_http(e, 501, EOPNOTSUPP, "image '%.12s' came from a server, and fetching from servers is not there yet", j->fp);
-	op_set_metadata_key(op, "refreshed", json_false());
-	return 0;
+	if (r == 0)
+		op_set_metadata_key(op, "refreshed", json_boolean(refreshed));
+	return r;
 }
 
 int api_image_refresh_post(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(db_image) struct db_image im = { 0 };
-	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Refreshing image", .run = refresh_run,
+	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Refreshing image", .may_cancel = true, .run = refresh_run,
 				.free_arg = job_free, .caller = rq_caller(rq) };
 	struct op *op;
 	int r = image_get_fp(rq->d, rq_project(rq), rq_arg(rq, 0), &im, e);

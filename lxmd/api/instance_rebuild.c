@@ -11,6 +11,7 @@
 
 struct job {
 	int64_t id;
+	char *project;
 	struct source source;
 	struct db_instance row; /* what the image gives: image.*, architecture */
 };
@@ -21,6 +22,7 @@ static void job_free(void *arg)
 
 	if (!j)
 		return;
+	free(j->project);
 	source_deinit(&j->source);
 	db_instance_deinit(&j->row);
 	free(j);
@@ -33,12 +35,14 @@ static int rebuild_run(struct op *op, void *arg, struct lxm_err *e)
 	lxm_auto(instance) struct instance i = { 0 };
 	struct lxmd *d = op_daemon(op);
 	struct job *j = arg;
-	struct rebuild b = { .image = j->source.type == SOURCE_IMAGE ? j->source.fp : NULL,
-			     .architecture = j->row.architecture,
-			     .image_config = j->row.config };
+	struct rebuild b = { .image = j->source.type == SOURCE_IMAGE ? j->source.fp : NULL };
 	char key[40];
-	int r = lock_try(d->locks, instance_lock_key(j->id, key), "Rebuilding instance", &lock, e);
+	int r = source_fetch(d, j->project, &j->source, &j->row, op, e);
 
+	if (r == 0)
+		r = lock_try(d->locks, instance_lock_key(j->id, key), "Rebuilding instance", &lock, e);
+	b.architecture = j->row.architecture;
+	b.image_config = j->row.config;
 	if (r == 0)
 		r = instance_load_id(d, j->id, &i, e);
 	return r < 0 ? r : instance_rebuild(d, &i, &b, op, op_caller(op), e);
@@ -65,6 +69,7 @@ int api_instance_rebuild_post(struct request *rq, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	j->id = i.row.id;
+	j->project = lxm_strdup(i.row.project);
 	spec.project = i.row.project;
 	spec.resources = instance_resources(i.row.name);
 	spec.arg = LXM_TAKE(j, NULL);

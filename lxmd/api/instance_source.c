@@ -5,6 +5,7 @@
 
 #include "db/image.h"
 #include "lib/base/alloc.h"
+#include "lxmd/api/image_body.h"
 #include "lxmd/image/image.h"
 #include "lxmd/instance/snapshot.h"
 
@@ -17,6 +18,7 @@ void source_deinit(struct source *s)
 		mig_link_close(s->sink.link);
 	mig_link_unref(s->sink.link);
 	migrate_peer_deinit(&s->peer);
+	json_decref(s->json);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -25,11 +27,22 @@ static void set_fp(struct source *s, const char *fp)
 	snprintf(s->fp, sizeof(s->fp), "%s", fp ? fp : "");
 }
 
-/* Type image: an alias or a fingerprint of a local image. */
-static int read_image(struct request *rq, const json_t *source, struct db_instance *row, struct source *out, struct lxm_err *e)
+/* What an instance gets from its image. */
+static void apply_image(const struct db_image *im, bool profiles_named, struct db_instance *row, struct source *out)
+{
+	set_fp(out, im->fingerprint);
+	image_properties_to_config(im, &row->config);
+	free(row->architecture);
+	row->architecture = lxm_strdup(im->architecture);
+	if (!row->profiles.n && im->profiles.n && !profiles_named)
+		lxm_strv_copy(&row->profiles, &im->profiles);
+}
+
+/* Type image: an alias or a fingerprint of a local image, or one on another server. */
+static int read_image(struct request *rq, json_t *source, struct db_instance *row, struct source *out, struct lxm_err *e)
 {
 	const char *fp = NULL, *alias = NULL, *server = NULL;
-	struct db_image im = { 0 };
+	lxm_auto(db_image) struct db_image im = { 0 };
 	int r = js_get_str(source, "fingerprint", &fp, e);
 
 	if (r == 0)
@@ -38,22 +51,35 @@ static int read_image(struct request *rq, const json_t *source, struct db_instan
 		r = js_get_str(source, "server", &server, e);
 	if (r < 0)
 		return r;
-	if (!lxm_empty(server))
-		return lxm_err_set(e, EOPNOTSUPP,
-				   "images of other servers cannot be fetched yet: import the image, then launch it by its alias");
+	out->profiles_named = js_get(rq_json(rq), "profiles") != NULL;
+	if (!lxm_empty(server)) {
+		out->fetch = true;
+		out->json = json_incref(source);
+		return image_remote_read(source, &out->remote, e);
+	}
 	if (lxm_empty(fp) && lxm_empty(alias))
 		return lxm_err_set(e, EINVAL, "source: name an image by 'alias' or 'fingerprint'");
 	r = !lxm_empty(alias) ? image_get(rq->d, rq_project(rq), alias, &im, e) :
 				image_get_fp(rq->d, rq_project(rq), fp, &im, e);
-	if (r == 0) {
-		set_fp(out, im.fingerprint);
-		image_properties_to_config(&im, &row->config);
-		free(row->architecture);
-		row->architecture = lxm_strdup(im.architecture);
-		if (!row->profiles.n && im.profiles.n && !js_get(rq_json(rq), "profiles"))
-			lxm_strv_copy(&row->profiles, &im.profiles);
-	}
-	db_image_deinit(&im);
+	if (r == 0)
+		apply_image(&im, out->profiles_named, row, out);
+	return r;
+}
+
+int source_fetch(struct lxmd *d, const char *project, struct source *s, struct db_instance *row, struct op *op, struct lxm_err *e)
+{
+	lxm_auto(db_image) struct db_image im = { 0 };
+	struct image_fetch f = { .project = project, .from = s->remote, .cached = true };
+	char fp[65];
+	int r;
+
+	if (s->type != SOURCE_IMAGE || !s->fetch)
+		return 0;
+	r = image_fetch(d, &f, op, fp, e);
+	if (r == 0)
+		r = image_get_fp(d, project, fp, &im, e);
+	if (r == 0)
+		apply_image(&im, s->profiles_named, row, s);
 	return r;
 }
 

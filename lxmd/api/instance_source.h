@@ -8,6 +8,7 @@
 
 #include "lib/base/err.h"
 #include "lxmd/http/request.h"
+#include "lxmd/image/fetch.h"
 #include "lxmd/instance/copy.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/migrate.h"
@@ -21,6 +22,10 @@ struct source {
 	bool refresh; /* copies and migrations: bring an instance that is there up to date */
 	struct migrate_sink sink; /* SOURCE_MIGRATION; its link is owned, `peer` below */
 	struct migrate_peer peer;
+	bool fetch;   /* SOURCE_IMAGE: fp is not known before source_fetch() */
+	bool profiles_named; /* the body names profiles: an image's count for nothing */
+	struct image_remote remote; /* where to fetch; borrows from json */
+	json_t *json;
 };
 
 void source_deinit(struct source *s);
@@ -38,5 +43,15 @@ int source_read(struct request *rq, struct db_instance *row, struct source *out,
 
 /** Of the volatile keys of a body: those that an instance keeps when it moves here from another server. All others go. */
 void source_keep_volatile(struct lxm_kv *config);
+
+/**
+ * Fetch the image of a source that lies on another server, and let `row` have what it gives. Nothing to do for other sources.
+ *
+ * @project  where the image is kept, as a cached one
+ * @op       for progress and cancellation
+ *
+ * Worker threads; blocks on the network. Returns 0 or as image_fetch().
+ */
+int source_fetch(struct lxmd *d, const char *project, struct source *s, struct db_instance *row, struct op *op, struct lxm_err *e);
 
 #endif

@@ -81,11 +81,31 @@ static void create_free(void *arg)
 	free(j);
 }
 
+/* The image of another server: what it says counts for the merged result, which is checked anew. */
+static int create_fetch(struct lxmd *d, struct create_job *j, struct op *op, struct lxm_err *e)
+{
+	struct db_instance *row = &j->i.row;
+	int r;
+
+	if (!j->source.profiles_named)
+		lxm_strv_deinit(&row->profiles);
+	r = source_fetch(d, row->project, &j->source, row, op, e);
+	if (r < 0)
+		return r;
+	if (!row->profiles.n && !j->source.profiles_named)
+		lxm_strv_add(&row->profiles, "default");
+	j->n.image = j->source.fp;
+	r = instance_expand(d, &j->i, e);
+	return r < 0 ? r : instance_check(d, &j->i, NULL, e);
+}
+
 static int create_run(struct op *op, void *arg, struct lxm_err *e)
 {
 	struct create_job *j = arg;
-	int r = instance_create(op_daemon(op), &j->n, op, op_caller(op), e);
+	int r = j->source.fetch ? create_fetch(op_daemon(op), j, op, e) : 0;
 
+	if (r == 0)
+		r = instance_create(op_daemon(op), &j->n, op, op_caller(op), e);
 	return j->source.type == SOURCE_MIGRATION ? migrate_finish(j->source.sink.link, r, e) : r;
 }
 
