@@ -96,7 +96,7 @@ static int create_fetch(struct lxmd *d, struct create_job *j, struct op *op, str
 		lxm_strv_add(&row->profiles, "default");
 	j->n.image = j->source.fp;
 	r = instance_expand(d, &j->i, e);
-	return r < 0 ? r : instance_check(d, &j->i, NULL, e);
+	return r < 0 ? r : instance_check(d, &j->i, NULL, op_caller(op), e);
 }
 
 static int create_run(struct op *op, void *arg, struct lxm_err *e)

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 OURS = re.compile(r"lxm")
-PROGRAMS = ("lxmd", "lxm-monitor", "lxm-helper")
+PROGRAMS = ("lxmd", "lxm-monitor", "lxm-helper", "lxm-fetch")
 
 
 def read(path):
