@@ -21,6 +21,7 @@
 #include "lib/base/kv.h"
 #include "lib/base/log.h"
 #include "lxmd/api/server_config.h"
+#include "lxmd/core/audit.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/identity.h"
 #include "lxmd/core/notify.h"
@@ -81,6 +82,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = identity_start(d, e);
 	if (r == 0)
+		audit_start(d);
+	if (r == 0)
 		r = trust_start(d, e);
 	if (r == 0)
 		r = storage_start(d, e);
@@ -112,6 +115,7 @@ static void stop(struct lxmd *d)
 	if (d->loop)
 		daemon_stop_core(d);
 	trust_stop(d);
+	audit_stop(d);
 	identity_stop(d);
 	db_cluster_close(d->db);
 	db_node_close(d->node);

@@ -17,6 +17,7 @@ struct ops;
 struct locks;
 struct schedule;
 struct trust;
+struct audit;
 struct http;
 struct identity;
 struct storage;
@@ -74,6 +75,7 @@ struct lxmd {
 	struct events *events;
 	struct ops *ops;
 	struct schedule *schedule; /* what happens by the clock */
+	struct audit *audit; /* who changed what */
 	struct trust *trust; /* client certificates and what they may do */
 	struct http *http;
 	struct identity *identity; /* certificate and addresses of this server */

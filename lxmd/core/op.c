@@ -14,6 +14,7 @@
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
+#include "lxmd/core/audit.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/loop.h"
@@ -180,6 +181,8 @@ static void end(struct op *op, int status, const char *text)
 	if (loop_timer_cancel(op->d->loop, op->connect_timer))
 		op_unref(op);
 	op->connect_timer = 0;
+	if (op->caller.protocol[0]) /* before anybody hears of the end */
+		audit_operation(op->d, &op->caller, op->id, op->description, op->project, api_status_name(status));
 	emit(op);
 	w = take_waiters(op);
 	pthread_cond_broadcast(&op->ended);

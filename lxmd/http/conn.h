@@ -86,6 +86,7 @@ struct http_conn {
 	bool suspended;
 
 	unsigned int status;
+	char operation[37]; /* UUID of the operation that the reply names */
 	struct MHD_Response *response;
 
 	void (*accept_ws)(struct ws *ws, void *arg);

@@ -4,12 +4,30 @@
 #include <string.h>
 
 #include "lib/base/str.h"
+#include "lxmd/core/audit.h"
 #include "lxmd/core/op.h"
 #include "lxmd/http/conn.h"
+
+/* Every request that may change something, and those GETs that their row marks. Strangers count when they were let in. */
+static void audit(const struct http_conn *c, unsigned int status)
+{
+	const struct request *rq = &c->rq;
+	const struct route *t = rq->route;
+	bool of_project = t && (t->flags & (RT_PROJECT | RT_ALLPROJECTS));
+	bool reads = strcmp(rq->method, "GET") == 0 || strcmp(rq->method, "HEAD") == 0;
+
+	if (reads && !(t && (t->flags & RT_AUDIT)))
+		return;
+	if (rq->caller.trust < CALLER_RESTRICTED && status >= 400)
+		return;
+	audit_request(rq->d, &rq->caller, rq->method, rq->path, of_project ? rq_project(rq) : NULL, status,
+		      c->operation[0] ? c->operation : NULL);
+}
 
 void reply_set(struct http_conn *c, unsigned int status, struct MHD_Response *response)
 {
 	assert(!c->response);
+	audit(c, status);
 	c->status = status;
 	c->response = response;
 }
@@ -89,6 +107,7 @@ int reply_op(struct request *rq, struct op *op)
 {
 	struct MHD_Response *r = json_response(api_async(op_url(op), op_json(op)));
 
+	(void)snprintf(rq->conn->operation, sizeof(rq->conn->operation), "%s", op_id(op));
 	(void)MHD_add_response_header(r, "Location", op_url(op));
 	reply_set(rq->conn, 202, r);
 	return 0;

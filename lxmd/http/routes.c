@@ -73,7 +73,7 @@ static const struct route routes[] = {
 	{ "POST",   "/1.0/instances/{name}/metadata/templates", MAY_PROJECT, RT_PROJECT | RT_UPLOAD, api_instance_templates_post, "Create or replace a file template" },
 	{ "DELETE", "/1.0/instances/{name}/metadata/templates", MAY_PROJECT, RT_PROJECT, api_instance_templates_delete, "Delete a file template" },
 	{ "POST",   "/1.0/instances/{name}/rebuild",          MAY_PROJECT, RT_PROJECT | RT_ASYNC, api_instance_rebuild_post, "Rebuild an instance from an image" },
-	{ "GET",    "/1.0/instances/{name}/sftp",             MAY_PROJECT, RT_PROJECT, api_instance_sftp_get,          "Speak SFTP with an instance" },
+	{ "GET",    "/1.0/instances/{name}/sftp",             MAY_PROJECT, RT_PROJECT | RT_AUDIT, api_instance_sftp_get,          "Speak SFTP with an instance" },
 	{ "GET",    "/1.0/instances/{name}/snapshots",        MAY_PROJECT, RT_PROJECT, api_instance_snapshots_get,     "List snapshots" },
 	{ "POST",   "/1.0/instances/{name}/snapshots",        MAY_PROJECT, RT_PROJECT | RT_ASYNC, api_instance_snapshots_post, "Take a snapshot" },
 	{ "GET",    "/1.0/instances/{name}/snapshots/{snapshot}", MAY_PROJECT, RT_PROJECT, api_instance_snapshot_get,   "Show a snapshot" },

@@ -32,6 +32,7 @@ enum route_flags {
 	RT_OF_IMAGES = 128,
 	RT_OF_PROFILES = 256,
 	RT_OF_VOLUMES = 512,
+	RT_AUDIT = 1024, /* a GET that may change something */
 };
 
 struct route {
