@@ -17,6 +17,7 @@
 #include "lib/base/time.h"
 #include "lib/tls/http_client.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/http/routes.h"
 
 static int fail(const struct lxm_err *e)
 {
@@ -173,6 +174,34 @@ static int verb_recover(const char *dir, int argc, char **argv)
 	return 1;
 }
 
+/* ---- routes: the table of rights, for people who audit it and for the test that calls every row */
+
+static int verb_routes(const char *dir, int argc, char **argv)
+{
+	static const char *const who[] = { [MAY_ALL] = "all",	      [MAY_METRICS] = "metrics", [MAY_PROJECT] = "project",
+					   [MAY_TRUSTED] = "trusted", [MAY_SELF] = "self",	 [MAY_ADMIN] = "admin" };
+	static const struct {
+		unsigned int flag;
+		const char *name;
+	} flags[] = {
+		{ RT_PROJECT, "project" }, { RT_ALLPROJECTS, "all-projects" }, { RT_NAMED, "named" }, { RT_UPLOAD, "upload" },
+		{ RT_EITHER, "either" },   { RT_ASYNC, "async" },
+	};
+	size_t n, i, k;
+	const struct route *t = route_table(&n);
+
+	if (argc != 1)
+		return 2;
+	for (i = 0; i < n; i++) {
+		printf("%s %s %s", t[i].method, t[i].pattern, who[t[i].access]);
+		for (k = 0; k < LXM_ARRAY_LEN(flags); k++)
+			if (t[i].flags & flags[k].flag)
+				printf(" %s", flags[k].name);
+		printf("\n");
+	}
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(const char *dir, int argc, char **argv);
@@ -182,6 +211,7 @@ static const struct {
 	{ "shutdown", verb_shutdown, "shutdown [--instances] [--timeout=S]", "end the daemon; instances stay unless they shall stop first" },
 	{ "init", verb_init, "init [--auto | --preseed]", "first set-up (lxmc admin init)" },
 	{ "sql", verb_sql, "sql node|cluster \"STATEMENT\"", "run SQL on the daemon's databases" },
+	{ "routes", verb_routes, "routes", "print the API: method, path, who may call, flags" },
 	{ "recover", verb_recover, "recover", "rebuild the database from the pools" },
 };
 
