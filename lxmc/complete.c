@@ -62,6 +62,7 @@ static const struct {
 	{ "SHELL", NULL, "bash zsh fish", "" },
 	{ "DATABASE", NULL, "node cluster", "" },
 	{ "DEVICE-TYPE", NULL, "disk gpu nic none proxy unix-block unix-char usb", "" },
+	{ "TRANSFER-MODE", NULL, "pull push relay", "" },
 	{ "PROTOCOL", NULL, "lxd simplestreams", "" },
 	{ "AUTH-TYPE", NULL, "tls", "" },
 	{ "CERT-TYPE", NULL, "client metrics", "" },

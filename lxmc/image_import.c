@@ -8,6 +8,7 @@
 
 #include "lib/base/alloc.h"
 #include "lxmc/client.h"
+#include "lxmc/image.h"
 #include "lxmc/json.h"
 #include "lxmc/upload.h"
 #include "lxmc/verb.h"
@@ -181,31 +182,33 @@ static int send_import(struct cli *cli, struct import *im, json_t **op_out, stru
 	return client_wait(im->client, op + 1, "Importing", op_out, e);
 }
 
+int image_add_alias(struct client *c, const char *alias, const char *fingerprint, bool reuse, struct lxm_err *e)
+{
+	lxm_auto(json) json_t *have = NULL;
+	int r = 0;
+
+	if (client_get(c, client_url(c, "/1.0/images/aliases/%s", alias), &have, NULL) == 0) {
+		if (strcmp(jtext(have, "target"), fingerprint) == 0)
+			return 0;
+		if (reuse)
+			r = client_change(c, "DELETE", client_url(c, "/1.0/images/aliases/%s", alias), NULL, e);
+	}
+	if (r < 0)
+		return r;
+	return client_change(c, "POST", client_url(c, "/1.0/images/aliases"),
+			     json_pack("{s:s, s:s}", "name", alias, "target", fingerprint), e);
+}
+
 /* Aliases come after the image, as lxc does it: then every server takes them, and --reuse can move one. */
-static int add_aliases(struct cli *cli, struct client *c, const char *fingerprint, struct lxm_err *e)
+int image_add_aliases(struct cli *cli, struct client *c, const char *fingerprint, struct lxm_err *e)
 {
 	const char *v;
 	size_t at = 0;
+	int r = 0;
 
-	while ((v = cli_next(cli, "alias", &at))) {
-		lxm_auto(json) json_t *have = NULL;
-		int r;
-
-		if (client_get(c, client_url(c, "/1.0/images/aliases/%s", v), &have, NULL) == 0) {
-			if (strcmp(jtext(have, "target"), fingerprint) == 0)
-				continue;
-			if (cli_has(cli, "reuse")) {
-				r = client_change(c, "DELETE", client_url(c, "/1.0/images/aliases/%s", v), NULL, e);
-				if (r < 0)
-					return r;
-			}
-		}
-		r = client_change(c, "POST", client_url(c, "/1.0/images/aliases"),
-				  json_pack("{s:s, s:s}", "name", v, "target", fingerprint), e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	while (r == 0 && (v = cli_next(cli, "alias", &at)))
+		r = image_add_alias(c, v, fingerprint, cli_has(cli, "reuse"), e);
+	return r;
 }
 
 int verb_image_import(struct cli *cli, struct lxm_err *e)
@@ -226,7 +229,7 @@ int verb_image_import(struct cli *cli, struct lxm_err *e)
 	if (r < 0)
 		return lxm_err_wrap(e, r, "import '%s'", im.meta);
 	fingerprint = jtext(json_object_get(op, "metadata"), "fingerprint");
-	r = add_aliases(cli, im.client, fingerprint, e);
+	r = image_add_aliases(cli, im.client, fingerprint, e);
 	if (r < 0)
 		return r;
 	if (cli->quiet)

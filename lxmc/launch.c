@@ -4,6 +4,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lxmc/body.h"
 #include "lxmc/edit.h"
 #include "lxmc/image.h"
 #include "lxmc/json.h"
@@ -43,7 +44,7 @@ static void set_text(json_t *o, const char *key, const char *value)
 	json_object_set_new(o, key, json_string(value));
 }
 
-static int add_profiles(struct cli *cli, json_t *body)
+void body_add_profiles(struct cli *cli, json_t *body)
 {
 	json_t *list = json_array();
 	const char *v;
@@ -55,7 +56,6 @@ static int add_profiles(struct cli *cli, json_t *body)
 		json_object_set_new(body, "profiles", list);
 	else
 		json_decref(list);
-	return 0;
 }
 
 /* A device as the profiles define it (so that --device changes only what it names); new reference, maybe empty. */
@@ -82,7 +82,7 @@ static json_t *device_of_profiles(struct client *c, const json_t *body, const ch
 }
 
 /* "-d eth0,ipv4.address=10.0.0.5,mtu=1400" */
-static int add_devices(struct cli *cli, struct client *c, json_t *body, struct lxm_err *e)
+int body_add_devices(struct cli *cli, struct client *c, json_t *body, struct lxm_err *e)
 {
 	json_t *devices = js_map(body, "devices");
 	const char *v;
@@ -130,7 +130,7 @@ static int add_network(struct client *c, json_t *body, const char *network, stru
 	return 0;
 }
 
-static int add_config(struct cli *cli, json_t *body, struct lxm_err *e)
+int body_add_config(struct cli *cli, json_t *body, struct lxm_err *e)
 {
 	json_t *config = js_map(body, "config");
 	const char *v;
@@ -158,9 +158,9 @@ static int build_body(struct cli *cli, struct client *c, const char *name, json_
 		body = json_object();
 	if (*name)
 		set_text(body, "name", name);
-	r = add_config(cli, body, e);
+	r = body_add_config(cli, body, e);
 	if (r == 0)
-		r = add_profiles(cli, body);
+		body_add_profiles(cli, body);
 	if (r == 0 && cli_opt(cli, "network", NULL))
 		r = add_network(c, body, cli_opt(cli, "network", ""), e);
 	if (r < 0)
@@ -169,7 +169,7 @@ static int build_body(struct cli *cli, struct client *c, const char *name, json_
 	if (v)
 		json_object_set_new(js_map(body, "devices"), "root",
 				    json_pack("{s:s, s:s, s:s}", "type", "disk", "path", "/", "pool", v));
-	r = add_devices(cli, c, body, e);
+	r = body_add_devices(cli, c, body, e);
 	if (r < 0)
 		return r;
 	v = cli_opt(cli, "type", NULL);

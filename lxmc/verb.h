@@ -61,7 +61,7 @@ VERB(profile_copy);
 VERB(profile_add);
 VERB(profile_remove);
 VERB(profile_assign);
-/* image.c, image_import.c, image_export.c, template.c */
+/* image.c, image_import.c, image_export.c, image_copy.c, template.c */
 VERB(image_list);
 VERB(image_info);
 VERB(image_delete);
@@ -70,6 +70,7 @@ VERB(image_edit);
 VERB(image_alias_list);
 VERB(image_alias_create);
 VERB(image_import);
+VERB(image_copy);
 VERB(image_export);
 VERB(image_build);
 VERB(template_list);

@@ -114,7 +114,10 @@ static const struct flag copy_flags[] = {
 	{ 'c', "config", "KEY=VALUE", "Configuration key to change (repeatable)" },
 	{ 'p', "profile", "PROFILE", "Profile to apply instead (repeatable)" },
 	{ 0, "no-profiles", NULL, "Apply no profile at all" },
+	{ 'd', "device", "DEVICE,KEY=VALUE", "Device to add or change (repeatable)" },
 	{ 's', "storage", "POOL", "Storage pool for the copy" },
+	{ 0, "mode", "TRANSFER-MODE", "Between servers: pull, push or relay (default: what their addresses allow)" },
+	{ 0, "stateless", NULL, "Without the running state" },
 	{ 'e', "ephemeral", NULL, "Delete the copy when it stops" },
 	{ 0, "instance-only", NULL, "Without snapshots" },
 	{ 0, "refresh", NULL, "Bring an earlier copy up to date" },
@@ -130,6 +133,15 @@ static const struct flag rebuild_flags[] = {
 };
 
 static const struct flag move_flags[] = {
+	{ 'c', "config", "KEY=VALUE", "Configuration key to change, to another server (repeatable)" },
+	{ 'd', "device", "DEVICE,KEY=VALUE", "Device to add or change, to another server (repeatable)" },
+	{ 'p', "profile", "PROFILE", "Profile to apply instead, to another server (repeatable)" },
+	{ 0, "no-profiles", NULL, "Apply no profile at all, to another server" },
+	{ 0, "instance-only", NULL, "Without snapshots, to another server" },
+	{ 0, "mode", "TRANSFER-MODE", "Between servers: pull, push or relay (default: what their addresses allow)" },
+	{ 0, "stateless", NULL, "Without the running state" },
+	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, "allow-inconsistent", NULL, "Do not keep a running instance still meanwhile" },
 	{ 's', "storage", "POOL", "Into this storage pool" },
 	{ 0, "target-project", "PROJECT", "Into this project" },
 	{ 0, NULL, NULL, NULL },
@@ -152,6 +164,17 @@ static const struct flag import_flags[] = {
 	{ 0, "alias", "ALIAS", "Name for the image (repeatable)" },
 	{ 0, "reuse", NULL, "Move aliases that exist to this image" },
 	{ 0, "public", NULL, "Anybody may fetch it" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag image_copy_flags[] = {
+	{ 0, "alias", "ALIAS", "Name for the copy (repeatable)" },
+	{ 0, "copy-aliases", NULL, "With the aliases of the source" },
+	{ 0, "reuse", NULL, "Move aliases that exist to this image" },
+	{ 0, "auto-update", NULL, "Keep the copy up to date" },
+	{ 0, "public", NULL, "Anybody may fetch the copy" },
+	{ 0, "mode", "TRANSFER-MODE", "pull, push or relay (default: what the servers' addresses allow)" },
+	{ 0, "target-project", "PROJECT", "Into this project" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -293,10 +316,10 @@ const struct verb verbs[] = {
 	{ "shell", G_INST, "INSTANCE", shell_flags, "Open a login shell in an instance", verb_shell, NULL, 1, 0 },
 	{ "console", G_INST, "INSTANCE", console_flags, "Attach to an instance's console (^a q leaves)", verb_console, NULL, 0, 0 },
 	{ "rename", G_INST, "INSTANCE NAME", NULL, "Rename a stopped instance, or a snapshot (INSTANCE/OLD INSTANCE/NEW)", verb_entity_rename, &entity_instance, 0, ON },
-	{ "copy", G_INST, "INSTANCE [NAME]", copy_flags, "Copy an instance or a snapshot", verb_copy, NULL, 0, ON },
-	{ "cp", NULL, "INSTANCE [NAME]", copy_flags, "Copy an instance or a snapshot", verb_copy, NULL, 0, ON },
-	{ "move", G_INST, "INSTANCE [NAME]", move_flags, "Rename an instance, or move it to another pool or project", verb_move, NULL, 0, ON },
-	{ "mv", NULL, "INSTANCE [NAME]", move_flags, "Rename an instance, or move it to another pool or project", verb_move, NULL, 0, ON },
+	{ "copy", G_INST, "INSTANCE [NAME]", copy_flags, "Copy an instance or a snapshot, also to another server", verb_copy, NULL, 0, ON },
+	{ "cp", NULL, "INSTANCE [NAME]", copy_flags, "Copy an instance or a snapshot, also to another server", verb_copy, NULL, 0, ON },
+	{ "move", G_INST, "INSTANCE [NAME]", move_flags, "Rename an instance, or move it to another pool, project or server", verb_move, NULL, 0, ON },
+	{ "mv", NULL, "INSTANCE [NAME]", move_flags, "Rename an instance, or move it to another pool, project or server", verb_move, NULL, 0, ON },
 	{ "snapshot", G_INST, "INSTANCE [SNAPSHOT]", snapshot_flags, "Take a snapshot", verb_snapshot, NULL, 0, ON },
 	{ "restore", G_INST, "INSTANCE SNAPSHOT", stateful_flags, "Bring an instance back to a snapshot", verb_restore, NULL, 0, ON },
 	{ "rebuild", G_INST, "[IMAGE] INSTANCE", rebuild_flags, "Give a stopped instance a fresh root from an image", verb_rebuild, NULL, 0, ON },
@@ -354,6 +377,8 @@ const struct verb verbs[] = {
 	{ "image import", G_IMG, "FILE [ROOTFS] [REMOTE:] [KEY=VALUE...]", import_flags, "Import an image: one file, metadata and root, or a directory", verb_image_import, NULL, 0, ON_STDIN },
 	{ "image export", G_IMG, "IMAGE [FILE]", F_FORCE, "Write an image to a file, a directory or stdout (-)", verb_image_export, NULL, 0, 0 },
 	{ "image build", G_IMG, "TEMPLATE", build_flags, "Build an image from a template", verb_image_build, NULL, 0, ON },
+	{ "image copy", G_IMG, "IMAGE REMOTE:", image_copy_flags, "Copy an image to another server", verb_image_copy, NULL, 0, ON },
+	{ "image cp", NULL, "IMAGE REMOTE:", image_copy_flags, "Copy an image to another server", verb_image_copy, NULL, 0, ON },
 	{ "image delete", G_IMG, "IMAGE...", NULL, "Delete images", verb_image_delete, NULL, 0, ON },
 	{ "image alias list", G_IMG, "[FILTER]", F_FORMAT, "List aliases", verb_image_alias_list, NULL, 0, ON },
 	{ "image alias create", G_IMG, "ALIAS IMAGE", F_DESCRIPTION, "Give an image a name", verb_image_alias_create, NULL, 0, ON },

@@ -15,6 +15,7 @@
 #include "lib/base/str.h"
 #include "lib/tls/http_parse.h"
 #include "lib/tls/sha1.h"
+#include "lib/tls/ws_handshake.h"
 
 #define REFUSAL_MAX 65536
 #define READ_BYTES  65536
@@ -117,7 +118,7 @@ static int take_refusal(void *arg, const void *data, size_t n, struct lxm_err *e
 	return 0;
 }
 
-static void build_hello(struct lxm_ws *ws, const char *target)
+void lxm_ws_hello(const char *target, char accept_out[32], struct lxm_buf *out)
 {
 	unsigned char raw[16], digest[20];
 	lxm_auto(free) char *key = NULL, *joined = NULL, *accept = NULL;
@@ -127,12 +128,25 @@ static void build_hello(struct lxm_ws *ws, const char *target)
 	joined = lxm_asprintf("%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
 	lxm_sha1(joined, strlen(joined), digest);
 	accept = lxm_base64(digest, sizeof(digest));
-	snprintf(ws->accept, sizeof(ws->accept), "%s", accept);
-	lxm_buf_fmt(&ws->hello,
+	snprintf(accept_out, 32, "%s", accept);
+	lxm_buf_fmt(out,
 		    "GET %s HTTP/1.1\r\nHost: unix.socket\r\nUser-Agent: lxmc/" LXM_VERSION "\r\n"
 		    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 		    "Sec-WebSocket-Key: %s\r\n\r\n",
 		    target, key);
+}
+
+int lxm_ws_welcome(const struct lxm_http_parser *p, const char *accept_want, struct lxm_err *e)
+{
+	const char *accept = lxm_kv_get(&p->headers, "sec-websocket-accept");
+	const char *upgrade = lxm_kv_get(&p->headers, "upgrade");
+
+	if (p->status != 101)
+		return lxm_err_http(e, p->status, p->status == 404 ? ENOENT : EACCES, "the server refused a websocket (%d)",
+				    p->status);
+	if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !accept || strcmp(accept, accept_want) != 0)
+		return lxm_err_set(e, EPROTO, "the server's websocket handshake is wrong");
+	return 0;
 }
 
 int lxm_ws_open(lxm_dial_fn dial, void *dial_arg, const char *target, lxm_ws_message_fn on_message, void *arg,
@@ -158,7 +172,7 @@ int lxm_ws_open(lxm_dial_fn dial, void *dial_arg, const char *target, lxm_ws_mes
 	if (wslay_event_context_client_init(&ws->ctx, &callbacks, ws) != 0)
 		return lxm_err_set(e, ENOMEM, "websocket");
 	wslay_event_config_set_no_buffering(ws->ctx, 1);
-	build_hello(ws, target);
+	lxm_ws_hello(target, ws->accept, &ws->hello);
 	r = lxm_ws_pump(ws, POLLOUT, e);
 	if (r < 0)
 		return r;
@@ -217,18 +231,12 @@ static int flush(struct lxm_ws *ws, struct lxm_err *e)
 	return 0;
 }
 
-/* The handshake's answer: 101 with the digest of our key, and nothing else. */
 static int check_answer(struct lxm_ws *ws, struct lxm_err *e)
 {
-	const char *accept = lxm_kv_get(&ws->parser.headers, "sec-websocket-accept");
-	const char *upgrade = lxm_kv_get(&ws->parser.headers, "upgrade");
-	int status = ws->parser.status;
+	int r = lxm_ws_welcome(&ws->parser, ws->accept, e);
 
-	if (status != 101)
-		return lxm_err_http(e, status, status == 404 ? ENOENT : EACCES, "the server refused a websocket (%d)",
-				    status);
-	if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !accept || strcmp(accept, ws->accept) != 0)
-		return lxm_err_set(e, EPROTO, "the server's websocket handshake is wrong");
+	if (r < 0)
+		return r;
 	ws->open = true;
 	return flush(ws, e);
 }
