@@ -37,6 +37,11 @@ API_HANDLER(api_images_post);
 /** The part of POST /1.0/images for images of other servers; body and source borrowed. Answers as a handler does. */
 int api_image_pull(struct request *rq, json_t *body, json_t *source, struct lxm_err *e);
 
+/* image_push.c */
+/** The part of POST /1.0/images that opens a slot for a push; body and source borrowed. Answers as a handler does. */
+int api_image_slot(struct request *rq, json_t *body, json_t *source, struct lxm_err *e);
+API_HANDLER(api_image_export_post);
+
 /* images.c */
 API_HANDLER(api_images_get);
 API_HANDLER(api_image_get);

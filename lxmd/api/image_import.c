@@ -11,6 +11,7 @@
 #include "lib/base/alloc.h"
 #include "lib/conf/names.h"
 #include "lxmd/api/api.h"
+#include "lxmd/api/image_body.h"
 #include "lxmd/api/image_publish.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
@@ -18,12 +19,14 @@
 #include "lib/tls/multipart.h"
 #include "lxmd/http/routes.h"
 #include "lxmd/image/image.h"
+#include "lxmd/image/slot.h"
 
 struct upload {
 	char *project, *filename, *fingerprint;
 	int meta_fd, rootfs_fd;
 	bool public_;
 	struct lxm_kv properties;
+	lxm_time expires_at;
 	struct lxm_strv aliases, profiles;
 };
 
@@ -57,6 +60,7 @@ static int upload_run(struct op *op, void *arg, struct lxm_err *e)
 				   .rootfs_fd = u->rootfs_fd,
 				   .filename = u->filename,
 				   .public_ = u->public_,
+				   .expires_at = u->expires_at,
 				   .expect_fp = u->fingerprint,
 				   .properties = &u->properties,
 				   .aliases = &u->aliases,
@@ -139,6 +143,39 @@ static int split_body(struct request *rq, int fd, uint64_t size, const char *bou
 	return 0;
 }
 
+/*
+ * With a secret the image goes where its slot says and is kept as who opened the slot wished; who fills it says
+ * nothing but the profiles that it had, if the slot names none.
+ */
+static int use_slot(struct request *rq, struct upload *u, struct op_spec *spec, struct lxm_err *e)
+{
+	lxm_auto(image_slot) struct image_slot slot = { 0 };
+	lxm_auto(image_body) struct image_body body = { 0 };
+	lxm_auto(free) char *secret = lxm_random_hex(32);
+	int r = image_slot_take(rq->d, u->fingerprint, rq_header(rq, "secret"), &slot, e);
+
+	if (r == 0)
+		r = image_body_read(slot.body, &body, e);
+	if (r < 0)
+		return r;
+	free(u->project);
+	u->project = LXM_TAKE(slot.project, NULL);
+	u->public_ = body.public_;
+	u->expires_at = body.expires_at;
+	lxm_kv_copy(&u->properties, &body.properties);
+	lxm_strv_copy(&u->aliases, &body.aliases);
+	if (body.profiles.n)
+		lxm_strv_copy(&u->profiles, &body.profiles);
+	if (body.filename) {
+		free(u->filename);
+		u->filename = LXM_TAKE(body.filename, NULL);
+	}
+	spec->project = u->project;
+	/* for who waits and is not trusted otherwise */
+	spec->metadata = json_pack("{s:s}", "secret", secret);
+	return 0;
+}
+
 static int post_bytes(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(upload) struct upload *u = lxm_alloc(sizeof(*u));
@@ -162,6 +199,8 @@ static int post_bytes(struct request *rq, struct lxm_err *e)
 		r = split_body(rq, fd, size, boundary, u, e);
 	else if (r > 0)
 		u->meta_fd = LXM_TAKE(fd, -1);
+	if (r == 0 || r == 1)
+		r = lxm_empty(rq_header(rq, "secret")) ? 0 : use_slot(rq, u, &spec, e);
 	if (r < 0)
 		return r;
 	spec.arg = LXM_TAKE(u, NULL);
@@ -173,12 +212,18 @@ int api_image_done(struct op *op, const char *project, const char *fp, struct lx
 {
 	lxm_auto(free) char *url = lxm_asprintf("/1.0/images/%s", fp);
 	lxm_auto(db_image) struct db_image im = { 0 };
+	json_t *metadata;
 	int r = image_get_fp(op_daemon(op), project, fp, &im, e);
 
 	if (r < 0)
 		return r;
 	op_set_resources(op, json_pack("{s:[s]}", "images", url));
-	op_set_metadata(op, json_pack("{s:s, s:o}", "fingerprint", fp, "size", json_sprintf("%lld", (long long)im.size)));
+	metadata = op_metadata(op); /* a pushed image's has a secret for who waits */
+	if (!metadata)
+		metadata = json_object();
+	json_object_set_new(metadata, "fingerprint", json_string(fp));
+	json_object_set_new(metadata, "size", json_sprintf("%lld", (long long)im.size));
+	op_set_metadata(op, metadata);
 	event_lifecycle(op_daemon(op), project, "image-created", url, NULL, op_caller(op));
 	return 0;
 }
@@ -186,14 +231,19 @@ int api_image_done(struct op *op, const char *project, const char *fp, struct lx
 int api_images_post(struct request *rq, struct lxm_err *e)
 {
 	json_t *body = rq_json(rq), *source = NULL;
-	const char *type = "";
+	const char *type = "", *mode = NULL;
 	int r;
 
 	if (!body)
 		return post_bytes(rq, e);
+	/* the secret of a slot opens nothing else */
+	if (rq_caller(rq)->trust < CALLER_RESTRICTED)
+		return lxm_err_http(e, 403, EPERM, "not authorized");
 	r = js_get_obj(body, "source", &source, e);
 	if (r == 0 && source)
 		r = js_get_str(source, "type", &type, e);
+	if (r == 0 && source)
+		r = js_get_str(source, "mode", &mode, e);
 	if (r < 0)
 		return r;
 	if (!source)
@@ -202,6 +252,8 @@ int api_images_post(struct request *rq, struct lxm_err *e)
 		return api_template_build(rq, source, e);
 	if (strcmp(type, "instance") == 0 || strcmp(type, "container") == 0 || strcmp(type, "snapshot") == 0)
 		return api_image_publish(rq, body, source, e);
+	if (lxm_streq(mode, "push"))
+		return api_image_slot(rq, body, source, e);
 	if (strcmp(type, "image") == 0 || strcmp(type, "url") == 0)
 		return api_image_pull(rq, body, source, e);
 	return lxm_err_set(e, EINVAL, "source.type '%.50s' is not known; there are image, url, instance, snapshot and template", type);

@@ -33,6 +33,7 @@ enum route_flags {
 	RT_OF_PROFILES = 256,
 	RT_OF_VOLUMES = 512,
 	RT_AUDIT = 1024, /* a GET that may change something */
+	RT_SLOT = 2048, /* strangers may, with the headers of an open slot for a pushed image (lxmd/image/slot.h) */
 };
 
 struct route {

@@ -341,6 +341,17 @@ static int push(struct lxmd *d, const char *fp, struct fetch_job *job, struct op
 	return r < 0 ? r : fetch_run_finish(&run, e);
 }
 
+int image_target_check(const struct image_target *to, struct lxm_err *e)
+{
+	int r = image_remote_check(&(struct image_remote){ .server = to->server, .protocol = "lxd", .name = "x", .certificate = to->certificate,
+							   .secret = to->secret, .project = to->project },
+				   e);
+
+	return r < 0 || lxm_is_hex(to->secret ? to->secret : "", 1, 200) ?
+		       r :
+		       lxm_err_set(e, EINVAL, "key 'secret' must be the one that the target gave");
+}
+
 int image_push(struct lxmd *d, const char *fp, const struct image_target *to, struct op *op, struct lxm_err *e)
 {
 	lxm_auto(free) char *server = plain_server(to->server);
@@ -348,12 +359,8 @@ int image_push(struct lxmd *d, const char *fp, const struct image_target *to, st
 	struct fetch_job job = { .verb = FETCH_PUSH, .url = server, .name = fp, .secret = to->secret, .project = to->project,
 				 .certificate = to->certificate };
 	size_t i;
-	int r = image_remote_check(&(struct image_remote){ .server = server, .protocol = "lxd", .name = fp, .certificate = to->certificate,
-							   .secret = to->secret, .project = to->project },
-				   e);
+	int r = image_target_check(to, e);
 
-	if (r == 0 && !lxm_is_hex(to->secret ? to->secret : "", 1, 200))
-		r = lxm_err_set(e, EINVAL, "key 'secret' must be the one that the target gave");
 	if (r < 0)
 		return r;
 	for (i = 0; to->profiles && i < to->profiles->n; i++) {

@@ -66,6 +66,9 @@ struct image_target {
 	const struct lxm_strv *profiles; /* may be NULL */
 };
 
+/** Check the form of a target. Any thread, no I/O. Returns 0 or -EINVAL (400). */
+int image_target_check(const struct image_target *to, struct lxm_err *e);
+
 /** Upload an image to a server that gave us a secret for it, and wait until it is there. As image_fetch(). */
 int image_push(struct lxmd *d, const char *fp, const struct image_target *to, struct op *op, struct lxm_err *e);
 

@@ -6,9 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lxmd/image/slot.h"
+
 struct op;
 
 #define IMAGE_SECRETS_MAX 100
+#define IMAGE_SLOTS_MAX	  100
 
 struct image_secret {
 	char fp[65], secret[65];
@@ -16,12 +19,22 @@ struct image_secret {
 	struct op *op;	  /* reference; NULL once used */
 };
 
+struct image_slot_row {
+	char fp[65], secret[65];
+	int64_t until_ms; /* monotonic; 0: free place */
+	struct op *op;	  /* reference */
+	struct image_slot slot;
+};
+
 struct images {
 	pthread_mutex_t lock;
 	struct image_secret secrets[IMAGE_SECRETS_MAX]; /* guarded by lock */
+	struct image_slot_row slots[IMAGE_SLOTS_MAX];	/* guarded by lock */
 };
 
 /** Drop every secret and the operations behind them. */
 void image_secrets_clear(struct images *im);
+/** Close every slot. */
+void image_slots_clear(struct images *im);
 
 #endif

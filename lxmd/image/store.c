@@ -350,6 +350,7 @@ void images_stop(struct lxmd *d)
 	if (!im)
 		return;
 	image_secrets_clear(im);
+	image_slots_clear(im);
 	pthread_mutex_destroy(&im->lock);
 	free(im);
 }
