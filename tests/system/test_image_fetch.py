@@ -349,12 +349,11 @@ def test_launch_that_cannot_fetch_leaves_no_instance(rest, server):
 
 
 # ---- direct
-def test_direct_url(rest, server, pull, busybox_tar):
-    fp = imageserver.sha(busybox_tar)
+def test_direct_url(rest, server, pull):
+    data = images.busybox_tar(metadata=images.METADATA.replace("system tests", "direct"))
+    fp = imageserver.sha(data)
     server.routes = {"/offer": lambda h: h.answer(200, b"", LXD_Image_Hash=fp, LXD_Image_URL=f"{server.url}/file"),
-                     "/file": busybox_tar}
-    rest.delete(f"images/{fp}")
-    wait_until(lambda: rest.get(f"images/{fp}").status == 404)
+                     "/file": data}
     assert pull(type="url", url=f"{server.url}/offer", protocol="direct")["metadata"]["fingerprint"] == fp
     assert [s[0] for s in server.seen] == ["HEAD", "GET"]
     assert rest.read(f"images/{fp}")["update_source"]["protocol"] == "direct"
