@@ -1,7 +1,7 @@
 # Test targets; included by the top Makefile. T=name picks tests by a part of their name.
 SAN_ENV := LXM_BUILD=$(B) T='$(T)'
 
-.PHONY: check check-unit check-system check-security check-fault check-compat check-asan check-tsan check-san test-bins fuzz fuzz-bins bench
+.PHONY: check check-unit check-system check-security check-fault check-compat check-vm check-asan check-tsan check-san test-bins fuzz fuzz-bins bench
 check:       ## everything but vm and bench, as root; installs what it needs; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory deps-test
 	$(Q)$(MAKE) --no-print-directory test-bins
@@ -23,6 +23,14 @@ check-compat: all ## Debian's lxc and incus, pylxd, Ansible and lxd-benchmark ag
 	$(Q)packaging/install-packages $(call pkgs,compat)
 	$(Q)tests/compat/incus-client build/cache/incus
 	$(Q)$(SAN_ENV) tests/check compat
+
+# The image is made anew when the list of packages or the recipe changes.
+VM_PKGS   = $(filter-out clang libclang% mmdebstrap,$(call pkgs,build|run|test|vm))
+VM_IMAGE  = build/cache/vm-$(shell cat packaging/packages.txt tests/vm/image | sha256sum | cut -c1-12)
+check-vm: test-bins ## unit, system and security suites in a VM: Debian's kernel, cgroup v2 alone, AppArmor (root, qemu)
+	$(Q)packaging/install-packages $(call pkgs,qemu) mmdebstrap e2fsprogs
+	$(Q)[ -d $(VM_IMAGE) ] || tests/vm/image $(VM_IMAGE) $(VM_PKGS)
+	$(Q)T='$(T)' tests/vm/run $(VM_IMAGE) $(SUITES)
 
 check-asan:  ## unit and system suites with ASan and UBSan in every binary (root)
 	$(Q)$(MAKE) --no-print-directory SAN=address check-san

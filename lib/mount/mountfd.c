@@ -88,6 +88,15 @@ int mountfd_clone(int dirfd, const char *path, bool recursive, int userns, uint6
 	return LXM_TAKE(fd, -1);
 }
 
+int mountfd_propagate(int mount, uint64_t propagation, struct lxm_err *e)
+{
+	struct mount_attr a = { .propagation = propagation };
+
+	if (mount_setattr(mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a)) < 0)
+		return lxm_err_sys(e, "set propagation");
+	return 0;
+}
+
 int mountfd_attach(int mount, int target, struct lxm_err *e)
 {
 	if (move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)

@@ -25,8 +25,15 @@ struct mount_param {
 int mountfd_new(const char *fstype, const char *source, const struct mount_param *params, size_t n, unsigned int attrs, struct lxm_err *e);
 /** The same with "key=value,flag" text of at most MOUNT_TEXT_MAX bytes. */
 int mountfd_new_text(const char *fstype, const char *source, const char *options, unsigned int attrs, struct lxm_err *e);
-/** Clone what lies at dirfd/path (detached), optionally idmapped by userns (>= 0) and with attributes set. Returns the descriptor or -errno. */
+/** Clone what lies at dirfd/path (detached, in its source's peer group), optionally idmapped by userns (>= 0) and with attributes set. Returns the descriptor or -errno. */
 int mountfd_clone(int dirfd, const char *path, bool recursive, int userns, uint64_t attrs, struct lxm_err *e);
+/**
+ * Set how mounts below spread, recursively: MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE.
+ *
+ * A clone is in its source's peer group, and systemd makes all of a host shared: what is mounted below a clone would appear on the
+ * host, and pivot_root(2) refuses it. Returns 0 or -errno.
+ */
+int mountfd_propagate(int mount, uint64_t propagation, struct lxm_err *e);
 /** Attach a detached mount on an O_PATH descriptor. Returns 0 or -errno. */
 int mountfd_attach(int mount, int target, struct lxm_err *e);
 /** Put the kernel's message about an fscontext into e. Returns -errno. */

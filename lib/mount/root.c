@@ -10,10 +10,13 @@
 #include "lib/mount/root.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "lib/base/fd.h"
 #include "lib/base/sys.h"
@@ -45,7 +48,21 @@ static void forget_volatile(int dir)
 	(void)unlinkat(dir, "work/work/incompat", AT_REMOVEDIR);
 }
 
-static int layers_open(const struct root_spec *s, struct layers *l, struct lxm_err *e)
+/* Attach a clone (taken) on the path it was made of. Returns a descriptor of its root or -errno. */
+static int attached(int clone, const char *path, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int mount = clone;
+	int fd, r;
+
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return lxm_err_sys(e, "open '%s'", path);
+	r = mountfd_attach(mount, fd, e);
+	auto_fd_close(&fd);
+	return r < 0 ? r : LXM_TAKE(mount, -1);
+}
+
+static int layers_open(const struct root_spec *s, bool attach, struct layers *l, struct lxm_err *e)
 {
 	size_t i;
 
@@ -55,6 +72,8 @@ static int layers_open(const struct root_spec *s, struct layers *l, struct lxm_e
 	if (s->flags & ROOT_VOLATILE)
 		forget_volatile(l->origin);
 	l->dir = mountfd_clone(l->origin, "", false, s->userns, 0, e);
+	if (l->dir >= 0 && attach)
+		l->dir = attached(l->dir, s->dir, e);
 	if (l->dir < 0)
 		return lxm_err_wrap(e, l->dir, "'%s'", s->dir);
 	l->upper = openat(l->dir, "upper", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -63,6 +82,8 @@ static int layers_open(const struct root_spec *s, struct layers *l, struct lxm_e
 		return lxm_err_sys(e, "open upper and work in '%s'", s->dir);
 	for (i = 0; i < s->nlower; i++) {
 		l->lower[l->n] = mountfd_clone(AT_FDCWD, s->lower[i], false, s->userns, 0, e);
+		if (l->lower[l->n] >= 0 && attach)
+			l->lower[l->n] = attached(l->lower[l->n], s->lower[i], e);
 		if (l->lower[l->n] < 0)
 			return l->lower[l->n];
 		l->n++;
@@ -108,11 +129,12 @@ static int layers_config(int fs, const struct layers *l)
 	return -1;
 }
 
-static int overlay_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
+/* attach: the layers are put into this process's mount namespace, which must be a private one. */
+static int overlay_make(const struct root_spec *s, bool attach, int *fd_out, struct lxm_err *e)
 {
 	lxm_auto(layers) struct layers l = { .origin = -1, .dir = -1, .upper = -1, .work = -1 };
 	lxm_auto(fd_close) int fs = -1;
-	int rc = layers_open(s, &l, e);
+	int rc = layers_open(s, attach, &l, e);
 
 	if (rc < 0)
 		return rc;
@@ -143,18 +165,66 @@ static int overlay_mount(const struct root_spec *s, int *fd_out, struct lxm_err 
 	return 0;
 }
 
+/*
+ * The same in a mount namespace of its own that lives only meanwhile: kernels before 6.15 take as a layer only what is attached in
+ * the caller's namespace (clone_private_mount()). The overlay keeps clones of its own, so nothing of it is needed afterwards. Coming back
+ * resets root and working directory.
+ */
+static int overlay_make_attached(const struct root_spec *s, int *fd_out, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	lxm_auto(fd_close) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	lxm_auto(fd_close) int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r, back;
+
+	if (home < 0 || root < 0 || cwd < 0)
+		return lxm_err_sys(e, "open this process's mount namespace");
+	if (unshare(CLONE_NEWNS) < 0)
+		return lxm_err_sys(e, "make a mount namespace for the layers");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		r = lxm_err_sys(e, "make mounts private");
+	else
+		r = overlay_make(s, true, fd_out, e);
+	back = setns(home, CLONE_NEWNS);
+	if (back == 0)
+		back = fchdir(root);
+	if (back == 0)
+		back = chroot(".");
+	if (back == 0)
+		back = fchdir(cwd);
+	if (back < 0 && r == 0) {
+		r = lxm_err_sys(e, "return from the mount namespace of the layers");
+		auto_fd_close(fd_out);
+	}
+	return r;
+}
+
+static bool takes_detached_layers(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname u;
+
+	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 15));
+}
+
+static int overlay_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
+{
+	return takes_detached_layers() ? overlay_make(s, false, fd_out, e) : overlay_make_attached(s, fd_out, e);
+}
+
+static int bind_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int fd = mountfd_clone(AT_FDCWD, s->dir, false, s->userns, s->attrs, e);
+	int r = fd < 0 ? fd : mountfd_propagate(fd, MS_PRIVATE, e);
+
+	if (r == 0)
+		*fd_out = LXM_TAKE(fd, -1);
+	return r;
+}
+
 int root_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
 {
-	int r;
+	int r = s->flags & ROOT_OVERLAY ? overlay_mount(s, fd_out, e) : bind_mount(s, fd_out, e);
 
-	if (s->flags & ROOT_OVERLAY) {
-		r = overlay_mount(s, fd_out, e);
-	} else {
-		r = mountfd_clone(AT_FDCWD, s->dir, false, s->userns, s->attrs, e);
-		if (r >= 0) {
-			*fd_out = r;
-			r = 0;
-		}
-	}
 	return r < 0 ? lxm_err_wrap(e, r, "root filesystem") : 0;
 }

@@ -106,13 +106,6 @@ static int open_target(int root, const struct plan_mount *m)
 	return fd;
 }
 
-static int propagate(int fd, uint32_t propagation)
-{
-	struct mount_attr a = { .propagation = propagation };
-
-	return propagation ? mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a)) : 0;
-}
-
 /* Child, root attached, before the pivot. */
 int mount_step_attach(struct start *s, const struct plan_step *p, struct lxm_err *e)
 {
@@ -133,8 +126,8 @@ int mount_step_attach(struct start *s, const struct plan_step *p, struct lxm_err
 		r = lxm_err_sys(e, "open '%s'", m->target);
 	if (r == 0)
 		r = mountfd_attach(mount, target, e);
-	if (r == 0 && propagate(mount, m->propagation) < 0)
-		r = lxm_err_sys(e, "set propagation");
+	if (r == 0)
+		r = mountfd_propagate(mount, m->propagation ? m->propagation : MS_PRIVATE, e);
 	if (!comes_from_outside(m) && mount != s->proc)
 		(void)close(mount);
 	if (r < 0 && !(m->flags & PLAN_MNT_OPTIONAL))

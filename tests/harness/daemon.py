@@ -14,7 +14,8 @@ from .rest import Rest
 
 TOP = Path(__file__).resolve().parents[2]
 BUILD = TOP / os.environ.get("LXM_BUILD", "build")
-SLOW = 4 if "san-" in BUILD.name else 1  # how much longer an instrumented build may take
+# how much longer things may take: instrumented builds, and emulated machines (tests/vm)
+SLOW = int(os.environ.get("LXM_SLOW") or (4 if "san-" in BUILD.name else 1))
 
 REPORT = re.compile(r"AddressSanitizer|ThreadSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error: |"
                     r"\bBUG\b|Assertion .* failed")

@@ -1,6 +1,8 @@
 /* The runtime as a whole: spawn, monitor and helper boot a busybox instance. Needs root; passes as skipped without. */
 #include "tests/unit/unit.h"
 
+#include <sys/mount.h>
+
 #include "tests/unit/boot.h"
 
 #define NEED_ROOT()                                    \
@@ -272,10 +274,15 @@ static void roots_may_be_bind_mounts(void)
 	NEED_ROOT();
 	OK(boot_setup(&b, "bind", &e));
 	b.bind = true;
+	snprintf(path, sizeof(path), "%s/image", b.dir);
+	OK(mount(path, path, NULL, MS_BIND, NULL)); /* as systemd leaves every mount of a host */
+	OK(mount(NULL, path, NULL, MS_SHARED, NULL));
 	OK(boot_start(&b, &e));
 	OK(boot_exec(&b, touch, NULL, NULL, &e));
 	snprintf(path, sizeof(path), "%s/image/tmp/made", b.dir);
 	CU_ASSERT(stat(path, &st) == 0 && st.st_uid == 0); /* unshifted on disk */
+	snprintf(path, sizeof(path), "%s/image", b.dir);
+	CU_ASSERT_EQUAL(umount2(path, MNT_DETACH), 0);
 	finish(&b);
 }
 
