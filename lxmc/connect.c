@@ -118,6 +118,11 @@ static int tls_route(struct route *rt, const struct conf *conf, const struct rem
 	rt->addresses[0] = rt->addr;
 	rt->tls.addresses = rt->addresses;
 	rt->tls.tls12 = !lxm_empty(old);
+	if (strcmp(rm->protocol, "simplestreams") == 0) {
+		/* an ordinary web server */
+		rt->tls.default_port = "443";
+		rt->tls.tls12 = true;
+	}
 	if (access(pin, F_OK) == 0) {
 		r = read_pem(pin, &rt->server_pem, e);
 		rt->tls.server_pem = rt->server_pem;

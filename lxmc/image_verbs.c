@@ -8,6 +8,7 @@
 #include "lxmc/image.h"
 #include "lxmc/json.h"
 #include "lxmc/out.h"
+#include "lxmc/streams.h"
 #include "lxmc/units.h"
 #include "lxmc/verb.h"
 
@@ -75,6 +76,20 @@ static void add_image_row(struct table *t, const json_t *o)
 	table_cell(t, uploaded);
 }
 
+/* Of a server or of an image server; *first_out is what the first argument says besides the remote. */
+static int list_images(struct cli *cli, json_t **list_out, const char **first_out, struct lxm_err *e)
+{
+	const char *arg = cli->n_args ? cli->args[0] : "";
+	struct remote rm;
+	struct client *c;
+	int r = streams_remote(cli, arg, &rm, first_out, e);
+
+	if (r != 0)
+		return r < 0 ? r : streams_images(cli, &rm, list_out, e);
+	r = cli_target(cli, arg, &c, first_out, e);
+	return r < 0 ? r : client_get(c, client_url(c, "/1.0/images?recursion=1"), list_out, e);
+}
+
 int verb_image_list(struct cli *cli, struct lxm_err *e)
 {
 	static const char *const heads[] = { "ALIAS",	     "FINGERPRINT", "PUBLIC", "DESCRIPTION",
@@ -82,14 +97,10 @@ int verb_image_list(struct cli *cli, struct lxm_err *e)
 	lxm_auto(json) json_t *list = NULL, *kept = json_array();
 	lxm_auto(table) struct table t = { 0 };
 	const char *first;
-	struct client *c;
 	json_t *item;
 	size_t i, k;
-	int r;
+	int r = list_images(cli, &list, &first, e);
 
-	r = cli_target(cli, cli->n_args ? cli->args[0] : "", &c, &first, e);
-	if (r == 0)
-		r = client_get(c, client_url(c, "/1.0/images?recursion=1"), &list, e);
 	if (r < 0)
 		return r;
 	for (k = 0; k < LXM_ARRAY_LEN(heads); k++)
@@ -161,9 +172,22 @@ static void print_image(const json_t *o)
 static int get_image(struct cli *cli, json_t **out, struct lxm_err *e)
 {
 	lxm_auto(free) char *fingerprint = NULL;
+	lxm_auto(json) json_t *list = NULL;
 	struct client *c;
-	int r = target_image(cli, cli->args[0], &c, &fingerprint, e);
+	const char *name;
+	struct remote rm;
+	int r = streams_remote(cli, cli->args[0], &rm, &name, e);
 
+	if (r == 1) {
+		r = streams_images(cli, &rm, &list, e);
+		if (r == 0)
+			r = streams_pick(&rm, list, name, out, e);
+		if (r == 0)
+			json_incref(*out);
+		return r;
+	}
+	if (r == 0)
+		r = target_image(cli, cli->args[0], &c, &fingerprint, e);
 	return r < 0 ? r : client_get(c, client_url(c, "/1.0/images/%s", fingerprint), out, e);
 }
 

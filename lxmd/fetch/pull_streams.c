@@ -1,6 +1,6 @@
 /* FETCH_STREAMS: an image of a simplestreams server, such as images.linuxcontainers.org. lxm-fetch. */
 #include "lib/base/alloc.h"
-#include "lxmd/fetch/streams.h"
+#include "lib/api/streams.h"
 #include "lxmd/fetch/verbs.h"
 
 /* One text of the server in memory. */

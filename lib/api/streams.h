@@ -1,6 +1,6 @@
-/* Reading simplestreams: which files make up the image of an alias or fingerprint. No I/O. */
-#ifndef LXMD_FETCH_STREAMS_H
-#define LXMD_FETCH_STREAMS_H
+/* Reading simplestreams: which images there are, and which files make up one of them. No I/O. */
+#ifndef LXM_API_STREAMS_H
+#define LXM_API_STREAMS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,5 +50,19 @@ int streams_index(const char *text, size_t len, struct lxm_strv *out, struct lxm
  * Of several versions the newest that is complete; squashfs before tar. Returns 0, STREAMS_NONE or -EBADMSG.
  */
 int streams_find(const char *text, size_t len, const char *name, const char *arch, struct streams_image *out, struct lxm_err *e);
+
+/* What a list says of one image; all borrowed for the call. */
+struct streams_entry {
+	const struct streams_image *image; /* properties say the rest */
+	const char *aliases;		   /* joined by commas; "" */
+	const char *architecture;	   /* kernel's name */
+	const char *version;		   /* "20260102_07:42" */
+};
+
+/* Returns 0, or -errno to stop. */
+typedef int (*streams_entry_fn)(void *arg, const struct streams_entry *entry, struct lxm_err *e);
+
+/** Hand the newest complete container image of each product to fn. Returns 0, -EBADMSG or what fn answered. */
+int streams_list(const char *text, size_t len, streams_entry_fn fn, void *arg, struct lxm_err *e);
 
 #endif

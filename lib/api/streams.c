@@ -2,7 +2,7 @@
  * See streams.h. The lists are a stranger's: whatever is not of the expected form is passed over, as clients of
  * simplestreams do, so that one odd product does not hide the others; paths stay below the server's address.
  */
-#include "lxmd/fetch/streams.h"
+#include "lib/api/streams.h"
 
 #include <string.h>
 
@@ -228,4 +228,29 @@ int streams_find(const char *text, size_t len, const char *name, const char *arc
 		if (pick_version(one, name, out))
 			return 0;
 	return STREAMS_NONE;
+}
+
+int streams_list(const char *text, size_t len, streams_entry_fn fn, void *arg, struct lxm_err *e)
+{
+	lxm_auto(json) json_t *doc = NULL;
+	json_t *products, *one;
+	const char *key;
+	int r = parse(text, len, "the list of images", "products", &doc, &products, e);
+
+	if (r < 0)
+		return r;
+	json_object_foreach(products, key, one)
+	{
+		lxm_auto(streams_image) struct streams_image im = { 0 };
+		const char *own = js_str(one, "arch"), *kernel = own ? conf_architecture(own) : NULL;
+		struct streams_entry entry = { &im, js_str_or(one, "aliases", ""), kernel, "" };
+
+		if (!kernel || !pick_version(one, NULL, &im))
+			continue;
+		entry.version = lxm_kv_or(&im.properties, "serial", "");
+		r = fn(arg, &entry, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
