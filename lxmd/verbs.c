@@ -68,6 +68,17 @@ static int verb_waitready(const char *dir, int argc, char **argv)
 	return 1;
 }
 
+/* ---- reload */
+
+static int verb_reload(const char *dir, int argc, char **argv)
+{
+	struct lxm_err e = { 0 };
+
+	if (argc != 1)
+		return 2;
+	return ask(dir, "PUT", "/internal/reload", &e) < 0 ? fail(&e) : 0;
+}
+
 /* ---- shutdown */
 
 static int verb_shutdown(const char *dir, int argc, char **argv)
@@ -208,6 +219,7 @@ static const struct {
 	const char *usage, *help;
 } verbs[] = {
 	{ "waitready", verb_waitready, "waitready [--timeout=S]", "wait until the daemon answers" },
+	{ "reload", verb_reload, "reload", "read server.crt, server.key, server.ca and ca.crl again" },
 	{ "shutdown", verb_shutdown, "shutdown [--instances] [--timeout=S]", "end the daemon; instances stay unless they shall stop first" },
 	{ "init", verb_init, "init [--auto | --preseed]", "first set-up (lxmc admin init)" },
 	{ "sql", verb_sql, "sql node|cluster \"STATEMENT\"", "run SQL on the daemon's databases" },

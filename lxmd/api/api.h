@@ -102,6 +102,7 @@ API_HANDLER(api_instances_put);
 
 /* internal.c */
 API_HANDLER(api_internal_ready_get);
+API_HANDLER(api_internal_reload_put);
 API_HANDLER(api_internal_shutdown_put);
 
 /* metadata.c */

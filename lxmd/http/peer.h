@@ -29,6 +29,7 @@ struct tls_peer {
 	atomic_bool known;	/* its last request was a trusted one: not the first to be dropped when places run out */
 	atomic_bool in_request; /* between the end of a request's headers and the end of its reply */
 	atomic_uint requests;	/* whose headers came in whole */
+	atomic_bool upgraded;	/* it is no HTTP any more */
 };
 
 /* The administrator's authority, as files say; see peer_ca_load(). */

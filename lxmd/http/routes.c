@@ -130,6 +130,7 @@ static const struct route routes[] = {
 	{ "PATCH",  "/1.0/warnings/{uuid}",                   MAY_ADMIN,   0,          api_warning_put,               "Acknowledge a warning" },
 	{ "DELETE", "/1.0/warnings/{uuid}",                   MAY_ADMIN,   0,          api_warning_delete,            "Delete a warning" },
 	{ "GET",    "/internal/ready",                        MAY_ADMIN,   RT_INLINE,  api_internal_ready_get,        "Tell whether the daemon has started" },
+	{ "PUT",    "/internal/reload",                       MAY_ADMIN,   0,          api_internal_reload_put,       "Read the server's certificate and the authority's files again" },
 	{ "PUT",    "/internal/shutdown",                     MAY_ADMIN,   RT_INLINE,  api_internal_shutdown_put,     "Ask the daemon to end" },
 };
 /* clang-format on */

@@ -167,7 +167,7 @@ static bool open_inner(struct tls_conn *c)
 
 static void note_head(struct tls_conn *c)
 {
-	if (c->head_ms || atomic_load(&c->peer->in_request))
+	if (c->head_ms || atomic_load(&c->peer->in_request) || atomic_load(&c->peer->upgraded))
 		return;
 	c->head_ms = c->active_ms;
 	c->head_after = atomic_load(&c->peer->requests);
@@ -512,7 +512,7 @@ static bool head_in_time(struct tls_conn *c, int64_t now_ms)
 {
 	if (!c->head_ms)
 		return true;
-	if (atomic_load(&c->peer->in_request) || atomic_load(&c->peer->requests) != c->head_after)
+	if (atomic_load(&c->peer->upgraded) || atomic_load(&c->peer->in_request) || atomic_load(&c->peer->requests) != c->head_after)
 		c->head_ms = 0;
 	return !c->head_ms || now_ms - c->head_ms < HEAD_MS;
 }

@@ -44,6 +44,8 @@ static void on_upgrade(void *cls, struct MHD_Connection *mhd, void *req_cls, con
 	struct http_conn *c = cls;
 	int fd = fcntl(sock, F_DUPFD_CLOEXEC, 0);
 
+	if (c->peer)
+		atomic_store(&c->peer->upgraded, true);
 	if (fd < 0) {
 		lxm_warn("duplicate an upgraded connection: %s", strerror(errno));
 	} else if (c->accept_ws) {
