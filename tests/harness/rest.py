@@ -71,6 +71,14 @@ class Rest:
     def __init__(self, socket_path):
         self.socket_path = str(socket_path)
 
+    def http(self, timeout=60):
+        """A connection of http.client, not yet connected."""
+        return UnixHTTPConnection(self.socket_path, timeout)
+
+    def dial(self, timeout=60):
+        """A connected stream socket; the caller closes it."""
+        return unix_connect(self.socket_path, timeout)
+
     @staticmethod
     def url(path, query=None):
         if not path.startswith("/"):
@@ -81,7 +89,7 @@ class Rest:
 
     def request(self, method, path, json=None, data=None, headers=None, query=None, timeout=60):
         """One request on a connection of its own, whatever the answer's status is."""
-        conn = UnixHTTPConnection(self.socket_path, timeout)
+        conn = self.http(timeout)
         try:
             headers = dict(headers or {})
             if json is not None:
@@ -157,7 +165,7 @@ class Rest:
 
     def websocket(self, path, query=None, timeout=30):
         """An open websocket on an API path; the caller closes it."""
-        sock = unix_connect(self.socket_path, timeout)
+        sock = self.dial(timeout)
         try:
             ws = websocket.WebSocket()
             ws.settimeout(timeout)

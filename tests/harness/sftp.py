@@ -1,8 +1,6 @@
 """A small SFTP version 3 client over the API's upgrade, for tests: requests may be sent ahead, answers are kept by id."""
 import struct
 
-from .rest import unix_connect
-
 INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, SETSTAT, FSETSTAT, OPENDIR, READDIR = range(1, 13)
 REMOVE, MKDIR, RMDIR, REALPATH, STAT, RENAME, READLINK, SYMLINK = range(13, 21)
 STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED, EXTENDED_REPLY = 101, 102, 103, 104, 105, 200, 201
@@ -36,7 +34,7 @@ def attrs(size=None, ids=None, mode=None, times=None):
 
 def upgrade(daemon, name, timeout=30):
     """The connection after the 101; RuntimeError with the answer if there is none."""
-    sock = unix_connect(daemon.socket, timeout)
+    sock = daemon.rest.dial(timeout)
     sock.sendall(f"GET /1.0/instances/{name}/sftp HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: sftp\r\n\r\n".encode())
     head = b""
     while b"\r\n\r\n" not in head:
