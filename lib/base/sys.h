@@ -2,10 +2,13 @@
 #ifndef LXM_BASE_SYS_H
 #define LXM_BASE_SYS_H
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -81,6 +84,21 @@ static inline void sys_signals_default(void)
 static inline int sys_close_range(unsigned int first, unsigned int last, unsigned int flags)
 {
 	return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+/* Load a filter and return the listener of its notifications. Signals do not interrupt a call that is being answered (Linux 5.19). */
+static inline int sys_seccomp_listen(const struct sock_fprog *prog)
+{
+	unsigned int flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, prog);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, prog);
+	return fd;
 }
 
 static inline int sys_pivot_root(const char *new_root, const char *put_old)

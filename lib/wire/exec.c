@@ -25,7 +25,7 @@ struct record {
 		struct {
 			uint32_t flags, uid, gid, rows, cols;
 			uint64_t keep_caps;
-			const char *cwd, *apparmor;
+			const char *cwd, *apparmor, *notify;
 		} main;
 		struct wire_bytes bytes;
 		uint32_t group;
@@ -38,7 +38,8 @@ struct record {
 static const struct wire_kind kinds[JOB_KINDS] = {
 	[JOB_MAIN] = { "job", 1, 1,
 		       { { WIRE_U32, OFF(main.flags), 0 }, { WIRE_U32, OFF(main.uid), 0 }, { WIRE_U32, OFF(main.gid), 0 }, { WIRE_U32, OFF(main.rows), 0 },
-			 { WIRE_U32, OFF(main.cols), 0 }, { WIRE_U64, OFF(main.keep_caps), 0 }, { WIRE_STR, OFF(main.cwd), 4096 }, { WIRE_STR, OFF(main.apparmor), 1024 } } },
+			 { WIRE_U32, OFF(main.cols), 0 }, { WIRE_U64, OFF(main.keep_caps), 0 }, { WIRE_STR, OFF(main.cwd), 4096 }, { WIRE_STR, OFF(main.apparmor), 1024 },
+			 { WIRE_STR, OFF(main.notify), 4096 } } },
 	[JOB_SECCOMP] = { "seccomp", 0, 1, { { WIRE_BYTES, OFF(bytes), 4096 * 8 } } },
 	[JOB_GROUP] = { "group", 0, EXEC_GROUPS, { { WIRE_U32, OFF(group), 0 } } },
 	[JOB_CGROUP] = { "cgroup", 0, 16, { { WIRE_STR, OFF(text), 512 } } },
@@ -71,7 +72,7 @@ static int add_texts(struct encoder *n, uint32_t kind, char *const *v, struct lx
 static int encode(struct encoder *n, const struct exec_job *j, struct lxm_err *e)
 {
 	struct record main = { .main = { .uid = j->uid, .gid = j->gid, .rows = j->rows, .cols = j->cols, .keep_caps = j->keep_caps,
-					 .cwd = j->cwd, .apparmor = j->apparmor } };
+					 .cwd = j->cwd, .apparmor = j->apparmor, .notify = j->notify } };
 	size_t i;
 	int r;
 
@@ -135,6 +136,7 @@ static int take_main(struct exec_job *j, const struct record *r, struct lxm_err 
 	j->keep_caps = r->main.keep_caps;
 	j->cwd = r->main.cwd;
 	j->apparmor = r->main.apparmor;
+	j->notify = r->main.notify;
 	return 0;
 }
 

@@ -35,6 +35,7 @@ struct exec_job {
 	bool host_net;		     /* nor a network namespace */
 	uint64_t keep_caps;	     /* as PLAN_CAPS: what stays in the bounding set */
 	struct wire_bytes seccomp;   /* as PLAN_SECCOMP; empty: none */
+	const char *notify;	     /* host path of MON_NOTIFY_SOCKET that takes the listener of a filter with intercepted calls; "" or NULL: none */
 	const char *apparmor;	     /* as PLAN_APPARMOR; "" or NULL: none */
 	/* cgroups of the instance, v1 only (spawn_exec() puts the helper into the unified one): cgroup.procs paths */
 	char *const *cgroup_procs;   /* NULL-terminated host paths; NULL: none. cgroup_exec_paths() makes them */

@@ -28,6 +28,7 @@
 
 #define MON_SOCKET  "monitor.sock"
 #define MON_STOPPED_FILE "stopped"
+#define MON_NOTIFY_SOCKET "notify.sock" /* takes listeners of filters with intercepted calls, one byte and a descriptor each */
 #define MON_CLIENTS 8
 #define MON_MAX	    4096 /* bytes of one message */
 #define MON_FDS	    4	 /* descriptors with one message */

@@ -49,6 +49,7 @@ static const struct wire_kind kinds[PLAN_KINDS] = {
 	[PLAN_CONSOLE] = { "console", 0, 1, { STR(console.log, 0), U32(console.rows), U32(console.cols) } },
 	[PLAN_ENV] = { "env", 0, 4096, { STR(text.s, 128u << 10) } },
 	[PLAN_ARG] = { "arg", 1, 1024, { STR(text.s, 128u << 10) } },
+	[PLAN_INTERCEPT] = { "intercept", 0, 1, { U32(intercept.flags) } },
 };
 
 static const struct wire_format format = { PLAN_MAGIC, PLAN_VERSION, PLAN_MAX, kinds, PLAN_KINDS };
@@ -192,7 +193,7 @@ static const char *check_dev(const struct plan_dev *d)
 
 static const char *check_root(const struct plan_root *r)
 {
-	if ((r->kind != PLAN_ROOT_OVERLAY && r->kind != PLAN_ROOT_BIND) || r->flags & ~7u)
+	if ((r->kind != PLAN_ROOT_OVERLAY && r->kind != PLAN_ROOT_BIND) || r->flags & ~15u)
 		return "kind";
 	return path_ok(r->dir) && r->dir[1] ? NULL : "dir";
 }
@@ -250,6 +251,8 @@ static const char *check_step(const struct plan_step *s)
 		if (*s->u.console.log && !path_ok(s->u.console.log))
 			return "log";
 		return s->u.console.rows > 65535 || s->u.console.cols > 65535 ? "size" : NULL;
+	case PLAN_INTERCEPT:
+		return s->u.intercept.flags & ~15u || !s->u.intercept.flags ? "flags" : NULL;
 	case PLAN_ENV:
 		return s->u.text.s[0] == '=' || !strchr(s->u.text.s, '=') ? "key" : NULL;
 	case PLAN_CAPS:

@@ -41,6 +41,7 @@ enum plan_kind {
 	PLAN_CONSOLE,	   /* at most once: console log */
 	PLAN_ENV,	   /* init's environment */
 	PLAN_ARG,	   /* init's argv, at least one, the first one an absolute inside path */
+	PLAN_INTERCEPT,	   /* at most once: the filter has calls that we answer */
 	PLAN_KINDS
 };
 
@@ -102,6 +103,7 @@ enum plan_root_flag {
 	PLAN_ROOT_IDMAP = 1,	/* ids on disk are unshifted: idmapped mounts shift them (wanted for all but privileged) */
 	PLAN_ROOT_VOLATILE = 2, /* overlay: no sync, for ephemeral instances */
 	PLAN_ROOT_READONLY = 4,
+	PLAN_ROOT_DEV = 8, /* device nodes on it work; only with device rules */
 };
 
 struct plan_root {
@@ -204,6 +206,18 @@ struct plan_seccomp {
 	struct wire_bytes bpf; /* struct sock_filter[], at most 4096 of them; see lxmd/instance/seccomp.h */
 };
 
+enum plan_intercept_flag {
+	PLAN_INTERCEPT_MKNOD = 1,    /* harmless device nodes */
+	PLAN_INTERCEPT_SETXATTR = 2, /* trusted.overlay.opaque */
+	PLAN_INTERCEPT_SYSINFO = 4,  /* the container's own memory and processes */
+	PLAN_INTERCEPT_SCHED = 8,    /* sched_setscheduler(): real-time classes for its own processes */
+};
+
+/* Goes with a PLAN_SECCOMP whose filter says "notify" for these calls. */
+struct plan_intercept {
+	uint32_t flags; /* enum plan_intercept_flag, at least one */
+};
+
 struct plan_apparmor {
 	const char *label;
 };
@@ -238,6 +252,7 @@ struct plan_step {
 		struct plan_rlimit rlimit;
 		struct plan_caps caps;
 		struct plan_seccomp seccomp;
+		struct plan_intercept intercept;
 		struct plan_apparmor apparmor;
 		struct plan_console console;
 		struct plan_text text; /* PLAN_ENV "KEY=value", PLAN_ARG */

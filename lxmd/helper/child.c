@@ -95,13 +95,23 @@ static int identity(const struct exec_job *j, struct lxm_err *e)
 	return 0;
 }
 
-static int filter(const struct exec_job *j, struct lxm_err *e)
+static int filter(const struct session *s, struct lxm_err *e)
 {
+	const struct exec_job *j = s->job;
 	struct sock_fprog prog = { .len = (unsigned short)(j->seccomp.len / sizeof(struct sock_filter)) };
 
 	if (!prog.len)
 		return 0;
 	memcpy(&prog.filter, &j->seccomp.data, sizeof(prog.filter));
+	if (*j->notify) {
+		lxm_auto(fd_close) int fd = sys_seccomp_listen(&prog);
+
+		if (fd < 0)
+			return lxm_err_sys(e, "load the system call filter");
+		if (s->notify >= 0)
+			(void)lxm_send_fds(s->notify, "n", 1, &fd, 1, 0);
+		return 0;
+	}
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
 		return lxm_err_sys(e, "load the system call filter");
 	return 0;
@@ -175,7 +185,7 @@ int child_exec(struct session *s, struct lxm_err *e)
 	if (terminal(s, e) < 0 || keyring(e) < 0 || apparmor(s, e) < 0 || capabilities(j->keep_caps, e) < 0)
 		return 126;
 	/* a filter takes CAP_SYS_ADMIN, so it is loaded before the identity changes; its list leaves set*id alone */
-	if (filter(j, e) < 0 || identity(j, e) < 0)
+	if (filter(s, e) < 0 || identity(j, e) < 0)
 		return 126;
 	signals_default();
 	(void)umask(022);

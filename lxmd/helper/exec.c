@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -148,7 +149,7 @@ static int session_start(struct session *s, pid_t *pid, int *status, struct lxm_
 int exec_run(void)
 {
 	struct exec_view v;
-	struct session s = { .proc = -1, .master = -1, .slave = -1 };
+	struct session s = { .proc = -1, .master = -1, .slave = -1, .notify = -1 };
 	struct lxm_err e = { 0 };
 	int status = 126, i;
 	pid_t pid = 0;
@@ -161,6 +162,9 @@ int exec_run(void)
 	}
 	s.job = &v.job;
 	s.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* while its name can be seen; when nobody is there, the calls give ENOSYS */
+	if (*v.job.notify)
+		s.notify = lxm_unix_connect(AT_FDCWD, v.job.notify, SOCK_SEQPACKET);
 	if (session_start(&s, &pid, &status, &e) < 0) {
 		report(EXEC_FAILED, status, &e);
 		return 1;

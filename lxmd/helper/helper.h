@@ -13,6 +13,7 @@ struct session {
 	const struct exec_job *job;
 	int proc;	   /* the host's /proc: the container's is not to be trusted */
 	int master, slave; /* pty, -1: none */
+	int notify;	   /* to whoever answers intercepted calls, -1: nobody */
 };
 
 /** Run the job to its end and report. Returns the helper's exit status. */

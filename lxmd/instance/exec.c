@@ -47,6 +47,7 @@ struct session {
 	struct run *run;
 	struct exec_request rq;
 	struct wire_bytes seccomp;
+	char *notify; /* see instance_notify_path() */
 	bool privileged;
 	struct lxm_strv cgroup_procs;
 
@@ -103,6 +104,7 @@ static void session_unref(void *arg)
 	lxm_kv_deinit(&x->rq.env);
 	free(x->rq.cwd);
 	lxm_strv_deinit(&x->cgroup_procs);
+	free(x->notify);
 	run_unref(x->run);
 	free(x);
 }
@@ -490,6 +492,7 @@ static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 		.privileged = x->privileged,
 		.keep_caps = plan_caps_default(),
 		.seccomp = x->seccomp,
+		.notify = x->notify,
 		.cgroup_procs = x->cgroup_procs.v,
 	};
 
@@ -671,8 +674,10 @@ int instance_exec(struct lxmd *d, const struct instance *i, struct exec_request 
 	x->privileged = instance_privileged(i);
 	x->run = run_get(d, i->row.id);
 	r = check_running(i, x->run, e);
-	if (r == 0)
-		r = instance_seccomp(d, i, &x->seccomp, e);
+	if (r == 0) {
+		x->notify = instance_notify_path(d, i);
+		r = instance_seccomp(d, i, x->notify != NULL, &x->seccomp, e);
+	}
 	if (r == 0 && x->rq.record && !x->rq.websockets)
 		r = open_records(x, i, output, e);
 	if (r < 0) {

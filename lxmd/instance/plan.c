@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
 #include "lib/conf/tables.h"
+#include "lib/wire/monitor.h"
 #include "lib/wire/plan.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/image/metadata.h"
@@ -116,6 +118,27 @@ static int add_idmap(struct plan *p, const struct idmap *m, struct lxm_err *e)
 	return r;
 }
 
+/* Which calls are answered for the instance. Root of a privileged one has the rights already; only what it is told differs. */
+static uint32_t intercepted(const struct instance *i)
+{
+	static const struct {
+		const char *key;
+		uint32_t flag;
+	} keys[] = {
+		{ "security.syscalls.intercept.mknod", PLAN_INTERCEPT_MKNOD },
+		{ "security.syscalls.intercept.setxattr", PLAN_INTERCEPT_SETXATTR },
+		{ "security.syscalls.intercept.sysinfo", PLAN_INTERCEPT_SYSINFO },
+		{ "security.syscalls.intercept.sched_setscheduler", PLAN_INTERCEPT_SCHED },
+	};
+	uint32_t flags = 0;
+	size_t k;
+
+	for (k = 0; k < LXM_ARRAY_LEN(keys); k++)
+		if (lxm_kv_bool(&i->config, keys[k].key, false))
+			flags |= keys[k].flag;
+	return instance_privileged(i) ? flags & PLAN_INTERCEPT_SYSINFO : flags;
+}
+
 static int add_root(struct plan *p, struct pool *pool, const struct instance *i, struct lxm_err *e)
 {
 	lxm_auto(volume_root) struct volume_root root = { 0 };
@@ -127,7 +150,7 @@ static int add_root(struct plan *p, struct pool *pool, const struct instance *i,
 		r = pool_volume_root(pool, v, &root, e);
 	if (r < 0)
 		return r;
-	s.u.root.flags = instance_privileged(i) ? 0 : PLAN_ROOT_IDMAP;
+	s.u.root.flags = instance_privileged(i) ? 0 : PLAN_ROOT_IDMAP | (intercepted(i) & PLAN_INTERCEPT_MKNOD ? PLAN_ROOT_DEV : 0);
 	if (root.kind == VOLUME_ROOT_OVERLAY) {
 		s.u.root.kind = PLAN_ROOT_OVERLAY;
 		s.u.root.dir = root.dir;
@@ -161,18 +184,34 @@ static int add_device_rules(struct plan *p, struct lxm_err *e)
 static int add_seccomp(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
 {
 	struct plan_step s = { .kind = PLAN_SECCOMP };
-	int r = instance_seccomp(d, i, &s.u.seccomp.bpf, e);
+	uint32_t flags = intercepted(i);
+	int r = instance_seccomp(d, i, true, &s.u.seccomp.bpf, e);
 
-	return r < 0 || !s.u.seccomp.bpf.len ? r : plan_add(p, &s, e);
+	if (r == 0 && s.u.seccomp.bpf.len)
+		r = plan_add(p, &s, e);
+	if (r == 0 && flags)
+		r = plan_add(p, &(struct plan_step){ PLAN_INTERCEPT, .u.intercept = { flags } }, e);
+	return r;
 }
 
-int instance_seccomp(struct lxmd *d, const struct instance *i, struct wire_bytes *bpf_out, struct lxm_err *e)
+char *instance_notify_path(struct lxmd *d, const struct instance *i)
+{
+	char *path = lxm_asprintf("%s/%lld/%s", d->dirs.run.path, (long long)i->row.id, MON_NOTIFY_SOCKET);
+
+	if (intercepted(i) && access(path, F_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+int instance_seccomp(struct lxmd *d, const struct instance *i, bool intercept, struct wire_bytes *bpf_out, struct lxm_err *e)
 {
 	struct seccomp_want w = {
 		.nesting = lxm_kv_bool(&i->config, "security.nesting", false),
 		.privileged = instance_privileged(i),
 		.no_default = !lxm_kv_bool(&i->config, "security.syscalls.deny_default", true),
 		.deny_compat = lxm_kv_bool(&i->config, "security.syscalls.deny_compat", false),
+		.intercept = intercept ? intercepted(i) : 0,
 		.deny = lxm_kv_get(&i->config, "security.syscalls.deny"),
 		.allow = lxm_kv_get(&i->config, "security.syscalls.allow"),
 	};
@@ -317,7 +356,7 @@ static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, 
 		r = plan_env(p, "TERM", "linux", e);
 	if (r == 0)
 		r = plan_arg(p, "/sbin/init", e);
-	if (r == 0 && priv)
+	if (r == 0 && (priv || intercepted(i) & PLAN_INTERCEPT_MKNOD))
 		r = add_device_rules(p, e);
 	return r;
 }

@@ -2,6 +2,8 @@
 #ifndef LXMD_INSTANCE_PLAN_H
 #define LXMD_INSTANCE_PLAN_H
 
+#include <stdbool.h>
+
 #include "lib/base/err.h"
 #include "lib/base/kv.h"
 #include "lib/wire/wire.h"
@@ -24,7 +26,17 @@ struct plan;
 int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *map, struct lxm_kv *changes,
 		  struct plan **plan_out, struct lxm_err *e);
 
-/** The seccomp filter of an instance, for its init and for every exec; *bpf_out borrows from the cache. */
-int instance_seccomp(struct lxmd *d, const struct instance *i, struct wire_bytes *bpf_out, struct lxm_err *e);
+/**
+ * The seccomp filter of an instance, for its init and for every exec; *bpf_out borrows from the cache.
+ *
+ * @intercept  with the calls that its configuration has answered by us: the filter then needs a listener
+ */
+int instance_seccomp(struct lxmd *d, const struct instance *i, bool intercept, struct wire_bytes *bpf_out, struct lxm_err *e);
+
+/**
+ * Where the listener of an exec session's filter goes; free() it. NULL when nobody answers calls of this run: no key asks for it, or
+ * did when it was started.
+ */
+char *instance_notify_path(struct lxmd *d, const struct instance *i);
 
 #endif

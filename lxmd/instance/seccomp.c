@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/alloc.h"
@@ -167,6 +168,42 @@ static int add_archs(scmp_filter_ctx ctx, struct lxm_err *e)
 	return 0;
 }
 
+/*
+ * Calls that are answered for the container (lxmd/monitor/calls.c). What the filter can see is judged here: only device nodes
+ * of mknod() are worth the trouble.
+ */
+static int add_intercepted(scmp_filter_ctx ctx, uint32_t which, struct lxm_err *e)
+{
+	static const struct {
+		uint32_t flag;
+		const char *name;
+		int mode_arg; /* -1: any arguments */
+		uint64_t mode;
+	} calls[] = {
+		{ PLAN_INTERCEPT_MKNOD, "mknod", 1, S_IFCHR },	   { PLAN_INTERCEPT_MKNOD, "mknodat", 2, S_IFCHR },
+		{ PLAN_INTERCEPT_SETXATTR, "setxattr", -1, 0 },	   { PLAN_INTERCEPT_SETXATTR, "lsetxattr", -1, 0 },
+		{ PLAN_INTERCEPT_SETXATTR, "fsetxattr", -1, 0 },   { PLAN_INTERCEPT_SYSINFO, "sysinfo", -1, 0 },
+		{ PLAN_INTERCEPT_SCHED, "sched_setscheduler", -1, 0 },
+	};
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < LXM_ARRAY_LEN(calls) && r == 0; i++) {
+		int nr = seccomp_syscall_resolve_name(calls[i].name);
+		struct scmp_arg_cmp arg = { (unsigned int)calls[i].mode_arg, SCMP_CMP_MASKED_EQ, S_IFMT, calls[i].mode };
+
+		if (!(which & calls[i].flag) || nr == __NR_SCMP_ERROR)
+			continue;
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, nr, calls[i].mode_arg >= 0, &arg);
+		/* as in add_rule(); a call that is denied or allowed by name stays so */
+		if (r == -EDOM || r == -EEXIST || r == -EACCES)
+			r = 0;
+		if (r < 0)
+			return lxm_err_set(e, -r, "intercept '%s': %s", calls[i].name, strerror(-r));
+	}
+	return 0;
+}
+
 static int build(struct seccomp_cache *c, const struct seccomp_want *w, scmp_filter_ctx ctx, struct lxm_err *e)
 {
 	bool allow = !lxm_empty(w->allow);
@@ -177,6 +214,8 @@ static int build(struct seccomp_cache *c, const struct seccomp_want *w, scmp_fil
 	(void)seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
 	if (!w->deny_compat)
 		r = add_archs(ctx, e);
+	if (r == 0)
+		r = add_intercepted(ctx, w->intercept, e);
 	if (r == 0 && allow)
 		return add_text(ctx, w->allow, "security.syscalls.allow", true, true, e);
 	if (r == 0 && !w->no_default)
@@ -227,7 +266,7 @@ static int compile(struct seccomp_cache *c, const struct seccomp_want *w, void *
 
 static char *key_of(const struct seccomp_want *w)
 {
-	return lxm_asprintf("%d%d%d\n%s\n\n%s", w->privileged, w->no_default, w->deny_compat, w->deny ? w->deny : "", w->allow ? w->allow : "");
+	return lxm_asprintf("%d%d%d %u\n%s\n\n%s", w->privileged, w->no_default, w->deny_compat, w->intercept, w->deny ? w->deny : "", w->allow ? w->allow : "");
 }
 
 /* With the lock held. */
@@ -243,7 +282,7 @@ static struct entry *find(struct seccomp_cache *c, const char *key)
 /* Filters that would filter nothing are left out: they would cost every system call. */
 static bool wants_nothing(const struct seccomp_want *w)
 {
-	return w->no_default && !w->deny_compat && lxm_empty(w->deny) && lxm_empty(w->allow);
+	return w->no_default && !w->deny_compat && !w->intercept && lxm_empty(w->deny) && lxm_empty(w->allow);
 }
 
 static int get_locked(struct seccomp_cache *c, const struct seccomp_want *w, char *key, struct entry **out, struct lxm_err *e)

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "lib/base/err.h"
-#include "lib/wire/wire.h"
+#include "lib/wire/plan.h"
 
 struct seccomp_cache;
 
@@ -15,6 +15,7 @@ struct seccomp_want {
 	bool privileged;   /* security.privileged: a longer list, for there is no user namespace behind it */
 	bool no_default;   /* security.syscalls.deny_default=false: no built-in list */
 	bool deny_compat;  /* security.syscalls.deny_compat=true: no 32-bit or x32 calls */
+	uint32_t intercept; /* enum plan_intercept_flag: calls that go to a listener */
 	const char *deny;  /* security.syscalls.deny: lines "NAME [errno]"; NULL: none */
 	const char *allow; /* security.syscalls.allow: lines "NAME"; not empty: all others are denied; NULL: none */
 };

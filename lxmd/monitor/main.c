@@ -330,7 +330,7 @@ int main(int argc, char **argv)
 	m->ep = epoll_create1(EPOLL_CLOEXEC);
 	m->plan_fd = MON_FD_PLAN;
 	m->rundir = MON_FD_RUNDIR;
-	m->next_fd = m->listen = m->own_netns = m->root = m->dev = m->guest = m->held_netns = m->pidfd = m->pty = m->console = -1;
+	m->next_fd = m->listen = m->own_netns = m->root = m->intercept = m->dev = m->guest = m->held_netns = m->pidfd = m->pty = m->console = -1;
 	for (i = 0; i < MON_CLIENTS; i++)
 		m->clients[i] = -1;
 	m->clients[0] = MON_FD_CONTROL;

@@ -28,6 +28,7 @@ struct mon {
 	int root;      /* the root filesystem's mount, held past init's end so that its sync does not delay the report */
 	int dev;       /* the container's /dev, for guest.c */
 	int guest;     /* listening end of /dev/lxd/sock, -1: there is none */
+	int intercept; /* pidfd of the server of intercepted calls, -1: none */
 	int held_netns; /* the container's, only while a physical link is in it */
 	int ep;	       /* epoll of the loop */
 	int pidfd;     /* of init */
@@ -71,6 +72,7 @@ struct start {
 	int ncgroup;
 	int unified;	       /* index in cgroup[], -1: none */
 	bool devices_denied;   /* v1 devices: the first rule has denied all */
+	int notify;	       /* parent: listener of init's filter, -1: none */
 	int root, dev, pts;    /* child: mounts */
 	int mounts[512];       /* child: filesystems made inside, in order of PLAN_MOUNT; -1: comes from the parent */
 	int nmount;	       /* child: counter of the running phase */
@@ -90,7 +92,7 @@ struct told {
 	uint32_t what; /* enum */
 	struct lxm_err err;
 };
-enum { TOLD_CONSOLE = 1 /* [pty master] */, TOLD_ERROR, TOLD_EXEC /* all is set up: init's program is next */ };
+enum { TOLD_CONSOLE = 1 /* [pty master] */, TOLD_NOTIFY /* [listener of the filter] */, TOLD_ERROR, TOLD_EXEC /* all is set up: init's program is next */ };
 
 /* ---- start.c */
 

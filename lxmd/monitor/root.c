@@ -20,7 +20,7 @@ int root_make(struct start *s, int *fd_out, struct lxm_err *e)
 		.uid0 = s->uid0,
 		.gid0 = s->gid0,
 		/* the overlay belongs to the initial user namespace and would honour device nodes that an image carries */
-		.attrs = s->plan.options & PLAN_PRIVILEGED ? 0 : MOUNT_ATTR_NODEV,
+		.attrs = s->plan.options & PLAN_PRIVILEGED ? 0 : MOUNT_ATTR_NODEV, /* but see PLAN_ROOT_DEV */
 	};
 	struct plan_step p;
 	size_t pos = 0;
@@ -29,6 +29,8 @@ int root_make(struct start *s, int *fd_out, struct lxm_err *e)
 	spec.dir = p.u.root.dir;
 	if (p.u.root.flags & PLAN_ROOT_IDMAP)
 		spec.userns = s->userns;
+	if (p.u.root.flags & PLAN_ROOT_DEV)
+		spec.attrs &= ~(unsigned int)MOUNT_ATTR_NODEV;
 	if (p.u.root.flags & PLAN_ROOT_READONLY)
 		spec.attrs |= MOUNT_ATTR_RDONLY;
 	if (p.u.root.kind == PLAN_ROOT_OVERLAY)

@@ -29,6 +29,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/sys.h"
 #include "lib/base/time.h"
+#include "lxmd/monitor/intercept.h"
 #include "lxmd/monitor/netlink.h"
 
 /* Which steps run outside, and when. The inside rows are in child.c. */
@@ -202,6 +203,11 @@ static int stage_listen(struct start *s, int flags, struct lxm_err *e)
 			s->m->pty = fd;
 			continue;
 		}
+		if (told.what == TOLD_NOTIFY && nfds == 1) {
+			auto_fd_close(&s->notify);
+			s->notify = fd;
+			continue;
+		}
 		auto_fd_close(&fd);
 		if (told.what == TOLD_EXEC) {
 			ready = true;
@@ -226,6 +232,7 @@ static void start_close(struct start *s)
 	auto_fd_close(&s->userns);
 	auto_fd_close(&s->netns);
 	auto_fd_close(&s->nl);
+	auto_fd_close(&s->notify);
 }
 
 /* Ends and reaps the child, whatever it does. */
@@ -279,7 +286,7 @@ static int start_steps(struct start *s, struct lxm_err *e)
 
 int start_run(struct mon *m, struct lxm_err *e)
 {
-	struct start s = { .m = m, .sock = -1, .pidfd = -1, .proc = -1, .userns = -1, .netns = -1, .nl = -1, .unified = -1 };
+	struct start s = { .m = m, .sock = -1, .pidfd = -1, .proc = -1, .userns = -1, .netns = -1, .nl = -1, .notify = -1, .unified = -1 };
 	int r = plan_open(m->plan_fd, &s.plan, e);
 
 	if (r < 0)
@@ -300,6 +307,8 @@ int start_run(struct mon *m, struct lxm_err *e)
 		m->state = MON_STATE_RUNNING;
 		if (m->pty >= 0)
 			(void)fcntl(m->pty, F_SETFL, O_NONBLOCK);
+		if (s.notify >= 0)
+			r = intercept_start(m, LXM_TAKE(s.notify, -1), &s.plan, e);
 	}
 	start_close(&s);
 	return r;
@@ -322,6 +331,7 @@ void cleanup_rest(struct mon *m)
 {
 	struct plan_view plan;
 
+	intercept_stop(m);
 	guest_close(m);
 	/* may sync the upper layer to disk */
 	auto_fd_close(&m->root);

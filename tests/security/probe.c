@@ -14,7 +14,9 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static char room[4096];
@@ -22,7 +24,7 @@ static char room[4096];
 static void say(const char *name, long r)
 {
 	if (r < 0)
-		printf("%s %d\n", name, errno);
+		printf("%s %d\n", name, errno ? errno : EDOM); /* EDOM: not a call that failed, but a wrong value */
 	else
 		printf("%s ok\n", name);
 	errno = 0;
@@ -97,6 +99,49 @@ static void terminal(void)
 	say("sti_tty", ioctl(open("/dev/tty", O_RDWR), TIOCSTI, "x"));
 }
 
+/* What security.syscalls.intercept.* answers, and what it must not. */
+static void intercept(void)
+{
+	const struct sched_param rt = { .sched_priority = 5 }, normal = { 0 };
+	struct sysinfo si;
+	int dir;
+
+	(void)mkdir("/root/opaque", 0755);
+	dir = open("/root/opaque", O_RDONLY | O_DIRECTORY);
+	say("null", mknod("/root/i-null", S_IFCHR | 0666, makedev(1, 3)));
+	say("null_at", mknodat(dir, "at", S_IFCHR | 0600, makedev(1, 3)));
+	say("null_again", mknod("/root/i-null", S_IFCHR | 0666, makedev(1, 3)));
+	say("null_nowhere", mknod("/nowhere/null", S_IFCHR | 0666, makedev(1, 3)));
+	say("null_bad_path", syscall(SYS_mknodat, AT_FDCWD, (void *)8, S_IFCHR, makedev(1, 3)));
+	say("null_bad_dir", mknodat(999, "x", S_IFCHR, makedev(1, 3)));
+	say("mem", mknod("/root/i-mem", S_IFCHR | 0666, makedev(1, 1)));
+	say("disk", mknod("/root/i-disk", S_IFBLK | 0666, makedev(8, 0)));
+	say("fifo", mknod("/root/i-fifo", S_IFIFO | 0666, 0));
+	say("null_in_sys", mknod("/proc/self/null", S_IFCHR | 0666, makedev(1, 3)));
+	say("trusted_other", setxattr("/root/opaque", "trusted.other", "y", 1, 0));
+	say("trusted_value", setxattr("/root/opaque", "trusted.overlay.opaque", "x", 1, 0));
+	say("trusted_proc", setxattr("/proc", "trusted.overlay.opaque", "y", 1, 0));
+	/* a tmpfs of the container's own making has such attributes, its overlay root keeps them for itself */
+	(void)mkdir("/root/tmpfs", 0755);
+	say("tmpfs", mount("t", "/root/tmpfs", "tmpfs", 0, NULL));
+	say("opaque_tmpfs", setxattr("/root/tmpfs", "trusted.overlay.opaque", "y", 1, 0));
+	say("opaque_fd", fsetxattr(open("/root/tmpfs", O_RDONLY | O_DIRECTORY), "trusted.overlay.opaque", "y", 1, XATTR_REPLACE));
+	say("user", setxattr("/root/tmpfs", "user.x", "y", 1, 0) < 0 && errno != EOPNOTSUPP ? -1 : 0);
+	say("realtime", syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &rt));
+	say("is_realtime", sched_getscheduler(0) == SCHED_FIFO ? 0 : -1);
+	/* everybody may become idle, coming back takes a right */
+	say("idle", syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &normal));
+	say("leave_idle", syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &normal));
+	say("init", syscall(SYS_sched_setscheduler, 1, SCHED_OTHER, &normal));
+	say("nobody", syscall(SYS_sched_setscheduler, 4000000, SCHED_FIFO, &rt));
+	(void)syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &normal);
+	say("sysinfo", sysinfo(&si));
+	say("sysinfo_limit", (unsigned long long)si.totalram * si.mem_unit == 48ull << 20 ? 0 : -1);
+	say("sysinfo_bad", syscall(SYS_sysinfo, (void *)8));
+	if (unshare(CLONE_NEWUSER) == 0)
+		say("null_in_own_userns", mknod("/root/i-userns", S_IFCHR | 0666, makedev(1, 3)));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -109,6 +154,8 @@ int main(int argc, char **argv)
 		keyring();
 	else if (strcmp(argv[1], "fill") == 0)
 		fill();
+	else if (strcmp(argv[1], "intercept") == 0)
+		intercept();
 	else if (strcmp(argv[1], "terminal") == 0)
 		terminal();
 	return 0;
