@@ -108,40 +108,9 @@ static bool ok_status(int status)
 	return status >= 200 && status < 300;
 }
 
-static int take_header(const char *line, size_t len, const char *name, char *out, size_t room)
-{
-	size_t n = strlen(name);
-
-	if (len <= n || strncasecmp(line, name, n) != 0 || line[n] != ':')
-		return 0;
-	for (line += n + 1, len -= n + 1; len && (*line == ' ' || *line == '\t'); line++, len--)
-		;
-	while (len && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
-		len--;
-	*out = 0;
-	if (len < room && !memchr(line, 0, len)) {
-		memcpy(out, line, len);
-		out[len] = 0;
-	}
-	return 1;
-}
-
 static size_t on_header(char *line, size_t one, size_t len, void *arg)
 {
-	struct web *w = arg;
-	struct web_reply *p = w->reply;
-	static const char *const hash[] = { "LXD-Image-Hash", "Incus-Image-Hash" }, *const url[] = { "LXD-Image-URL", "Incus-Image-URL" };
-	size_t i;
-
-	/* a redirect's headers are not the answer's */
-	if (len > 5 && strncmp(line, "HTTP/", 5) == 0)
-		memset(p, 0, sizeof(*p));
-	for (i = 0; i < 2; i++)
-		if (take_header(line, len, hash[i], p->image_hash, sizeof(p->image_hash)) ||
-		    take_header(line, len, url[i], p->image_url, sizeof(p->image_url)))
-			return len;
-	if (take_header(line, len, "Content-Type", p->content_type, sizeof(p->content_type)))
-		p->multipart = strncasecmp(p->content_type, "multipart/form-data", 19) == 0;
+	web_head_line(((struct web *)arg)->reply, line, len);
 	return len;
 }
 

@@ -49,6 +49,9 @@ struct web_reply {
 	char image_url[2048];	 /* LXD-Image-URL, Incus-Image-URL; likewise */
 };
 
+/** Take one header line as it came, with its end; a status line begins a new answer. No I/O. */
+void web_head_line(struct web_reply *reply, const char *line, size_t len);
+
 /**
  * Get ready for a job.
  *
