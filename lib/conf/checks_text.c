@@ -143,7 +143,7 @@ int check_architecture(const char *key, const char *value, struct lxm_err *e)
 int check_compression(const char *key, const char *value, struct lxm_err *e)
 {
 	/* never a command or its arguments: this value picks a compressor, it does not spell one */
-	return check_words(value, "none|gzip|bzip2|xz|lzma|zstd|lz4|squashfs", e);
+	return check_words(value, "none|gzip|bzip2|xz|zstd", e);
 }
 
 int check_pattern(const char *key, const char *value, struct lxm_err *e)

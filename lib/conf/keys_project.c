@@ -66,7 +66,7 @@ static const struct confkey project_keys[] = {
 	{ "features.storage.volumes",             KEY_BOOL,  0,                    "false",        NULL,               "Custom volumes of its own" },
 	{ "images.auto_update_cached",            KEY_BOOL,  KEY_LIVE,             NULL,           NULL,               "Keep fetched images fresh" },
 	{ "images.auto_update_interval",          KEY_UINT,  KEY_LIVE,             NULL,           NULL,               "Hours between looks for newer images, 0: never" },
-	{ "images.compression_algorithm",         KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           check_compression,  "Compressor of new images" },
+	{ "images.compression_algorithm",         KEY_TEXT,  KEY_LIVE,             NULL,           check_compression,  "Compressor of new images" },
 	{ "images.default_architecture",          KEY_TEXT,  KEY_LIVE,             NULL,           check_architecture, "Architecture of images when none is named" },
 	{ "images.remote_cache_expiry",           KEY_UINT,  KEY_LIVE,             NULL,           NULL,               "Days after which an unused fetched image is deleted" },
 	{ "limits.containers",                    KEY_UINT,  KEY_LIVE | KEY_LATER, NULL,           NULL,               "Containers at most" },

@@ -45,7 +45,7 @@ static const struct confkey server_keys[] = {
 	{ "core.trust_password",            KEY_TEXT, KEY_SECRET | KEY_LIVE,             NULL,     NULL,                "Password that adds a client (old clients)" },
 	{ "images.auto_update_cached",      KEY_BOOL, KEY_LIVE,                          "true",   NULL,                "Keep fetched images fresh" },
 	{ "images.auto_update_interval",    KEY_UINT, KEY_LIVE,                          "6",      NULL,                "Hours between looks for newer images, 0: never" },
-	{ "images.compression_algorithm",   KEY_TEXT, KEY_LIVE | KEY_LATER,              "gzip",   check_compression,   "Compressor of new images" },
+	{ "images.compression_algorithm",   KEY_TEXT, KEY_LIVE,                          "gzip",   check_compression,   "Compressor of new images" },
 	{ "images.default_architecture",    KEY_TEXT, KEY_LIVE,                          NULL,     check_architecture,  "Architecture of images when none is named" },
 	{ "images.remote_cache_expiry",     KEY_UINT, KEY_LIVE,                          "10",     NULL,                "Days after which an unused fetched image is deleted" },
 	{ "instances.nic.host_name",        KEY_TEXT, KEY_LIVE | KEY_LATER,              "random", check_nic_host,      "How host ends of NICs are named" },

@@ -134,16 +134,28 @@ static int publish_run(struct op *op, void *arg, struct lxm_err *e)
 	return lxm_err_wrap(e, r, "publish '%s'", p->volume);
 }
 
-static int read_body(const json_t *body, const json_t *source, struct publish *p, struct lxm_err *e)
+/* What the caller asks for, else the project or the server. */
+static int read_compression(const struct request *rq, const json_t *body, struct publish *p, struct lxm_err *e)
 {
-	const char *name = NULL, *type = js_str(source, "type"), *compression = "gzip";
+	lxm_auto(free) char *set = NULL;
+	const char *asked = NULL;
+	int r = js_get_str(body, "compression_algorithm", &asked, e);
+
+	if (r < 0)
+		return r;
+	if (lxm_empty(asked))
+		set = image_setting(rq->d, rq_project(rq), "images.compression_algorithm");
+	return image_compression_parse(!lxm_empty(asked) ? asked : set ? set : "gzip", &p->compression, e);
+}
+
+static int read_body(const struct request *rq, const json_t *body, const json_t *source, struct publish *p, struct lxm_err *e)
+{
+	const char *name = NULL, *type = js_str(source, "type");
 	const char *slash;
 	int r = js_need_str(source, "name", &name, e);
 
 	if (r == 0)
-		r = js_get_str(body, "compression_algorithm", &compression, e);
-	if (r == 0)
-		r = image_compression_parse(lxm_empty(compression) ? "gzip" : compression, &p->compression, e);
+		r = read_compression(rq, body, p, e);
 	if (r == 0)
 		r = image_body_read(body, &p->body, e);
 	if (r < 0)
@@ -163,7 +175,7 @@ int api_image_publish(struct request *rq, const json_t *body, const json_t *sour
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Publishing instance", .may_cancel = true,
 				.run = publish_run, .free_arg = publish_free, .caller = rq_caller(rq) };
 	struct op *op;
-	int r = read_body(body, source, p, e);
+	int r = read_body(rq, body, source, p, e);
 
 	if (r == 0)
 		r = instance_load(rq->d, rq_project(rq), p->instance, &in, e);

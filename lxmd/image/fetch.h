@@ -72,6 +72,13 @@ int image_target_check(const struct image_target *to, struct lxm_err *e);
 /** Upload an image to a server that gave us a secret for it, and wait until it is there. As image_fetch(). */
 int image_push(struct lxmd *d, const char *fp, const struct image_target *to, struct op *op, struct lxm_err *e);
 
+/**
+ * A setting of images.*: the project's own, else the server's, else the default.
+ *
+ * Reads the database. Returns a copy (free() it), NULL when there is none or the database failed.
+ */
+char *image_setting(struct lxmd *d, const char *project, const char *key);
+
 /** Once, at start: look by the clock for newer versions and for cached images that nobody uses. Main thread. */
 void image_upkeep_start(struct lxmd *d);
 

@@ -17,6 +17,7 @@
 #include "lib/conf/tables.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/op.h"
+#include "lxmd/image/fetch.h"
 #include "lxmd/spawn/spawn.h"
 
 #define NOBODY	   65534

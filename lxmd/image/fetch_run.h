@@ -46,11 +46,4 @@ bool fetch_run_cancelled(const struct fetch_run *run);
 void fetch_run_end(struct fetch_run *run);
 LXM_AUTO_STRUCT(fetch_run, struct fetch_run, fetch_run_end)
 
-/**
- * A setting of images.*: the project's own, else the server's, else the default.
- *
- * Reads the database. Returns a copy (free() it), NULL when there is none or the database failed.
- */
-char *image_setting(struct lxmd *d, const char *project, const char *key);
-
 #endif

@@ -295,3 +295,21 @@ def test_lxc_split_import_and_publish(lxc, rest, instance, tmp_path):
     assert rest.read(f"images/{fps[1]}")["properties"]["description"] == "from lxc"
     inst.remove()
     lxc("image", "delete", one, two, check=True)
+
+
+def test_publishing_compresses_as_the_server_is_set(rest, instance):
+    """images.compression_algorithm counts where the request names none; it is one of the known words, never a command."""
+    inst = instance(start=False)
+    for bad in ("gzip -9", "sh -c id", "lzop"):
+        assert rest.patch("/1.0", {"config": {"images.compression_algorithm": bad}}).status == 400
+    rest.change("PATCH", "/1.0", {"config": {"images.compression_algorithm": "none"}})
+    try:
+        done = rest.change("POST", "images", {"source": {"type": "instance", "name": inst.name}})
+    finally:
+        rest.change("PATCH", "/1.0", {"config": {"images.compression_algorithm": ""}})
+    fp = done["metadata"]["fingerprint"]
+    try:
+        out = rest.get(f"images/{fp}/export")
+        assert out.headers["Content-Disposition"].endswith(f"{fp}.tar")
+    finally:
+        rest.change("DELETE", f"images/{fp}")
