@@ -132,9 +132,11 @@ static int take(struct web *w, const char *data, size_t len)
 	}
 	if (rq->size >= 0 && w->got > (uint64_t)rq->size)
 		return lxm_err_set(&w->err, EBADMSG, "the file is longer than the %lld bytes that were announced", (long long)rq->size);
+	if (w->got > w->job->max_bytes)
+		return lxm_err_http(&w->err, 507, ENOSPC, "the file is larger than the %llu bytes of disk space that are left for it",
+				    (unsigned long long)w->job->max_bytes);
 	if (w->got > rq->max_bytes)
-		return lxm_err_set(&w->err, EFBIG, "the file is larger than %llu bytes, which is all that may be stored",
-				   (unsigned long long)rq->max_bytes);
+		return lxm_err_set(&w->err, EBADMSG, "the file is longer than what was announced");
 	if (w->md)
 		EVP_DigestUpdate(w->md, data, len);
 	r = lxm_write_all(w->reply->multipart && rq->multipart_fd > 0 ? rq->multipart_fd : rq->fd, data, len);

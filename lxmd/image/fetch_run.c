@@ -147,7 +147,7 @@ static void show(struct fetch_run *run, const struct fetch_report *r)
 	int percent = r->total ? (int)((double)r->done / (double)r->total * 100) : -1;
 
 	if (run->op && r->done)
-		op_progress(run->op, run->progress_key, run->progress_key[0] == 'd' ? "rootfs" : "upload", percent > 100 ? 100 : percent,
+		op_progress(run->op, run->progress_key, run->stage, percent > 100 ? 100 : percent,
 			    ms > 0 ? r->done * 1000 / (uint64_t)ms : 0);
 }
 
@@ -187,6 +187,7 @@ int fetch_run_begin(struct fetch_run *run, struct lxmd *d, struct op *op, struct
 	run->d = d;
 	run->op = op;
 	run->progress_key = send_fds ? "upload_progress" : "download_progress";
+	run->stage = send_fds ? "image" : "rootfs"; /* LXD's word, which clients show */
 	run->sock = run->pidfd = run->meta = run->rootfs = -1;
 	r = start(run, job, send_fds, e);
 	if (r == 0)

@@ -16,7 +16,7 @@ struct op;
 struct fetch_run {
 	struct lxmd *d;
 	struct op *op; /* borrowed, may be NULL */
-	const char *progress_key;
+	const char *progress_key, *stage; /* of the progress */
 	int sock, pidfd;
 	int meta, rootfs; /* filled after fetch_run_finish(); rootfs -1: a unified image */
 	/* filled by fetch_run_begin() */

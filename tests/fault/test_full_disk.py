@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import create
-from harness import images
+from harness import images, imageserver
 from harness.daemon import Daemon
 from harness.footprint import Footprint
 from harness.host import HostState
@@ -55,5 +55,27 @@ def test_disk_fills_during_unpack(small_disk, busybox_tar):
         inst = create(daemon, "small", name="fits")
         assert inst.status == "Running"
     finally:
+        problems = daemon.end(before)
+        assert not problems, "\n".join(problems)
+
+
+def test_disk_fills_during_a_download(small_disk, tmp_path):
+    before = HostState()
+    daemon = Daemon("full", small_disk)
+    server = imageserver.Server(*imageserver.make_certificate(tmp_path))
+    try:
+        daemon.start()
+        footprint = Footprint(daemon)
+        tree = imageserver.Streams()
+        tree.add("big/1", "20240101", b"x" * 1000, os.urandom(64 << 20))
+        server.routes = tree.routes()
+        with pytest.raises(OperationFailed, match="disk space"):
+            daemon.rest.change("POST", "images", {"source": {
+                "type": "image", "mode": "pull", "server": server.url, "protocol": "simplestreams", "alias": "big/1",
+                "certificate": server.certificate}})
+        wait_until(lambda: not Footprint(daemon).grown_since(footprint), 11,
+                   lambda: "\n".join(Footprint(daemon).grown_since(footprint)))
+    finally:
+        server.close()
         problems = daemon.end(before)
         assert not problems, "\n".join(problems)

@@ -419,6 +419,22 @@ def test_private_image_of_another_server_by_secret(rest, server, pull, parts):
     assert "update_source" not in rest.read(f"images/{fp}")
 
 
+def test_image_of_another_server_that_never_ends(rest, server, pull, parts, daemon):
+    def endless(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/octet-stream")
+        handler.end_headers()
+        handler.close_connection = True
+        while True:
+            handler.wfile.write(b"x" * 65536)
+
+    fp, routes = lxd_routes(*parts("old"))
+    server.routes = {**routes, f"/1.0/images/{fp}/export": endless}
+    with pytest.raises(OperationFailed, match="longer than what was announced"):
+        pull(protocol="lxd", alias="web")
+    assert scratch(daemon) == []
+
+
 def test_server_that_lies_about_the_fingerprint(rest, server, pull, parts, daemon):
     fp, routes = lxd_routes(*parts("old"))
     real = routes[f"/1.0/images/{fp}/export"]
