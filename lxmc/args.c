@@ -15,6 +15,9 @@ const struct flag global_flags[] = {
 	{ 'h', "help", NULL, "Show help and exit" },
 	{ 'q', "quiet", NULL, "Print only what was asked for" },
 	{ 0, "project", "PROJECT", "Use this project" },
+	{ 0, "on", "HOSTS", "Run the verb on many servers: all, GROUP, REMOTE, PATTERN or !PATTERN, with commas between" },
+	{ 0, "parallel", "N", "With --on: servers at a time (default 32)" },
+	{ 0, "timeout", "SECONDS", "With --on: time for each server (default: 10 until its first answer)" },
 	{ 0, "debug", NULL, "Show the requests on stderr" },
 	{ 0, "version", NULL, "Show the version and exit" },
 	{ 0, NULL, NULL, NULL },
@@ -36,6 +39,13 @@ int cli_usage(struct lxm_err *e, const char *fmt, ...)
 bool cli_is_usage(const struct lxm_err *e)
 {
 	return e->http == ERR_USAGE;
+}
+
+int cli_exit_status(const struct cli *cli, const struct lxm_err *e)
+{
+	if (cli_is_usage(e))
+		return EXIT_USAGE;
+	return cli->verb && cli->verb->stop_after ? EXIT_EXEC_SETUP : EXIT_FAILURE;
 }
 
 bool cli_has(const struct cli *cli, const char *name)

@@ -28,6 +28,7 @@ enum verb_on {
 	ON = 1,	      /* its output is put together when all are done; it gets no stdin */
 	ON_STDIN = 2, /* the same, and each host is fed a copy of stdin */
 	ON_LIVE = 3,  /* fed a copy of stdin; lines are shown as they come */
+	ON_SELF = 4,  /* the verb looks at --on itself */
 };
 
 /* One verb. `args` tells usage, bounds and completion: "INSTANCE [SNAPSHOT]", "INSTANCE...", "[KEY=VALUE...]". */
@@ -79,6 +80,9 @@ int cli_number(const struct cli *cli, const char *name, int64_t *out, struct lxm
 /** Fill e as "wrong usage" (exit status 2). Returns -EINVAL. */
 int cli_usage(struct lxm_err *e, const char *fmt, ...) LXM_PRINTF(2, 3);
 bool cli_is_usage(const struct lxm_err *e);
+
+/** The exit status that a failure means: 2 for wrong usage, else 1; 125 for verbs that pass on a command's own. */
+int cli_exit_status(const struct cli *cli, const struct lxm_err *e);
 
 /**
  * Parse argv (without the program's name) by the verb table.

@@ -323,3 +323,14 @@ void conf_set_project(struct conf *conf, const char *remote, const char *project
 	}
 	json_object_set_new(o, "project", json_string(project));
 }
+
+json_t *conf_map(struct conf *conf, const char *key)
+{
+	json_t *map = json_object_get(conf->root, key);
+
+	if (!json_is_object(map)) {
+		map = json_object();
+		json_object_set_new(conf->root, key, map);
+	}
+	return map;
+}

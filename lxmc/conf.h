@@ -53,6 +53,9 @@ bool conf_remote_at(const struct conf *conf, size_t i, struct remote *out);
 /** Remember the project that a remote is switched to. */
 void conf_set_project(struct conf *conf, const char *remote, const char *project);
 
+/** A map of the file that is no setting of lxc's, made if it is not there; borrowed, conf_save() writes it. */
+json_t *conf_map(struct conf *conf, const char *key);
+
 /** Path of the local daemon's socket: LXMC_SOCKET, else $LXMD_DIR/unix.socket, else the installed one; free() it. */
 char *conf_local_socket(void);
 

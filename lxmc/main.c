@@ -5,16 +5,9 @@
 #include <unistd.h>
 
 #include "lxmc/cli.h"
+#include "lxmc/fleet_verb.h"
 #include "lxmc/out.h"
 #include "lxmc/verb.h"
-
-/* Wrong usage is 2, other failures 1; exec keeps 1 to 124 for the command and says 125. */
-static int exit_status(const struct cli *cli, const struct lxm_err *e)
-{
-	if (cli_is_usage(e))
-		return EXIT_USAGE;
-	return cli->verb && cli->verb->stop_after ? EXIT_EXEC_SETUP : EXIT_FAILURE;
-}
 
 static int run(struct cli *cli, struct lxm_err *e)
 {
@@ -29,6 +22,12 @@ static int run(struct cli *cli, struct lxm_err *e)
 		help_verb(cli->verb);
 		return 0;
 	}
+	if (cli->verb->on == ON_SELF)
+		return cli->verb->run(cli, e);
+	if (fleet_option(cli, "on"))
+		return fleet_verb(cli, e);
+	if (fleet_option(cli, "parallel") || fleet_option(cli, "timeout"))
+		return cli_usage(e, "--parallel and --timeout go with --on");
 	return cli->verb->run(cli, e);
 }
 
@@ -44,7 +43,7 @@ int main(int argc, char **argv)
 		r = run(&cli, &e);
 	if (r < 0) {
 		out_error(*e.msg ? e.msg : strerror(-r));
-		r = exit_status(&cli, &e);
+		r = cli_exit_status(&cli, &e);
 	}
 	if (fflush(stdout) != 0 && r == 0) {
 		if (errno != EPIPE)

@@ -8,6 +8,7 @@
 #include "lib/tls/tls_conn.h"
 #include "lxmc/client.h"
 #include "lxmc/json.h"
+#include "lxmc/hosts.h"
 #include "lxmc/out.h"
 #include "lxmc/verb.h"
 
@@ -92,6 +93,8 @@ int verb_remote_remove(struct cli *cli, struct lxm_err *e)
 		lxm_auto(free) char *name = name_of(cli->args[i]);
 
 		r = conf_remove_remote(cli->conf, name, e);
+		if (r == 0)
+			group_follow(cli->conf, name, NULL);
 	}
 	return r < 0 ? r : conf_save(cli->conf, e);
 }
@@ -103,6 +106,8 @@ int verb_remote_rename(struct cli *cli, struct lxm_err *e)
 
 	if (r == 0)
 		r = conf_rename_remote(cli->conf, from, to, e);
+	if (r == 0)
+		group_follow(cli->conf, from, to);
 	return r < 0 ? r : conf_save(cli->conf, e);
 }
 

@@ -109,6 +109,11 @@ VERB(trust_list);
 VERB(trust_remove);
 VERB(trust_list_tokens);
 VERB(trust_revoke_token);
+/* group.c */
+VERB(group_add);
+VERB(group_remove);
+VERB(group_list);
+VERB(group_show);
 /* monitor.c */
 VERB(monitor);
 /* file.c, file_push.c, file_pull.c */
