@@ -261,44 +261,55 @@ int api_network_state_get(struct request *rq, struct lxm_err *e)
 	return r < 0 ? r : reply_sync(rq, state_json(rq, &s));
 }
 
-/* The MAC addresses of the instances that the caller may see. */
-static int own_macs(struct request *rq, struct lxm_strv *out, struct lxm_err *e)
+static void add_macs(const struct instance *i, struct lxm_strv *out)
 {
-	lxm_auto(instance_list) struct instance_list l = { 0 };
-	size_t k;
-	int r = instance_load_all(rq->d, NULL, &l, e);
-
-	for (k = 0; r == 0 && k < l.n; k++) {
-		if (!scope_sees(rq, l.v[k].row.project))
-			continue;
-		lxm_kv_each(p, &l.v[k].config)
-			if (lxm_starts(p->key, "volatile.") && lxm_ends(p->key, ".hwaddr"))
-				lxm_strv_add(out, p->value);
-		lxm_devs_each(dev, &l.v[k].devices)
-			if (lxm_kv_get(&dev->kv, "hwaddr"))
-				lxm_strv_add(out, lxm_kv_get(&dev->kv, "hwaddr"));
-	}
-	return r;
+	lxm_kv_each(p, &i->config)
+		if (lxm_starts(p->key, "volatile.") && lxm_ends(p->key, ".hwaddr"))
+			lxm_strv_add(out, p->value);
+	lxm_devs_each(dev, &i->devices)
+		if (lxm_kv_get(&dev->kv, "hwaddr"))
+			lxm_strv_add(out, lxm_kv_get(&dev->kv, "hwaddr"));
 }
 
-/* Whose lease it is says its MAC address; the network's own gateway is everybody's. */
-static bool lease_seen(const struct request *rq, const struct lxm_strv *macs, const char *type, const char *mac)
+static bool has_mac(const struct lxm_strv *macs, const char *mac)
 {
 	size_t i;
 
-	if (scope_all(rq) || strcmp(type, "gateway") == 0)
-		return true;
 	for (i = 0; i < macs->n; i++)
 		if (strcasecmp(macs->v[i], mac) == 0)
 			return true;
 	return false;
 }
 
+/* MAC addresses of the instances that the caller may see, and of all others: who gives a NIC another's address sees no lease by it. */
+struct macs {
+	struct lxm_strv own, others;
+};
+
+static int collect_macs(struct request *rq, struct macs *out, struct lxm_err *e)
+{
+	lxm_auto(instance_list) struct instance_list l = { 0 };
+	size_t k;
+	int r = instance_load_all(rq->d, NULL, &l, e);
+
+	for (k = 0; r == 0 && k < l.n; k++)
+		add_macs(&l.v[k], scope_sees(rq, l.v[k].row.project) ? &out->own : &out->others);
+	return r;
+}
+
+/* Whose lease it is says its MAC address; the network's own gateway is everybody's. */
+static bool lease_seen(const struct request *rq, const struct macs *macs, const char *type, const char *mac)
+{
+	if (scope_all(rq) || strcmp(type, "gateway") == 0)
+		return true;
+	return has_mac(&macs->own, mac) && !has_mac(&macs->others, mac);
+}
+
 int api_network_leases_get(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(network_info) struct network_info info = { 0 };
 	lxm_auto(network_leases) struct network_leases l = { 0 };
-	lxm_auto(strv) struct lxm_strv macs = { 0 };
+	struct macs macs = { 0 };
 	json_t *out;
 	size_t i;
 	int r = get_seen(rq, &info, e);
@@ -306,15 +317,14 @@ int api_network_leases_get(struct request *rq, struct lxm_err *e)
 	if (r == 0)
 		r = network_get_leases(rq->d, rq_arg(rq, 0), &l, e);
 	if (r == 0 && !scope_all(rq))
-		r = own_macs(rq, &macs, e);
-
-	if (r < 0)
-		return r;
-	out = json_array();
-	for (i = 0; i < l.n; i++)
+		r = collect_macs(rq, &macs, e);
+	out = r < 0 ? NULL : json_array();
+	for (i = 0; out && i < l.n; i++)
 		if (lease_seen(rq, &macs, l.v[i].type, l.v[i].hwaddr))
 			json_array_append_new(out, json_pack("{s:o, s:s, s:s, s:s, s:s}", "hostname",
 							     js_string(l.v[i].hostname), "hwaddr", l.v[i].hwaddr, "address",
 							     l.v[i].address, "type", l.v[i].type, "location", "none"));
-	return reply_sync(rq, out);
+	lxm_strv_deinit(&macs.own);
+	lxm_strv_deinit(&macs.others);
+	return r < 0 ? r : reply_sync(rq, out);
 }

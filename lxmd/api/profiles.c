@@ -188,6 +188,9 @@ static int check(struct request *rq, const struct db_profile *was, const struct 
 		r = lxm_err_set(e, EINVAL, "key 'description' must be UTF-8 of 4096 bytes at most");
 	if (r == 0)
 		r = conf_devices_check_change(&was->devices, &p->devices, e);
+	/* before a device is looked at: what is refused must not tell what the host has at a path */
+	if (r == 0)
+		r = policy_check_profile(rq->d, rq_project(rq), p, rq_caller(rq), e);
 	if (r < 0)
 		return r;
 	lxm_devs_each(dev, &p->devices) {
@@ -200,7 +203,7 @@ static int check(struct request *rq, const struct db_profile *was, const struct 
 		if (r < 0)
 			return r;
 	}
-	return policy_check_profile(rq->d, rq_project(rq), p, rq_caller(rq), e);
+	return 0;
 }
 
 /* ---- handlers */

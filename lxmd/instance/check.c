@@ -96,6 +96,9 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 	r = conf_check_change(&conf_instance, was ? &was->config : &no_kv, &i->config, e);
 	if (r == 0)
 		r = conf_devices_check_change(was ? &was->devices : &no_devs, &i->devices, e);
+	/* before a device is looked at: what is refused must not tell what the host has at a path */
+	if (r == 0)
+		r = policy_check(d, i, who, e);
 	if (r == 0)
 		r = check_together(i, e);
 	if (r == 0)
@@ -103,7 +106,5 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 	if (r == 0)
 		r = idmap_compose(0, 1, lxm_kv_get(&i->config, "raw.idmap"), &map, e);
 	idmap_deinit(&map);
-	if (r == 0)
-		r = policy_check(d, i, was, who, e);
 	return r;
 }

@@ -13,12 +13,11 @@ struct lxmd;
  * Judge the final, merged configuration of an instance by the rules of its project, and by who wants it: a caller with a
  * restricted certificate gets nothing that reaches the host, unless the project's restricted.* allows it.
  *
- * @was  what it was before the change, NULL for a new one
  * @who  NULL: the daemon itself
  *
  * Called by instance_check() only. Any thread; one read transaction. Returns 0, or -EPERM naming the rule.
  */
-int policy_check(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who, struct lxm_err *e);
+int policy_check(struct lxmd *d, const struct instance *i, const struct caller *who, struct lxm_err *e);
 
 /** The same for a profile that a restricted caller writes; nothing is asked of others. Instances judge again what they get from it. */
 int policy_check_profile(struct lxmd *d, const char *project, const struct db_profile *p, const struct caller *who, struct lxm_err *e);

@@ -12,6 +12,7 @@ class Tenant:
         self.rest = served.rest
         self.served = served
         self.query = {"project": project}
+        self.tar = tar
         self.rest.change("POST", "projects", {"name": project})
         self.pool = self.rest.read("storage-pools", query={"recursion": 1})[0]["name"]
         self.image = self.change("POST", "images", data=tar)["metadata"]["fingerprint"]
