@@ -223,6 +223,19 @@ int client_tried(struct lxm_err *e, int r, const char *what, const char *name)
 	return e && lxm_starts(e->msg, said) ? r : lxm_err_wrap(e, r, "%s '%s'", what, name);
 }
 
+/* A server that does not know us refuses nearly everything; say that instead of what it refused. */
+static int explain_refusal(struct client *c, int r, struct lxm_err *e)
+{
+	json_t *server;
+
+	if (r >= 0 || !e || e->http != 403 || c->route.socket || client_server(c, &server, NULL) < 0 ||
+	    strcmp(jtext(server, "auth"), "trusted") == 0)
+		return r;
+	return lxm_err_http(e, 403, EACCES, "remote '%s' does not trust this client: 'lxmc config trust add NAME' there makes a token; "
+					    "then 'lxmc remote remove %s' and 'lxmc remote add %s TOKEN' here",
+			    c->remote, c->remote, c->remote);
+}
+
 int client_raw(struct client *c, const struct lxm_http_request *rq, struct lxm_http_reply *reply,
 	       struct lxm_err *e)
 {
@@ -233,7 +246,7 @@ int client_raw(struct client *c, const struct lxm_http_request *rq, struct lxm_h
 	sink_answered();
 	if (c->debug)
 		fprintf(stderr, "lxmc: %s %s -> %d\n", rq->method, rq->target, reply->status);
-	return client_check(c, rq->target, reply, e);
+	return explain_refusal(c, client_check(c, rq->target, reply, e), e);
 }
 
 int client_call(struct client *c, struct call *call, struct lxm_err *e)

@@ -172,7 +172,9 @@ int conf_remote(const struct conf *conf, const char *name, struct remote *out, s
 
 	if (!o && !f)
 		return lxm_err_set(e, ENOENT, "remote '%s' is not known; 'lxmc remote list' shows which are", name);
-	fill_remote(o ? name : f->name, o, out);
+	/* the name in out is the configuration's: the caller's may go away before it */
+	fill_remote(o ? json_object_iter_key(json_object_iter_at(json_object_get(conf->root, "remotes"), name)) : f->name, o,
+		    out);
 	return 0;
 }
 

@@ -121,7 +121,7 @@ int streams_images(struct cli *cli, const struct remote *rm, json_t **list_out, 
 	lxm_http_host(h, host);
 	r = read_lists(h, rm, list, e);
 	if (r < 0)
-		return strstr(e->msg, rm->name) ? r : lxm_err_wrap(e, r, "remote '%s'", rm->name);
+		return e && lxm_starts(e->msg, "remote '") ? r : lxm_err_wrap(e, r, "remote '%s'", rm->name);
 	*list_out = LXM_TAKE(list, NULL);
 	return 0;
 }
