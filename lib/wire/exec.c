@@ -15,20 +15,21 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 
-enum { JOB_MAIN = 1, JOB_SECCOMP, JOB_GROUP, JOB_CGROUP, JOB_ENV, JOB_ARG, JOB_KINDS };
+enum { JOB_MAIN = 1, JOB_SECCOMP, JOB_GROUP, JOB_RLIMIT, JOB_CGROUP, JOB_ENV, JOB_ARG, JOB_KINDS };
 
-enum { FLAG_PTY = 1, FLAG_PTY_STDERR = 2, FLAG_PRIVILEGED = 4, FLAG_HOST_NET = 8 };
+enum { FLAG_PTY = 1, FLAG_PTY_STDERR = 2, FLAG_PRIVILEGED = 4, FLAG_HOST_NET = 8, FLAG_LASTING = 16, FLAGS_ALL = 31 };
 
 /* The record structs; one union member is in use at a time. */
 struct record {
 	union {
 		struct {
-			uint32_t flags, uid, gid, rows, cols;
+			uint32_t flags, uid, gid, rows, cols, grace_s;
 			uint64_t keep_caps;
-			const char *cwd, *apparmor, *notify;
+			const char *cwd, *apparmor, *notify, *tag;
 		} main;
 		struct wire_bytes bytes;
 		uint32_t group;
+		struct exec_rlimit rlimit;
 		const char *text;
 	};
 };
@@ -39,15 +40,17 @@ static const struct wire_kind kinds[JOB_KINDS] = {
 	[JOB_MAIN] = { "job", 1, 1,
 		       { { WIRE_U32, OFF(main.flags), 0 }, { WIRE_U32, OFF(main.uid), 0 }, { WIRE_U32, OFF(main.gid), 0 }, { WIRE_U32, OFF(main.rows), 0 },
 			 { WIRE_U32, OFF(main.cols), 0 }, { WIRE_U64, OFF(main.keep_caps), 0 }, { WIRE_STR, OFF(main.cwd), 4096 }, { WIRE_STR, OFF(main.apparmor), 1024 },
-			 { WIRE_STR, OFF(main.notify), 4096 } } },
+			 { WIRE_STR, OFF(main.notify), 4096 }, { WIRE_U32, OFF(main.grace_s), 0 }, { WIRE_STR, OFF(main.tag), EXEC_TAG_MAX } } },
 	[JOB_SECCOMP] = { "seccomp", 0, 1, { { WIRE_BYTES, OFF(bytes), 4096 * 8 } } },
 	[JOB_GROUP] = { "group", 0, EXEC_GROUPS, { { WIRE_U32, OFF(group), 0 } } },
+	[JOB_RLIMIT] = { "limit", 0, EXEC_RLIMITS,
+			 { { WIRE_U32, OFF(rlimit.resource), 0 }, { WIRE_U64, OFF(rlimit.soft), 0 }, { WIRE_U64, OFF(rlimit.hard), 0 } } },
 	[JOB_CGROUP] = { "cgroup", 0, 16, { { WIRE_STR, OFF(text), 512 } } },
 	[JOB_ENV] = { "env", 0, 8192, { { WIRE_STR, OFF(text), EXEC_ARG_MAX } } },
 	[JOB_ARG] = { "arg", 1, 8192, { { WIRE_STR, OFF(text), EXEC_ARG_MAX } } },
 };
 
-static const struct wire_format format = { 0x4a4d584cu /* "LXMJ" */, 1, EXEC_JOB_MAX, kinds, JOB_KINDS };
+static const struct wire_format format = { 0x4a4d584cu /* "LXMJ" */, 2, EXEC_JOB_MAX, kinds, JOB_KINDS };
 
 struct encoder {
 	struct lxm_buf b;
@@ -72,17 +75,19 @@ static int add_texts(struct encoder *n, uint32_t kind, char *const *v, struct lx
 static int encode(struct encoder *n, const struct exec_job *j, struct lxm_err *e)
 {
 	struct record main = { .main = { .uid = j->uid, .gid = j->gid, .rows = j->rows, .cols = j->cols, .keep_caps = j->keep_caps,
-					 .cwd = j->cwd, .apparmor = j->apparmor, .notify = j->notify } };
+					 .cwd = j->cwd, .apparmor = j->apparmor, .notify = j->notify, .grace_s = j->grace_s, .tag = j->tag } };
 	size_t i;
 	int r;
 
 	main.main.flags = (j->pty ? FLAG_PTY : 0) | (j->pty_stderr ? FLAG_PTY_STDERR : 0) | (j->privileged ? FLAG_PRIVILEGED : 0) |
-			  (j->host_net ? FLAG_HOST_NET : 0);
+			  (j->host_net ? FLAG_HOST_NET : 0) | (j->lasting ? FLAG_LASTING : 0);
 	r = add(n, JOB_MAIN, &main, e);
 	if (r == 0 && j->seccomp.len)
 		r = add(n, JOB_SECCOMP, &(struct record){ .bytes = j->seccomp }, e);
 	for (i = 0; i < j->ngroups && r == 0; i++)
 		r = add(n, JOB_GROUP, &(struct record){ .group = j->groups[i] }, e);
+	for (i = 0; i < j->nrlimits && r == 0; i++)
+		r = add(n, JOB_RLIMIT, &(struct record){ .rlimit = j->rlimits[i] }, e);
 	r = r ? r : add_texts(n, JOB_CGROUP, j->cgroup_procs, e);
 	r = r ? r : add_texts(n, JOB_ENV, j->env, e);
 	return r ? r : add_texts(n, JOB_ARG, j->argv, e);
@@ -119,7 +124,7 @@ int exec_job_seal(const struct exec_job *j, int *fd_out, struct lxm_err *e)
 /* Checks what the table cannot say and fills everything but the vectors. */
 static int take_main(struct exec_job *j, const struct record *r, struct lxm_err *e)
 {
-	if (r->main.flags & ~15u || r->main.rows > 65535 || r->main.cols > 65535)
+	if (r->main.flags & ~(uint32_t)FLAGS_ALL || r->main.rows > 65535 || r->main.cols > 65535)
 		return lxm_err_set(e, EBADMSG, "job with unknown flags");
 	if (r->main.uid == UINT32_MAX || r->main.gid == UINT32_MAX)
 		return lxm_err_set(e, EBADMSG, "job with no user or group");
@@ -137,16 +142,27 @@ static int take_main(struct exec_job *j, const struct record *r, struct lxm_err 
 	j->cwd = r->main.cwd;
 	j->apparmor = r->main.apparmor;
 	j->notify = r->main.notify;
+	j->lasting = r->main.flags & FLAG_LASTING;
+	j->grace_s = r->main.grace_s;
+	j->tag = r->main.tag;
 	return 0;
 }
+
+/* What a job's vectors live in; the pointers to its texts follow. */
+struct vectors {
+	struct exec_rlimit rlimits[EXEC_RLIMITS];
+	uint32_t groups[EXEC_GROUPS];
+	const char *text[];
+};
 
 int exec_job_check(const void *data, size_t len, struct exec_view *out, struct lxm_err *e)
 {
 	struct exec_view v = { 0 };
+	struct vectors *vec;
 	const char **text;
 	struct wire_doc doc;
 	struct record r;
-	uint32_t kind, last = JOB_MAIN, *groups;
+	uint32_t kind, last = JOB_MAIN;
 	size_t pos = 0;
 	int err = 0;
 
@@ -154,12 +170,12 @@ int exec_job_check(const void *data, size_t len, struct exec_view *out, struct l
 	if (wire_check(&format, data, len, &doc, e) < 0)
 		return -EBADMSG;
 	/* each text record takes one pointer; three vectors end in NULL */
-	v.vectors = lxm_try_alloc(((size_t)doc.records + 4) * sizeof(char *) + EXEC_GROUPS * sizeof(uint32_t));
-	if (!v.vectors)
+	v.vectors = vec = lxm_try_alloc(sizeof(*vec) + ((size_t)doc.records + 4) * sizeof(char *));
+	if (!vec)
 		return lxm_err_set(e, ENOMEM, "memory for a command");
-	groups = v.vectors;
-	text = (const char **)((char *)v.vectors + EXEC_GROUPS * sizeof(uint32_t));
-	v.job.groups = groups;
+	text = vec->text;
+	v.job.groups = vec->groups;
+	v.job.rlimits = vec->rlimits;
 	v.job.cgroup_procs = (char *const *)text;
 	while (err == 0 && wire_next(&doc, &pos, &kind, &r)) {
 		/* the zeroed slot that is skipped ends the vector before */
@@ -173,7 +189,9 @@ int exec_job_check(const void *data, size_t len, struct exec_view *out, struct l
 		else if (kind == JOB_SECCOMP)
 			v.job.seccomp = r.bytes;
 		else if (kind == JOB_GROUP)
-			groups[v.job.ngroups++] = r.group;
+			vec->groups[v.job.ngroups++] = r.group;
+		else if (kind == JOB_RLIMIT)
+			vec->rlimits[v.job.nrlimits++] = r.rlimit;
 		else
 			*text++ = r.text;
 	}
@@ -226,11 +244,11 @@ void exec_job_close(struct exec_view *v)
 
 static const struct wire_kind report_kinds[] = {
 	[1] = { "report", 1, 1,
-		{ REPORT(WIRE_U32, kind), REPORT(WIRE_I32, pid), REPORT(WIRE_I32, status), REPORT(WIRE_I32, code),
+		{ REPORT(WIRE_U32, kind), REPORT(WIRE_I32, pid), REPORT(WIRE_I32, status), REPORT(WIRE_I32, code), REPORT(WIRE_U32, have),
 		  { WIRE_STR, offsetof(struct exec_report, text), 640 } } },
 };
 
-static const struct wire_format report_format = { 0x524d584cu /* "LXMR" */, 1, EXEC_REPORT_MAX, report_kinds, 2 };
+static const struct wire_format report_format = { 0x524d584cu /* "LXMR" */, 2, EXEC_REPORT_MAX, report_kinds, 2 };
 
 int exec_report_send(int sock, const struct exec_report *r, const int *fds, size_t nfds)
 {
@@ -246,23 +264,31 @@ int exec_report_send(int sock, const struct exec_report *r, const int *fds, size
 	return n < 0 ? (int)n : 0;
 }
 
-int exec_report_recv(int sock, struct exec_report *r, unsigned char buf[EXEC_REPORT_MAX], int fds[2], int flags, struct lxm_err *e)
+void exec_fds_close(int fds[EXEC_FDS])
+{
+	int i;
+
+	for (i = 0; i < EXEC_FDS; i++)
+		auto_fd_close(&fds[i]);
+}
+
+int exec_report_recv(int sock, struct exec_report *r, unsigned char buf[EXEC_REPORT_MAX], int fds[EXEC_FDS], int flags, struct lxm_err *e)
 {
 	struct wire_doc doc;
-	size_t got = 2, pos = 0;
+	size_t got = EXEC_FDS, pos = 0, i;
 	uint32_t kind;
 	ssize_t n;
 
-	fds[0] = fds[1] = -1;
+	for (i = 0; i < EXEC_FDS; i++)
+		fds[i] = -1;
 	n = lxm_recv_fds(sock, buf, EXEC_REPORT_MAX, fds, &got, flags);
 	if (n == 0 || n == -EAGAIN)
 		return (int)n;
 	if (n < 0)
-		return lxm_err_set(e, (int)-n, "receive from lxm-helper: %s", strerror((int)-n));
+		return lxm_err_set(e, (int)-n, "receive about an exec session: %s", strerror((int)-n));
 	if (wire_check(&report_format, buf, (size_t)n, &doc, e) < 0) {
-		auto_fd_close(&fds[0]);
-		auto_fd_close(&fds[1]);
-		return lxm_err_wrap(e, -EBADMSG, "report of lxm-helper");
+		exec_fds_close(fds);
+		return lxm_err_wrap(e, -EBADMSG, "message about an exec session");
 	}
 	(void)wire_next(&doc, &pos, &kind, r);
 	return 1;

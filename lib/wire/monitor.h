@@ -32,6 +32,7 @@
 #define MON_CLIENTS 8
 #define MON_MAX	    4096 /* bytes of one message */
 #define MON_FDS	    4	 /* descriptors with one message */
+#define MON_PARKED_MAX 512 /* exec sessions that can wait for the next lxmd */
 
 enum mon_kind {
 	/* requests; [fds with it], reply [fds with it] */
@@ -46,6 +47,7 @@ enum mon_kind {
 	MON_PLAN,	   /* [sealed plan]: what the next reboot runs; same id, same cgroups; -EBADMSG if it is not one */
 	MON_QUERY,	   /* asks for MON_HELLO again [fds]; it comes with this request's seq instead of MON_OK */
 	MON_GUEST,	   /* arg: 1 puts /dev/lxd/sock up, 0 takes it away; reply for 1: [its listening end] */
+	MON_SESSION,	   /* takes an exec session that waits for a new lxmd: reply [its socket], arg: how many wait still; no fd: none */
 	MON_REQUESTS,	   /* no request: the first number behind them */
 
 	/* replies */
@@ -53,16 +55,18 @@ enum mon_kind {
 	MON_ERROR, /* code, text */
 
 	/* events */
-	MON_HELLO = 128, /* state of things for a new connection: [pidfd, netlink, guest] as below; arg: enum mon_brings */
+	MON_HELLO = 128, /* state of things for a new connection: [pidfd, netlink, guest, park] as below; arg: enum mon_brings; code:
+			  * how many exec sessions wait for MON_SESSION */
 	MON_STARTED,	 /* init runs */
 	MON_REBOOTED,	 /* a new init runs: like MON_HELLO, the earlier descriptors are to be closed */
 	MON_FAILED,	 /* the start failed: code, text */
 	MON_STOPPED,	 /* reason, status, text */
+	MON_PARKED,	 /* exec sessions wait: ask for them with MON_SESSION */
 	MON_KINDS
 };
 
 /* Which descriptors stand behind the pidfd, in this order. */
-enum mon_brings { MON_BRINGS_NETLINK = 1, MON_BRINGS_GUEST = 2 };
+enum mon_brings { MON_BRINGS_NETLINK = 1, MON_BRINGS_GUEST = 2, MON_BRINGS_PARK = 4 };
 
 enum mon_state { MON_STATE_STARTING = 1, MON_STATE_RUNNING, MON_STATE_STOPPING, MON_STATE_ENDED };
 
@@ -95,6 +99,8 @@ struct mon_hello {
 	uint32_t state;	   /* enum mon_state */
 	uint64_t start_ms; /* lxm_time of init's start */
 	uint32_t reboots;
+	uint32_t parked;   /* exec sessions that wait for MON_SESSION */
+	int park;	   /* where helpers of exec sessions leave them (lib/wire/exec.h) */
 	int pidfd;	   /* of init: readable when it has ended, for setns and signals */
 	/* NETLINK_ROUTE socket inside the container's network namespace, fresh for this connection: dump links and
 	 * addresses without entering. It keeps the namespace alive: close it on MON_STOPPED and MON_REBOOTED. */
@@ -104,7 +110,7 @@ struct mon_hello {
 };
 
 void mon_hello_deinit(struct mon_hello *h);
-#define MON_HELLO_EMPTY ((struct mon_hello){ .pidfd = -1, .netlink = -1, .guest = -1 })
+#define MON_HELLO_EMPTY ((struct mon_hello){ .pidfd = -1, .netlink = -1, .guest = -1, .park = -1 })
 LXM_AUTO_STRUCT(mon_hello, struct mon_hello, mon_hello_deinit)
 
 /** "poweroff", "reboot", "exit", "signal", "failed"; "unknown". */

@@ -16,6 +16,7 @@
 void mon_hello_deinit(struct mon_hello *h)
 {
 	auto_fd_close(&h->pidfd);
+	auto_fd_close(&h->park);
 	auto_fd_close(&h->netlink);
 	auto_fd_close(&h->guest);
 	*h = MON_HELLO_EMPTY;
@@ -23,8 +24,8 @@ void mon_hello_deinit(struct mon_hello *h)
 
 void mon_take_hello(const struct mon_msg *m, int *fds, size_t nfds, struct mon_hello *out)
 {
-	int *place[3] = { &out->pidfd, &out->netlink, &out->guest };
-	const bool brought[3] = { true, m->arg & MON_BRINGS_NETLINK, m->arg & MON_BRINGS_GUEST };
+	int *place[4] = { &out->pidfd, &out->netlink, &out->guest, &out->park };
+	const bool brought[4] = { true, m->arg & MON_BRINGS_NETLINK, m->arg & MON_BRINGS_GUEST, m->arg & MON_BRINGS_PARK };
 	size_t i, k;
 
 	*out = MON_HELLO_EMPTY;
@@ -32,6 +33,7 @@ void mon_take_hello(const struct mon_msg *m, int *fds, size_t nfds, struct mon_h
 	out->state = m->state;
 	out->start_ms = m->start_ms;
 	out->reboots = m->status < 0 ? 0 : (uint32_t)m->status;
+	out->parked = m->code < 0 ? 0 : (uint32_t)m->code;
 	for (i = k = 0; k < nfds; k++) {
 		while (i < LXM_ARRAY_LEN(place) && !brought[i])
 			i++;

@@ -57,6 +57,7 @@ API_HANDLER(api_instance_put);
 API_HANDLER(api_instance_patch);
 API_HANDLER(api_instance_post);
 API_HANDLER(api_instance_delete);
+API_HANDLER(api_instance_exec_get);
 API_HANDLER(api_instance_exec_post);
 API_HANDLER(api_instance_files_get);
 API_HANDLER(api_instance_files_post);

@@ -453,6 +453,14 @@ int api_instance_exec_post(struct request *rq, struct lxm_err *e)
 	return r < 0 ? r : reply_op_start(rq, op);
 }
 
+int api_instance_exec_get(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
+
+	return r < 0 ? r : reply_sync(rq, execs_list(rq->d, i.row.id));
+}
+
 /* ---- console */
 
 int api_instance_console_post(struct request *rq, struct lxm_err *e)

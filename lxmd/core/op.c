@@ -187,7 +187,7 @@ static void end(struct op *op, int status, const char *text)
 	w = take_waiters(op);
 	pthread_cond_broadcast(&op->ended);
 	loop_timer(op->d->loop, OP_KEEP_MS, on_forget, op);
-	ops_ended(op->d->ops);
+	ops_ended(op->d->ops, op->lasting);
 	unlock_and_free_arg(op);
 	if (status == API_FAILURE)
 		lxm_info("operation '%s' (%s): %s", op->id, op->description, text);
@@ -225,6 +225,30 @@ bool op_is_cancelled(struct op *op)
 	asked = op->cancel_asked;
 	pthread_mutex_unlock(&op->lock);
 	return asked;
+}
+
+void op_set_lasting(struct op *op)
+{
+	pthread_mutex_lock(&op->lock);
+	if (!op->lasting && !is_final(op)) {
+		op->lasting = true;
+		ops_lasting(op->d->ops);
+	}
+	pthread_mutex_unlock(&op->lock);
+}
+
+void op_let_go(struct op *op)
+{
+	struct op_waiter *w, *next;
+
+	pthread_mutex_lock(&op->lock);
+	op->let_go = true;
+	w = take_waiters(op);
+	pthread_mutex_unlock(&op->lock);
+	for (; w; w = next) {
+		next = w->next;
+		op_waiter_fire(w);
+	}
 }
 
 /* ---- running */
@@ -305,7 +329,7 @@ void op_start(struct op *op)
 	emit(op);
 	begin_if_complete(op);
 	if (!op->run_begun)
-		op->connect_timer = loop_timer(op->d->loop, CONNECT_MS, on_connect_time, op_ref(op));
+		op->connect_timer = loop_timer(op->d->loop, op->spec.connect_ms ? op->spec.connect_ms : CONNECT_MS, on_connect_time, op_ref(op));
 	pthread_mutex_unlock(&op->lock);
 }
 

@@ -13,6 +13,7 @@
 
 #include "lib/base/auto.h"
 #include "lib/base/err.h"
+#include "lib/base/time.h"
 #include "lxmd/core/caller.h"
 
 struct lxmd;
@@ -29,6 +30,9 @@ enum op_class { OP_TASK, OP_WEBSOCKET, OP_TOKEN };
 #define OP_SECRET_LEN 64 /* hex digits of a websocket secret */
 
 struct op_spec {
+	const char *id;	    /* borrowed; the UUID under which a lasting operation was known to an earlier lxmd; NULL: a new one */
+	lxm_time created_at; /* of the same; 0: now */
+	int64_t connect_ms; /* how long to wait for the required sockets, 0: 5 s */
 	enum op_class cls;
 	const char *project;	 /* borrowed; NULL: belongs to no project, every listener hears of it */
 	const char *description; /* borrowed; "Creating instance" */
@@ -96,6 +100,12 @@ const char *op_project(const struct op *op);
 /** Who asked; zeroed when the daemon itself did. */
 const struct caller *op_caller(const struct op *op);
 struct lxmd *op_daemon(const struct op *op);
+
+/**
+ * What it does goes on without lxmd from now on, and the next one will make the operation again under its id: the
+ * daemon's end neither cancels it nor waits for it. From run(), or before op_start(). Any thread.
+ */
+void op_set_lasting(struct op *op);
 
 /** Replace the whole metadata (stolen) and tell the listeners. Any thread. */
 void op_set_metadata(struct op *op, json_t *metadata);

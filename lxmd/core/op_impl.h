@@ -43,6 +43,8 @@ struct op {
 	lxm_time updated_at;
 	json_t *resources, *metadata;
 	bool may_cancel, started, run_begun, cancel_asked, arg_freed;
+	bool lasting;  /* op_set_lasting() */
+	bool let_go;   /* lasting, and the daemon ends: nobody is to wait for it */
 	char *err;
 	unsigned int busy; /* callbacks running */
 	struct op_socket *sockets;
@@ -64,6 +66,10 @@ void op_waiter_fire(struct op_waiter *w);
 /** Take a final operation out of the registry (drops the registry's reference). */
 void ops_forget(struct ops *ops, struct op *op);
 /** One more operation has ended; may be called with op->lock held. */
-void ops_ended(struct ops *ops);
+void ops_ended(struct ops *ops, bool lasting);
+/** One more is lasting; the same. */
+void ops_lasting(struct ops *ops);
+/** Tell those who wait for a lasting operation that they wait in vain: the daemon ends. */
+void op_let_go(struct op *op);
 
 #endif

@@ -23,7 +23,7 @@ struct ops {
 	pthread_cond_t changed;
 	/* guarded by lock: */
 	struct op *bucket[BUCKETS];
-	size_t n, n_running;
+	size_t n, n_running, n_lasting; /* lasting ones are among the running */
 	bool closed;
 };
 
@@ -97,7 +97,10 @@ int op_new(struct lxmd *d, const struct op_spec *spec, struct op **op_out, struc
 
 	atomic_init(&op->refs, 1);
 	op->d = d;
-	lxm_uuid(op->id);
+	if (spec->id)
+		(void)snprintf(op->id, sizeof(op->id), "%s", spec->id);
+	else
+		lxm_uuid(op->id);
 	(void)snprintf(op->url, sizeof(op->url), "/1.0/operations/%s", op->id);
 	op->spec = *spec;
 	op->project = lxm_strdup(spec->project);
@@ -108,7 +111,8 @@ int op_new(struct lxmd *d, const struct op_spec *spec, struct op **op_out, struc
 	op->metadata = spec->metadata;
 	op->may_cancel = spec->may_cancel;
 	op->status = API_PENDING;
-	op->created_at = op->updated_at = lxm_now();
+	op->updated_at = lxm_now();
+	op->created_at = spec->created_at ? spec->created_at : op->updated_at;
 	pthread_mutex_init(&op->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -151,11 +155,20 @@ void ops_forget(struct ops *ops, struct op *op)
 	op_unref(op);
 }
 
-void ops_ended(struct ops *ops)
+void ops_lasting(struct ops *ops)
+{
+	pthread_mutex_lock(&ops->lock);
+	ops->n_lasting++;
+	pthread_cond_broadcast(&ops->changed);
+	pthread_mutex_unlock(&ops->lock);
+}
+
+void ops_ended(struct ops *ops, bool lasting)
 {
 	pthread_mutex_lock(&ops->lock);
 	assert(ops->n_running > 0);
 	ops->n_running--;
+	ops->n_lasting -= lasting;
 	pthread_cond_broadcast(&ops->changed);
 	pthread_mutex_unlock(&ops->lock);
 }
@@ -253,7 +266,7 @@ int ops_stop(struct ops *ops, int timeout_ms)
 {
 	lxm_auto(free) struct op **v = NULL;
 	struct timespec until;
-	bool cancel;
+	bool cancel, let_go;
 	size_t i, n;
 	int r = 0;
 
@@ -263,18 +276,21 @@ int ops_stop(struct ops *ops, int timeout_ms)
 	v = snapshot(ops, &n);
 	for (i = 0; i < n; i++) {
 		pthread_mutex_lock(&v[i]->lock);
-		cancel = v[i]->spec.cls != OP_TASK || v[i]->may_cancel;
+		let_go = v[i]->lasting;
+		cancel = !let_go && (v[i]->spec.cls != OP_TASK || v[i]->may_cancel);
 		pthread_mutex_unlock(&v[i]->lock);
 		if (cancel)
 			op_cancel_now(v[i]);
+		if (let_go)
+			op_let_go(v[i]);
 		op_unref(v[i]);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000;
 	pthread_mutex_lock(&ops->lock);
-	while (ops->n_running > 0 && r == 0)
+	while (ops->n_running > ops->n_lasting && r == 0)
 		r = pthread_cond_timedwait(&ops->changed, &ops->lock, &until);
-	r = ops->n_running > 0 ? -EBUSY : 0;
+	r = ops->n_running > ops->n_lasting ? -EBUSY : 0;
 	pthread_mutex_unlock(&ops->lock);
 	return r;
 }
@@ -306,7 +322,7 @@ void op_when_done(struct op *op, int64_t timeout_ms, void (*fn)(struct op *op, v
 	struct op_waiter *w;
 
 	pthread_mutex_lock(&op->lock);
-	if (op->status >= API_SUCCESS || timeout_ms == 0) {
+	if (op->status >= API_SUCCESS || op->let_go || timeout_ms == 0) {
 		pthread_mutex_unlock(&op->lock);
 		fn(op, arg);
 		return;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <termios.h>
 
@@ -141,6 +142,19 @@ static int directory(const struct exec_job *j, struct lxm_err *e)
 	return 0;
 }
 
+static int limits(const struct exec_job *j, struct lxm_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < j->nrlimits; i++) {
+		const struct rlimit r = { j->rlimits[i].soft, j->rlimits[i].hard };
+
+		if (setrlimit((__rlimit_resource_t)j->rlimits[i].resource, &r) < 0)
+			return lxm_err_sys(e, "set limit %u", j->rlimits[i].resource);
+	}
+	return 0;
+}
+
 static void signals_default(void)
 {
 	sigset_t none;
@@ -190,7 +204,7 @@ int child_exec(struct session *s, struct lxm_err *e)
 	signals_default();
 	(void)umask(022);
 	(void)sys_close_range(3, ~0U, 0);
-	if (directory(j, e) < 0)
+	if (directory(j, e) < 0 || limits(j, e) < 0)
 		return 126;
 	r = execute(j);
 	errno = r;

@@ -1,15 +1,17 @@
 /*
- * The exec session from outside: enter, start the program with vfork, report, wait, report. The helper stays in the host's
- * pid namespace and is invisible inside; the program is a child in the container's.
+ * The exec session from outside: enter, start the program with vfork, report; keep.c goes on from there. The helper stays in the
+ * host's pid namespace and is invisible inside; the program is a child in the container's.
  */
 #include "lxmd/helper/helper.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -22,9 +24,9 @@
 
 #define DEVPTS_MAGIC 0x1cd1
 
-static void report(uint32_t kind, int status, const struct lxm_err *e)
+static void report_failure(int status, const struct lxm_err *e)
 {
-	const struct exec_report r = { .kind = kind, .status = status, .code = e ? e->code : 0, .text = e ? e->msg : "" };
+	const struct exec_report r = { .kind = EXEC_FAILED, .status = status, .code = e->code, .text = e->msg };
 
 	(void)exec_report_send(HELP_FD_REPORT, &r, NULL, 0);
 }
@@ -86,16 +88,6 @@ int session_pty(struct session *s, struct lxm_err *e)
 	return fchmod(s->slave, 0620) < 0 ? lxm_err_sys(e, "own the terminal") : 0;
 }
 
-static int wait_status(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return 137;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 /* Runs the program; returns its pid, or 0 with the status of the failure. */
 static pid_t launch(struct session *s, int *status, struct lxm_err *e)
 {
@@ -114,50 +106,77 @@ static pid_t launch(struct session *s, int *status, struct lxm_err *e)
 	}
 	if (!failed)
 		return pid;
-	(void)wait_status(pid);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 	*status = failed;
 	return 0;
 }
 
-static int session_start(struct session *s, pid_t *pid, int *status, struct lxm_err *e)
+/* Only here, with the host's rights, can a hard limit be raised above our own. */
+static void raise_limits(const struct exec_job *j)
+{
+	size_t i;
+
+	for (i = 0; i < j->nrlimits; i++) {
+		__rlimit_resource_t what = (__rlimit_resource_t)j->rlimits[i].resource;
+		struct rlimit r;
+
+		if (getrlimit(what, &r) == 0 && r.rlim_max < j->rlimits[i].hard) {
+			r.rlim_max = j->rlimits[i].hard;
+			(void)setrlimit(what, &r);
+		}
+	}
+}
+
+/*
+ * Did it fail because init has ended, or is ending? Its namespaces and cgroups go one by one, and a pid namespace that dies lets
+ * no process in any more (ENOMEM) while init, already past its last step, waits for the others in it.
+ */
+static bool stopping(const struct lxm_err *e)
+{
+	struct pollfd p = { .fd = HELP_FD_INIT, .events = POLLIN };
+
+	return poll(&p, 1, e->code == ENOMEM ? 2000 : 0) > 0;
+}
+
+static int session_start(struct session *s, int *status, struct lxm_err *e)
 {
 	struct exec_report started = { .kind = EXEC_STARTED };
 	int fds[2], r;
 
 	*status = 126;
+	raise_limits(s->job);
 	r = enter_instance(s->job, e);
 	if (r == 0 && s->job->pty)
 		r = session_pty(s, e);
 	if (r < 0)
 		return r;
-	*pid = launch(s, status, e);
+	s->pid = launch(s, status, e);
 	auto_fd_close(&s->slave);
-	if (!*pid)
+	if (!s->pid)
 		return -1;
 	/* not reaped yet, so the number is still its own */
-	fds[0] = sys_pidfd_open(*pid, 0);
-	fds[1] = s->master;
-	started.pid = *pid;
-	if (fds[0] < 0)
+	s->pidfd = sys_pidfd_open(s->pid, 0);
+	if (s->pidfd < 0)
 		return lxm_err_sys(e, "watch the program");
+	fds[0] = s->pidfd;
+	fds[1] = s->master;
+	started.pid = s->pid;
 	(void)exec_report_send(HELP_FD_REPORT, &started, fds, s->master >= 0 ? 2 : 1);
-	auto_fd_close(&fds[0]);
-	auto_fd_close(&s->master);
 	return 0;
 }
 
 int exec_run(void)
 {
 	struct exec_view v;
-	struct session s = { .proc = -1, .master = -1, .slave = -1, .notify = -1 };
+	struct session s = { .proc = -1, .master = -1, .slave = -1, .notify = -1, .pidfd = -1 };
 	struct lxm_err e = { 0 };
 	int status = 126, i;
-	pid_t pid = 0;
 
 	for (i = HELP_FD_JOB; i < HELP_FD_FIRST_FREE; i++)
 		(void)fcntl(i, F_SETFD, FD_CLOEXEC);
 	if (exec_job_open(HELP_FD_JOB, &v, &e) < 0) {
-		report(EXEC_FAILED, 126, &e);
+		report_failure(126, &e);
 		return 1;
 	}
 	s.job = &v.job;
@@ -165,14 +184,16 @@ int exec_run(void)
 	/* while its name can be seen; when nobody is there, the calls give ENOSYS */
 	if (*v.job.notify)
 		s.notify = lxm_unix_connect(AT_FDCWD, v.job.notify, SOCK_SEQPACKET);
-	if (session_start(&s, &pid, &status, &e) < 0) {
-		report(EXEC_FAILED, status, &e);
+	if (session_start(&s, &status, &e) < 0) {
+		if (status == 126 && stopping(&e))
+			(void)lxm_err_set(&e, ESRCH, "the instance is stopping");
+		report_failure(status, &e);
 		return 1;
 	}
-	/* the pipes belong to the program alone: lxmd sees their end when it closes them */
+	/* these belong to the program alone: lxmd sees their end when it closes them */
 	(void)close(0);
 	(void)close(1);
 	(void)close(2);
-	report(EXEC_EXITED, wait_status(pid), NULL);
+	session_keep(&s);
 	return 0;
 }

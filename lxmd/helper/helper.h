@@ -5,8 +5,8 @@
 #include "lib/base/err.h"
 #include "lib/wire/exec.h"
 
-/* Descriptors that lxmd/spawn hands over; 0-2 are the session's own. */
-enum { HELP_FD_JOB = 3, HELP_FD_REPORT, HELP_FD_INIT, HELP_FD_FIRST_FREE };
+/* Descriptors that lxmd/spawn hands over; 0-2 are the session's own. From HELP_FD_PARK on they may be missing. */
+enum { HELP_FD_JOB = 3, HELP_FD_REPORT, HELP_FD_INIT, HELP_FD_PARK, HELP_FD_KEEP_IN, HELP_FD_KEEP_OUT, HELP_FD_KEEP_ERR, HELP_FD_FIRST_FREE };
 
 /* One exec session. */
 struct session {
@@ -14,7 +14,12 @@ struct session {
 	int proc;	   /* the host's /proc: the container's is not to be trusted */
 	int master, slave; /* pty, -1: none */
 	int notify;	   /* to whoever answers intercepted calls, -1: nobody */
+	pid_t pid;	   /* of the program, once it runs */
+	int pidfd;
 };
+
+/** Stay with a program that runs until lxmd has all it wants to know, or gives it up (keep.c). */
+void session_keep(struct session *s);
 
 /** Run the job to its end and report. Returns the helper's exit status. */
 int exec_run(void);

@@ -60,6 +60,7 @@ static const struct route routes[] = {
 	{ "GET",    "/1.0/instances/{name}/console",          MAY_PROJECT, RT_PROJECT, api_instance_console_get,       "Show what the console said" },
 	{ "POST",   "/1.0/instances/{name}/console",          MAY_PROJECT, RT_PROJECT | RT_ASYNC, api_instance_console_post, "Attach to the console" },
 	{ "DELETE", "/1.0/instances/{name}/console",          MAY_PROJECT, RT_PROJECT, api_instance_console_delete,    "Forget what the console said" },
+	{ "GET",    "/1.0/instances/{name}/exec",             MAY_PROJECT, RT_PROJECT, api_instance_exec_get,          "List running programs" },
 	{ "POST",   "/1.0/instances/{name}/exec",             MAY_PROJECT, RT_PROJECT | RT_ASYNC, api_instance_exec_post, "Run a program inside" },
 	{ "GET",    "/1.0/instances/{name}/files",            MAY_PROJECT, RT_PROJECT, api_instance_files_get,         "Read a file, directory or link inside" },
 	{ "POST",   "/1.0/instances/{name}/files",            MAY_PROJECT, RT_PROJECT | RT_UPLOAD, api_instance_files_post, "Write a file, directory or link inside" },

@@ -2,6 +2,7 @@
 #ifndef LXMD_INSTANCE_EXEC_H
 #define LXMD_INSTANCE_EXEC_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,6 +14,10 @@ struct caller;
 struct instance;
 struct lxmd;
 struct op;
+struct run;
+
+/* How long an exec session waits for the next lxmd, and then for a client, in seconds. */
+#define EXEC_GRACE_S 300
 
 struct exec_request {
 	struct lxm_strv argv;
@@ -35,5 +40,19 @@ void exec_env(const struct instance *i, uint32_t uid, const struct lxm_kv *reque
  */
 int instance_exec(struct lxmd *d, const struct instance *i, struct exec_request *rq, const struct caller *caller,
 		  struct op **op_out, struct lxm_err *e);
+
+/**
+ * Go on with the exec sessions that an earlier lxmd left with this instance's monitor: each becomes an operation again, under its
+ * old id. One with websockets waits for a client, exec_grace_s long, then it is hung up; others go on to their end.
+ *
+ * Worker or main thread; blocks up to a second for a session that does not answer, which will be back later.
+ */
+void execs_adopt(struct run *run);
+
+/** The exec sessions of an instance that run (or wait for somebody to fetch their end), oldest first. Any thread. */
+json_t *execs_list(struct lxmd *d, int64_t instance_id);
+
+/** Let go of all sessions; their programs run on. Main thread, when no operation is worked on any more. */
+void execs_stop(struct lxmd *d);
 
 #endif

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@
 #include "lxmd/core/locks.h"
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
+#include "lxmd/instance/exec.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/guest.h"
 #include "lxmd/instance/instance.h"
@@ -57,6 +59,14 @@ static int open_ids(struct instances *in, struct lxm_err *e)
 	return idmap_pool_init(&in->ids, uid.data ? uid.data : "", gid.data ? gid.data : "", e);
 }
 
+/* Seconds; LXMD_EXEC_GRACE is for tests, which cannot wait that long. */
+static uint32_t exec_grace(void)
+{
+	int64_t s;
+
+	return lxm_parse_i64(getenv("LXMD_EXEC_GRACE"), &s) == 0 && s > 0 && s < 86400 ? (uint32_t)s : EXEC_GRACE_S;
+}
+
 static void hold_ids(struct lxmd *d, const struct instance *i)
 {
 	uint64_t base, size;
@@ -73,12 +83,14 @@ static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 	struct mon_hello h = MON_HELLO_EMPTY;
 	lxm_auto(run_unref) struct run *run = NULL;
 	struct lxm_err e = { 0 };
+	uint32_t parked;
 	int sock = -1;
 
 	if (mon_connect(rundir, 2000, &sock, &h, &e) < 0) {
 		close(rundir);
 		return false;
 	}
+	parked = h.parked;
 	if (run_add(d, i->row.id, i->row.project, i->row.name, rundir, &run, &e) < 0 ||
 	    run_started(run, sock, -1, &h, &e) < 0) {
 		lxm_error("adopt instance '%s': %s", i->row.name, e.msg);
@@ -88,6 +100,8 @@ static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 	run->frozen = cgroup_frozen(&d->instances->cgroups, run->cgroup) == 1;
 	run->ready = lxm_kv_bool(&i->row.config, "volatile.last_state.ready", false);
 	pthread_mutex_unlock(&run->lock);
+	if (parked)
+		execs_adopt(run);
 	lxm_debug("instance '%s' runs on (init %d)", i->row.name, (int)run->init_pid);
 	return true;
 }
@@ -227,6 +241,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 
 	in->files = files_new();
 	in->usages = usage_cache_new();
+	in->exec_grace_s = exec_grace();
 	d->instances = in;
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_cond_init(&in->idle, NULL);
@@ -410,8 +425,10 @@ void instances_stop(struct lxmd *d)
 
 	if (!in)
 		return;
-	if (d->loop)
+	if (d->loop) {
+		execs_stop(d);
 		loop_call(d->loop, unwatch, d);
+	}
 	pthread_mutex_lock(&in->lock);
 	while (in->ending)
 		pthread_cond_wait(&in->idle, &in->lock);

@@ -28,57 +28,21 @@
 #include "lxmd/instance/seccomp.h"
 #include "lxmd/storage/pool.h"
 
-static const struct {
-	const char *name;
-	uint32_t resource;
-} rlimits[] = {
-	{ "as", RLIMIT_AS },	       { "core", RLIMIT_CORE },	      { "cpu", RLIMIT_CPU },
-	{ "data", RLIMIT_DATA },       { "fsize", RLIMIT_FSIZE },     { "locks", RLIMIT_LOCKS },
-	{ "memlock", RLIMIT_MEMLOCK }, { "msgqueue", RLIMIT_MSGQUEUE }, { "nice", RLIMIT_NICE },
-	{ "nofile", RLIMIT_NOFILE },   { "nproc", RLIMIT_NPROC },     { "rss", RLIMIT_RSS },
-	{ "rtprio", RLIMIT_RTPRIO },   { "rttime", RLIMIT_RTTIME },   { "sigpending", RLIMIT_SIGPENDING },
-	{ "stack", RLIMIT_STACK },
-};
-
-static int parse_limit(const char *s, uint64_t *out)
+static int add_rlimits(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
 {
-	if (lxm_streq(s, "unlimited")) {
-		*out = RLIM_INFINITY;
-		return 0;
-	}
-	return lxm_parse_u64(s, out);
-}
+	struct exec_rlimit v[EXEC_RLIMITS];
+	size_t n, k;
+	int r = instance_rlimits(d, i, v, &n, e);
 
-/* limits.kernel.NAME = "N", "unlimited" or "SOFT:HARD" */
-static int add_rlimit(struct plan *p, const char *name, const char *value, struct lxm_err *e)
-{
-	lxm_auto(strv) struct lxm_strv part = { 0 };
-	struct plan_step s = { .kind = PLAN_RLIMIT };
-	size_t i;
-
-	lxm_strv_split(&part, value, ':');
-	for (i = 0; i < LXM_ARRAY_LEN(rlimits); i++)
-		if (lxm_streq(rlimits[i].name, name))
-			break;
-	if (i == LXM_ARRAY_LEN(rlimits) || part.n < 1 || part.n > 2 || parse_limit(part.v[0], &s.u.rlimit.soft) < 0 ||
-	    parse_limit(part.v[part.n - 1], &s.u.rlimit.hard) < 0)
-		return lxm_err_set(e, EINVAL, "limits.kernel.%s: '%s' is not a limit", name, value);
-	s.u.rlimit.resource = rlimits[i].resource;
-	return plan_add(p, &s, e);
-}
-
-/* lxmd raised its own limit of open files; init starts with what a process of this host starts with. */
-static int add_nofile(struct lxmd *d, struct plan *p, struct lxm_err *e)
-{
-	if (!d->nofile_soft)
-		return 0;
-	return plan_add(p, &(struct plan_step){ PLAN_RLIMIT, .u.rlimit = { RLIMIT_NOFILE, d->nofile_soft, d->nofile_hard } }, e);
+	for (k = 0; r == 0 && k < n; k++)
+		r = plan_add(p, &(struct plan_step){ PLAN_RLIMIT, .u.rlimit = { v[k].resource, v[k].soft, v[k].hard } }, e);
+	return r;
 }
 
 /* Keys that become steps one by one. */
 static int add_config(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
 {
-	int r = lxm_empty(lxm_kv_get(&i->config, "limits.kernel.nofile")) ? add_nofile(d, p, e) : 0;
+	int r = add_rlimits(d, p, i, e);
 
 	if (r < 0)
 		return r;
@@ -88,8 +52,6 @@ static int add_config(struct lxmd *d, struct plan *p, const struct instance *i, 
 			continue;
 		if (lxm_starts(kv->key, "environment."))
 			r = plan_env(p, kv->key + 12, kv->value, e);
-		else if (lxm_starts(kv->key, "limits.kernel."))
-			r = add_rlimit(p, kv->key + 14, kv->value, e);
 		else if (lxm_starts(kv->key, "linux.sysctl."))
 			r = plan_add(p, &(struct plan_step){ PLAN_SYSCTL, .u.sysctl = { kv->key + 13, kv->value } }, e);
 		if (r < 0)

@@ -6,6 +6,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/kv.h"
+#include "lib/wire/exec.h"
 #include "lib/wire/wire.h"
 #include "lxmd/instance/idmap.h"
 
@@ -25,6 +26,9 @@ struct plan;
  */
 int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *map, struct lxm_kv *changes,
 		  struct plan **plan_out, struct lxm_err *e);
+
+/** limits.kernel.* of an instance, for its init and for every exec. Returns 0 or -EINVAL naming the key. */
+int instance_rlimits(struct lxmd *d, const struct instance *i, struct exec_rlimit out[EXEC_RLIMITS], size_t *n_out, struct lxm_err *e);
 
 /**
  * The seccomp filter of an instance, for its init and for every exec; *bpf_out borrows from the cache.

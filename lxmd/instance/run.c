@@ -19,6 +19,7 @@
 #include "lxmd/core/workers.h"
 #include "lxmd/guest/guest.h"
 #include "lxmd/instance/end.h"
+#include "lxmd/instance/exec.h"
 #include "lxmd/network/netns_state.h"
 #include "lxmd/spawn/spawn.h"
 
@@ -36,6 +37,7 @@ void run_unref(struct run *r)
 		return;
 	auto_fd_close(&r->rundir);
 	auto_fd_close(&r->init_pidfd);
+	auto_fd_close(&r->park);
 	auto_fd_close(&r->mon_sock);
 	auto_fd_close(&r->mon_pidfd);
 	net_cache_free(r->net);
@@ -105,7 +107,7 @@ int run_add(struct lxmd *d, int64_t id, const char *project, const char *name, i
 	r->project = lxm_strdup(project);
 	r->name = lxm_strdup(name);
 	r->rundir = rundir_taken;
-	r->init_pidfd = r->mon_sock = r->mon_pidfd = -1;
+	r->init_pidfd = r->park = r->mon_sock = r->mon_pidfd = -1;
 	r->refs = 2; /* the table's and the caller's */
 	snprintf(r->cgroup, sizeof(r->cgroup), "%s/%lld", in->cgroup_parent, (long long)id);
 	pthread_mutex_init(&r->lock, NULL);
@@ -219,6 +221,8 @@ static void take_hello(struct run *r, struct mon_hello *h)
 	pthread_mutex_lock(&r->lock);
 	auto_fd_close(&r->init_pidfd);
 	r->init_pidfd = LXM_TAKE(h->pidfd, -1);
+	auto_fd_close(&r->park);
+	r->park = LXM_TAKE(h->park, -1);
 	r->init_pid = h->pid;
 	r->started_at = (lxm_time)h->start_ms;
 	r->frozen = r->ready = false;
@@ -245,6 +249,14 @@ static void reboot_job(void *arg)
 	free(b);
 }
 
+static void adopt_job(void *arg)
+{
+	struct run *r = arg;
+
+	execs_adopt(r);
+	run_unref(r);
+}
+
 /* Loop thread. Returns false when the connection is over. */
 static bool on_message(struct run *r, const struct mon_msg *m, int *fds, size_t nfds)
 {
@@ -264,6 +276,9 @@ static bool on_message(struct run *r, const struct mon_msg *m, int *fds, size_t 
 		r->status = m->status;
 		snprintf(r->end_text, sizeof(r->end_text), "%s", m->text);
 		pthread_mutex_unlock(&r->lock);
+		break;
+	case MON_PARKED:
+		workers_run(r->d->workers, adopt_job, run_ref(r));
 		break;
 	case MON_ERROR:
 		lxm_warn("instance '%s': monitor: %s", r->name, m->text);
@@ -399,4 +414,14 @@ int run_pidfd(struct run *r, struct lxm_err *e)
 		fd = fcntl(r->init_pidfd, F_DUPFD_CLOEXEC, 3);
 	pthread_mutex_unlock(&r->lock);
 	return fd < 0 ? lxm_err_http(e, 400, ESRCH, "instance '%s' is not running", r->name) : fd;
+}
+
+int run_park(struct run *r)
+{
+	int fd;
+
+	pthread_mutex_lock(&r->lock);
+	fd = r->park >= 0 ? fcntl(r->park, F_DUPFD_CLOEXEC, 3) : -1;
+	pthread_mutex_unlock(&r->lock);
+	return fd;
 }

@@ -17,6 +17,7 @@ struct loop_watch;
 struct lxmd;
 struct net_cache;
 struct run;
+struct session;
 struct files;
 struct guest;
 struct seccomp_cache;
@@ -32,8 +33,10 @@ struct instances {
 	struct idmap_pool ids;
 	struct files *files; /* who works on files: files.c */
 	struct usage_cache *usages; /* what they use: usage_all.c */
+	uint32_t exec_grace_s; /* how long exec sessions wait for the next lxmd, and then for a client */
 
 	pthread_mutex_t lock;
+	struct session *execs; /* guarded by lock: exec_list.c */
 	struct run **v;	  /* guarded by lock; sorted by id; each holds a reference */
 	size_t n, cap;	  /* guarded by lock */
 	unsigned int ending; /* guarded by lock: ends being cleaned up on workers */
@@ -65,6 +68,7 @@ struct run {
 	pid_t init_pid;
 	int init_pidfd;
 	struct guest *guest;	 /* the ear on its /dev/lxd/sock, NULL: none */
+	int park;		 /* where helpers leave exec sessions when lxmd ends: mon_hello.park */
 	lxm_time started_at;
 	uint32_t reason;	 /* enum mon_reason, once ended */
 	int32_t status;
@@ -129,5 +133,7 @@ int run_wait_settled(struct run *r, int64_t timeout_ms, struct lxm_err *e);
 
 /** A dup of init's pidfd, or -ESRCH with a text when it does not run. Caller closes. Any thread. */
 int run_pidfd(struct run *r, struct lxm_err *e);
+/** A dup of its park socket, -1: none. Caller closes. Any thread. */
+int run_park(struct run *r);
 
 #endif

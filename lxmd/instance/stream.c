@@ -70,6 +70,14 @@ static void read_end(struct stream *s)
 		s->on_end(s, s->arg);
 }
 
+/* The last byte is written, or nobody takes any more. */
+static void write_end(struct stream *s)
+{
+	stream_close(s);
+	if (s->on_end)
+		s->on_end(s, s->arg);
+}
+
 /* One chunk; returns bytes, 0 at the end, -EAGAIN. */
 static ssize_t read_chunk(struct stream *s)
 {
@@ -116,7 +124,7 @@ static void write_some(struct stream *s)
 			ws_pause_reading(s->ws, false);
 	}
 	if ((s->end_after_write || !s->writes) && !pending(s) && !s->reads)
-		stream_close(s);
+		write_end(s);
 }
 
 static void on_fd(int fd, uint32_t revents, void *arg)
@@ -177,7 +185,7 @@ void stream_write_end(struct stream *s)
 {
 	s->end_after_write = true;
 	if (s->fd >= 0 && !pending(s) && !s->reads)
-		stream_close(s);
+		write_end(s);
 }
 
 void stream_writable(struct stream *s)

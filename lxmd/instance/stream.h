@@ -31,7 +31,7 @@ struct stream {
 	int64_t last_ms;	  /* monotonic time of the last byte read */
 	bool bounded;		  /* see stream_bound() */
 	size_t left;
-	void (*on_end)(struct stream *s, void *arg); /* nothing more can be read */
+	void (*on_end)(struct stream *s, void *arg); /* nothing more can be read; or, of one that only writes, written */
 	void *arg;
 };
 

@@ -64,9 +64,10 @@ static void send_state(struct mon *m, int slot, const struct mon_msg *in)
 {
 	struct mon_msg msg = *in;
 	lxm_auto(fd_close) int netlink = -1;
-	int fds[3] = { -1, -1, -1 };
+	int fds[MON_FDS] = { -1, -1, -1, -1 };
 	size_t n = 0;
 
+	msg.code = (int32_t)m->nparked;
 	msg.state = m->state;
 	msg.pid = m->pid;
 	msg.start_ms = m->start_ms;
@@ -82,6 +83,8 @@ static void send_state(struct mon *m, int slot, const struct mon_msg *in)
 			msg.arg |= MON_BRINGS_GUEST;
 			fds[n++] = m->guest;
 		}
+		msg.arg |= MON_BRINGS_PARK;
+		fds[n++] = m->park[1];
 	}
 	send_to(m, slot, &msg, fds, n);
 }
@@ -242,6 +245,12 @@ static int on_guest(struct mon *m, const struct mon_msg *q, int fd, struct mon_m
 	return guest_switch(m, q->arg == 1, fd_out, e);
 }
 
+static int on_session(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	reply->arg = (int32_t)sessions_take(m, fd_out);
+	return 0;
+}
+
 static const struct {
 	request_fn fn;
 	bool running; /* makes sense only while init lives */
@@ -257,6 +266,7 @@ static const struct {
 	[MON_CONSOLE_CLEAR] = { on_console_clear, false, false },
 	[MON_PLAN] = { on_plan, false, true },
 	[MON_GUEST] = { on_guest, true, false },
+	[MON_SESSION] = { on_session, false, false },
 };
 
 /* A start that waits (see reboot() in main.c) is given up when somebody asks for a stop. */

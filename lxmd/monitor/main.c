@@ -38,7 +38,7 @@ const char *__asan_default_options(void)
 
 static struct mon mon;
 
-enum { TAG_INIT, TAG_LISTEN, TAG_PTY, TAG_CONSOLE, TAG_CLIENT };
+enum { TAG_INIT, TAG_LISTEN, TAG_PTY, TAG_CONSOLE, TAG_PARK, TAG_CLIENT };
 
 static int watch(const struct mon *m, int fd, uint32_t events, uint32_t tag)
 {
@@ -164,6 +164,7 @@ static void finish(struct mon *m, const struct mon_msg *end)
 	/* the name first: whoever reads STOPPED may start a new monitor at once */
 	(void)unlinkat(m->rundir, MON_SOCKET, 0);
 	console_close(m);
+	sessions_close(m);
 	/* on paper only for a later lxmd: a file costs milliseconds on a disk when it is removed again */
 	if (control_event(m, end, false) == 0)
 		write_stopped(m, end);
@@ -244,6 +245,8 @@ static void loop(struct mon *m)
 					(void)watch(m, m->clients[slot], EPOLLIN | EPOLLRDHUP, TAG_CLIENT + (uint32_t)slot);
 			} else if (tag == TAG_PTY || tag == TAG_CONSOLE) {
 				console_pump(m);
+			} else if (tag == TAG_PARK) {
+				sessions_read(m);
 			} else if (m->clients[tag - TAG_CLIENT] >= 0) {
 				control_read(m, (int)(tag - TAG_CLIENT));
 			}
@@ -276,6 +279,8 @@ static int prepare(struct mon *m, struct lxm_err *e)
 	if (m->own_netns < 0)
 		return lxm_err_sys(e, "open '/proc/self/ns/net'");
 	(void)unlinkat(m->rundir, MON_STOPPED_FILE, 0);
+	if (sessions_open(m, e) < 0)
+		return -e->code;
 	return control_open(m, e);
 }
 
@@ -287,7 +292,8 @@ static int start_first(struct mon *m, struct lxm_err *e)
 		r = start_run(m, e);
 	if (r == 0)
 		r = watch_init(m, e);
-	if (r == 0 && (watch(m, m->listen, EPOLLIN, TAG_LISTEN) < 0 || watch(m, m->clients[0], EPOLLIN | EPOLLRDHUP, TAG_CLIENT) < 0))
+	if (r == 0 && (watch(m, m->listen, EPOLLIN, TAG_LISTEN) < 0 || watch(m, m->park[0], EPOLLIN, TAG_PARK) < 0 ||
+		       watch(m, m->clients[0], EPOLLIN | EPOLLRDHUP, TAG_CLIENT) < 0))
 		r = lxm_err_sys(e, "watch the control socket");
 	return r;
 }
@@ -331,6 +337,7 @@ int main(int argc, char **argv)
 	m->plan_fd = MON_FD_PLAN;
 	m->rundir = MON_FD_RUNDIR;
 	m->next_fd = m->listen = m->own_netns = m->root = m->intercept = m->dev = m->guest = m->held_netns = m->pidfd = m->pty = m->console = -1;
+	m->park[0] = m->park[1] = -1;
 	for (i = 0; i < MON_CLIENTS; i++)
 		m->clients[i] = -1;
 	m->clients[0] = MON_FD_CONTROL;

@@ -42,6 +42,10 @@ struct mon {
 	uint32_t asked; /* MON_STOP or MON_REBOOT that waits until init listens, 0: none */
 	char id[65];
 	int clients[MON_CLIENTS]; /* control connections, -1: free */
+	/* exec sessions that wait for a new lxmd */
+	int park[2];		    /* helpers write to [1], which lxmd hands them; we read [0] */
+	uint32_t nparked;
+	int parked[MON_PARKED_MAX]; /* the first nparked: their sockets */
 	/* console */
 	int pty;	  /* master, -1: none */
 	int console;	  /* attached client's end, -1: none */
@@ -161,6 +165,16 @@ int control_event(struct mon *m, const struct mon_msg *msg, bool with_state);
 void control_close(struct mon *m);
 /** Try again what `asked` says. */
 void control_retry(struct mon *m);
+
+/* ---- sessions.c */
+/** Make the socket that helpers park their sessions on. */
+int sessions_open(struct mon *m, struct lxm_err *e);
+/** Helpers have sent sessions: keep them, and tell who is connected. */
+void sessions_read(struct mon *m);
+/** MON_SESSION: *fd_out receives a session's socket, owned by the caller, -1: there is none. Returns how many are left. */
+uint32_t sessions_take(struct mon *m, int *fd_out);
+/** Let go of all: their helpers hang up. */
+void sessions_close(struct mon *m);
 
 /* ---- signals.c */
 /** The signal that makes this init power off (or reboot). Returns it, or -EOPNOTSUPP with init's name in e. */

@@ -113,24 +113,26 @@ LXM_AUTO_PTR(spawner_free, struct spawner, spawner_free)
  */
 int spawn_monitor(struct spawner *s, const char *id, int plan_fd, int rundir, int log_fd, int *sock_out, int *pidfd_out, struct lxm_err *e);
 
-/* The descriptors of an exec session; -1: /dev/null. Borrowed. With exec_job.pty only `err` may be used. */
-struct spawn_stdio {
-	int in, out, err;
+/* The descriptors of an exec session. Borrowed. */
+struct spawn_session {
+	int std[3];  /* the program's, -1: /dev/null; with exec_job.pty only [2] may be used */
+	int keep[3]; /* lxmd's ends of the same, which the helper keeps for the next lxmd; -1: none */
+	int init;    /* pidfd of the instance's init (mon_hello.pidfd) */
+	int park;    /* mon_hello.park */
+	int unified; /* the instance's directory in the unified hierarchy, open; -1 where there is none */
 };
 
 /**
  * Start lxm-helper to run a program inside an instance.
  *
- * @job          see lib/wire/exec.h
- * @init_pidfd   of the instance's init (mon_hello.pidfd); borrowed
- * @unified_dir  the instance's directory in the unified hierarchy, an open directory, or -1 where there is none
- * @sock_out     EXEC_STARTED, EXEC_EXITED, EXEC_FAILED come from here
- * @pidfd_out    of the helper, to be reaped after the last report; killing it ends the program
+ * @job        see lib/wire/exec.h
+ * @sock_out   EXEC_STARTED, EXEC_EXITED, EXEC_FAILED come from here; EXEC_DONE ends the helper
+ * @pidfd_out  of the helper, to be reaped after the last report; killing it ends the program
  *
  * Any thread. Returns 0 or -errno.
  */
-int spawn_exec(struct spawner *s, const struct exec_job *job, int init_pidfd, int unified_dir, const struct spawn_stdio *io, int *sock_out,
-	       int *pidfd_out, struct lxm_err *e);
+int spawn_exec(struct spawner *s, const struct exec_job *job, const struct spawn_session *io, int *sock_out, int *pidfd_out,
+	       struct lxm_err *e);
 
 /**
  * Start lxm-helper for a job on the files of an instance.

@@ -183,14 +183,13 @@ static int spawn_in_cgroup(struct spawn_spec *spec, int unified_dir, int *pidfd_
 	return spawn_child(spec, pidfd_out, NULL, e);
 }
 
-int spawn_exec(struct spawner *s, const struct exec_job *job, int init_pidfd, int unified_dir, const struct spawn_stdio *io, int *sock_out,
-	       int *pidfd_out, struct lxm_err *e)
+int spawn_exec(struct spawner *s, const struct exec_job *job, const struct spawn_session *io, int *sock_out, int *pidfd_out,
+	       struct lxm_err *e)
 {
 	static const char *const env[] = { NULL };
 	static const char *const argv[] = { "lxm-helper", "exec", NULL };
 	lxm_auto(fd_close) int ours = -1, theirs = -1, job_fd = -1;
 	struct spawn_spec spec = { .exec_fd = s->helper, .argv = argv, .env = env, .setsid = true };
-	const int std[3] = { io->in, io->out, io->err };
 	int sv[2], i, r = exec_job_seal(job, &job_fd, e);
 
 	if (r < 0)
@@ -200,12 +199,17 @@ int spawn_exec(struct spawner *s, const struct exec_job *job, int init_pidfd, in
 	ours = sv[0];
 	theirs = sv[1];
 	for (i = 0; i < 3; i++)
-		if (std[i] >= 0)
-			spec.fds[spec.nfds++] = (struct spawn_fd){ std[i], i };
+		if (io->std[i] >= 0)
+			spec.fds[spec.nfds++] = (struct spawn_fd){ io->std[i], i };
 	spec.fds[spec.nfds++] = (struct spawn_fd){ job_fd, 3 };
 	spec.fds[spec.nfds++] = (struct spawn_fd){ theirs, 4 };
-	spec.fds[spec.nfds++] = (struct spawn_fd){ init_pidfd, 5 };
-	r = spawn_in_cgroup(&spec, unified_dir, pidfd_out, e);
+	spec.fds[spec.nfds++] = (struct spawn_fd){ io->init, 5 };
+	if (io->park >= 0)
+		spec.fds[spec.nfds++] = (struct spawn_fd){ io->park, 6 };
+	for (i = 0; i < 3; i++)
+		if (io->keep[i] >= 0)
+			spec.fds[spec.nfds++] = (struct spawn_fd){ io->keep[i], 7 + i };
+	r = spawn_in_cgroup(&spec, io->unified, pidfd_out, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start lxm-helper");
 	*sock_out = LXM_TAKE(ours, -1);

@@ -206,7 +206,8 @@ static inline int boot_exec(struct boot *b, const char *const *argv, const struc
 	lxm_auto(fd_close) int sock = -1, unified = -1, pr = -1, pw = -1, f0 = -1, f1 = -1;
 	unsigned char buf[EXEC_REPORT_MAX];
 	struct exec_report rep = { 0 };
-	int pidfd = -1, fds[2], p[2], r, status = -EIO;
+	struct spawn_session io = { { -1, -1, -1 }, { -1, -1, -1 }, b->hello.pidfd, b->hello.park, -1 };
+	int pidfd = -1, fds[EXEC_FDS], p[2], r, status = -EIO;
 
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return -errno;
@@ -220,7 +221,9 @@ static inline int boot_exec(struct boot *b, const char *const *argv, const struc
 	job.seccomp = b->seccomp;
 	job.privileged = b->options & PLAN_PRIVILEGED;
 	unified = cgroup_open(&b->layout, "unified", b->cgroup, ".", O_RDONLY | O_DIRECTORY);
-	r = spawn_exec(b->spawner, &job, b->hello.pidfd, unified, &(struct spawn_stdio){ -1, job.pty ? -1 : pw, job.pty ? -1 : pw }, &sock, &pidfd, e);
+	io.unified = unified;
+	io.std[1] = io.std[2] = job.pty ? -1 : pw;
+	r = spawn_exec(b->spawner, &job, &io, &sock, &pidfd, e);
 	if (r < 0)
 		return r;
 	auto_fd_close(&pw);
@@ -243,6 +246,7 @@ static inline int boot_exec(struct boot *b, const char *const *argv, const struc
 			lxm_buf_add(out, chunk, (size_t)n);
 		lxm_buf_str(out, "");
 	}
+	(void)exec_report_send(sock, &(struct exec_report){ .kind = EXEC_DONE }, NULL, 0);
 	(void)spawn_wait(pidfd, -1, NULL);
 	auto_fd_close(&pidfd);
 	return status;

@@ -9,7 +9,7 @@
 
 static void messages_cross_with_descriptors(void)
 {
-	struct mon_msg in = { .kind = MON_HELLO, .seq = 9, .arg = MON_BRINGS_GUEST, .pid = 77, .state = MON_STATE_RUNNING, .start_ms = 1ull << 40, .status = 2, .text = "words" };
+	struct mon_msg in = { .kind = MON_HELLO, .seq = 9, .arg = MON_BRINGS_GUEST | MON_BRINGS_PARK, .code = 3, .pid = 77, .state = MON_STATE_RUNNING, .start_ms = 1ull << 40, .status = 2, .text = "words" };
 	unsigned char buf[MON_MAX];
 	struct mon_hello hello;
 	struct lxm_err e = { 0 };
@@ -18,14 +18,15 @@ static void messages_cross_with_descriptors(void)
 	size_t n;
 
 	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
-	CU_ASSERT_EQUAL(mon_send(sv[0], &in, sv, 2, 0), 0);
+	CU_ASSERT_EQUAL(mon_send(sv[0], &in, (int[]){ sv[0], sv[1], sv[0] }, 3, 0), 0);
 	CU_ASSERT_EQUAL(mon_recv(sv[1], &out, buf, fds, &n, 0, &e), 1);
-	CU_ASSERT(out.kind == MON_HELLO && out.seq == 9 && out.pid == 77 && out.start_ms == 1ull << 40 && n == 2);
+	CU_ASSERT(out.kind == MON_HELLO && out.seq == 9 && out.pid == 77 && out.start_ms == 1ull << 40 && n == 3);
 	CU_ASSERT_STRING_EQUAL(out.text, "words");
 	mon_take_hello(&out, fds, n, &hello);
 	CU_ASSERT(hello.pid == 77 && hello.reboots == 2 && hello.pidfd >= 0 && hello.netlink == -1 && hello.guest >= 0);
+	CU_ASSERT(hello.parked == 3 && hello.park >= 0);
 	mon_hello_deinit(&hello);
-	CU_ASSERT(hello.pidfd == -1 && hello.guest == -1);
+	CU_ASSERT(hello.pidfd == -1 && hello.guest == -1 && hello.park == -1);
 	close(sv[0]);
 	CU_ASSERT_EQUAL(mon_recv(sv[1], &out, buf, fds, &n, 0, &e), 0);
 	close(sv[1]);
