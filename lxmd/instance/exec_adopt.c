@@ -122,8 +122,7 @@ static void watch(void *arg)
 	struct session *x = w->x;
 
 	execs_add(x);
-	if (!x->exited)
-		w->r = loop_add(x->d->loop, x->report_sock, EPOLLIN, session_report, x, &x->report, w->e);
+	w->r = loop_add(x->d->loop, x->report_sock, EPOLLIN, session_report, x, &x->report, w->e);
 }
 
 static void end_at_once(void *arg)

@@ -165,6 +165,8 @@ static void finish(struct session *x)
 	if (x->finished)
 		return;
 	x->finished = true;
+	loop_del(x->report);
+	x->report = NULL;
 	(void)loop_timer_cancel(x->d->loop, x->timer);
 	execs_remove(x);
 	for (k = 0; k < 3; k++)
@@ -248,8 +250,6 @@ static void bound_outputs(struct session *x)
 
 static void program_ended(struct session *x, int status)
 {
-	loop_del(x->report);
-	x->report = NULL;
 	x->exited = true;
 	x->status = status;
 	execs_show_exit(x, status);
@@ -330,14 +330,18 @@ void session_report(int fd, uint32_t revents, void *arg)
 	(void)revents;
 	if (got == -EAGAIN)
 		return;
-	if (got <= 0) /* the helper was killed */
-		program_ended(x, 137);
-	else if (r.kind == EXEC_STARTED)
+	if (got <= 0) { /* the helper was killed, and with it goes what a client could come for */
+		loop_del(x->report);
+		x->report = NULL;
+		x->waiting = false;
+		program_ended(x, x->exited ? x->status : 137);
+	} else if (r.kind == EXEC_STARTED) {
 		program_started(x, &r, fds);
-	else if (r.kind == EXEC_FAILED)
+	} else if (r.kind == EXEC_FAILED) {
 		program_failed(x, &r);
-	else if (r.kind == EXEC_EXITED)
+	} else if (r.kind == EXEC_EXITED) {
 		program_ended(x, r.status);
+	}
 	if (got > 0)
 		exec_fds_close(fds);
 }

@@ -245,9 +245,19 @@ class Exec:
 
     def __init__(self, rest, name, command, interactive=False, **body):
         body = {"command": list(command), "wait-for-websocket": True, "interactive": interactive, **body}
+        self.connect(rest, rest.start_op("POST", f"instances/{quote(name, safe='')}/exec", body), interactive)
+
+    @classmethod
+    def reattach(cls, rest, op_id, interactive=False):
+        """Comes back to one that an earlier lxmd began."""
+        ex = cls.__new__(cls)
+        ex.connect(rest, rest.read(f"operations/{op_id}"), interactive)
+        return ex
+
+    def connect(self, rest, op, interactive):
         self.rest = rest
-        self.op = rest.start_op("POST", f"instances/{quote(name, safe='')}/exec", body)
-        fds = self.op["metadata"]["fds"]
+        self.op = op
+        fds = op["metadata"]["fds"]
         self.ws = {}
         for key in ["control"] + (["0"] if interactive else ["0", "1", "2"]):
             self.ws[key] = rest.websocket(f"/1.0/operations/{self.op['id']}/websocket", {"secret": fds[key]})
