@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lxmd/fetch/streams.h"
+#include "lib/api/streams.h"
 #include "lxmd/fetch/web.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,6 +12,14 @@ static void check_file(const struct streams_file *f)
 {
 	if (!lxm_is_hex(f->sha256, 64, 64) || f->size <= 0 || f->path[0] == '/' || strstr(f->path, "/../") || strpbrk(f->path, " ?#\r\n"))
 		abort();
+}
+
+static int check_entry(void *arg, const struct streams_entry *entry, struct lxm_err *e)
+{
+	if (!lxm_is_hex(entry->image->fingerprint, 64, 64) || !entry->architecture || !entry->aliases || !entry->version)
+		abort();
+	check_file(&entry->image->meta);
+	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -27,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	web_head_line(&reply, (const char *)data, size);
 	if (streams_index((const char *)data, size, &lists, &e) == 0 && lists.n > STREAMS_LISTS_MAX)
 		abort();
+	(void)streams_list((const char *)data, size, check_entry, NULL, &e);
 	for (i = 0; i < LXM_ARRAY_LEN(names); i++) {
 		lxm_auto(streams_image) struct streams_image im = { 0 };
 

@@ -1,9 +1,9 @@
-/* lxmd/fetch: lists of simplestreams servers and header lines, as they are and as nobody should send them. */
+/* lib/api/streams and lxmd/fetch: lists of simplestreams servers and header lines, as they are and as nobody should send them. */
 #include "tests/unit/unit.h"
 
 #include <string.h>
 
-#include "lxmd/fetch/streams.h"
+#include "lib/api/streams.h"
 #include "lxmd/fetch/web.h"
 
 static struct lxm_err err;
@@ -171,7 +171,33 @@ static void headers_are_taken_in_any_case_and_in_bounds(void)
 	CU_ASSERT(!r.multipart && !*r.content_type);
 }
 
-UNIT_MAIN("fetch/streams", { "an index names lists of images", index_names_lists_of_images },
+static int count_entry(void *arg, const struct streams_entry *entry, struct lxm_err *e)
+{
+	int *n = arg;
+
+	CU_ASSERT_STRING_EQUAL(entry->image->fingerprint, C64);
+	CU_ASSERT_STRING_EQUAL(entry->aliases, "deb/12, deb/book");
+	CU_ASSERT_STRING_EQUAL(entry->architecture, "aarch64");
+	CU_ASSERT_STRING_EQUAL(entry->version, "2");
+	CU_ASSERT(entry->image->meta.size + entry->image->root.size == 30);
+	return ++*n < 7 ? 0 : -ECANCELED;
+}
+
+static void lists_have_the_newest_of_each_product(void)
+{
+	static const char good[] = PRODUCT("arm64", VERSION("1", PAIR "," ROOT("squashfs")) "," VERSION("2", PAIR "," ROOT("squashfs")) "," VERSION("3", PAIR)),
+			  none[] = PRODUCT("mystery", VERSION("1", PAIR "," ROOT("squashfs")));
+	int n = 0;
+
+	CU_ASSERT(streams_list(good, strlen(good), count_entry, &n, &err) == 0 && n == 1);
+	CU_ASSERT(streams_list(none, strlen(none), count_entry, &n, &err) == 0 && n == 1);
+	CU_ASSERT(streams_list("{}", 2, count_entry, &n, &err) == -EBADMSG);
+	n = 6;
+	CU_ASSERT(streams_list(good, strlen(good), count_entry, &n, &err) == -ECANCELED);
+}
+
+UNIT_MAIN("fetch/streams", { "lists have the newest of each product", lists_have_the_newest_of_each_product },
+	  { "an index names lists of images", index_names_lists_of_images },
 	  { "an index may name so many and no more", index_may_name_so_many_and_no_more },
 	  { "texts that are no lists", texts_that_are_no_lists }, { "squashfs comes before tar", squashfs_comes_before_tar },
 	  { "unified images are found", unified_images_are_found }, { "the newest whole version wins", newest_whole_version_wins },
