@@ -59,6 +59,8 @@ static const char *const extensions[] = {
 	"container_full",
 	"container_incremental_copy",
 	"container_only_migration",
+	"container_push",
+	"container_push_target",
 	"container_syscall_intercept",
 	"container_syscall_intercept_sched_setscheduler",
 	"container_syscall_intercept_sysinfo",

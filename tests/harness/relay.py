@@ -1,5 +1,6 @@
 """A client between two lxmd: what `copy --mode relay` does, carrying the frames of two operations to each other."""
 import os
+import socket
 import threading
 
 import websocket
@@ -41,11 +42,16 @@ class Relay:
                 self._send(b, opcode, data)
         except (websocket.WebSocketException, OSError):
             pass
-        for end in (a, b):
+        self._end(a, b)
+
+    @staticmethod
+    def _end(*sockets):
+        """shutdown() and not close(): only that wakes a thread that reads from it."""
+        for ws in sockets:
             try:
-                end.close(timeout=0)
-            except (websocket.WebSocketException, OSError):
-                pass
+                ws.sock.shutdown(socket.SHUT_RDWR)
+            except (OSError, AttributeError):
+                pass  # it has ended already
 
     def _send(self, ws, opcode, data):
         at = 0
@@ -59,9 +65,11 @@ class Relay:
 
     def cut(self):
         """Both connections end without a word."""
-        for ws in self.sockets:
-            ws.shutdown()
+        self._end(*self.sockets)
 
     def join(self, timeout=60):
         for t in self.threads:
-            t.join(timeout)
+            if t is not threading.current_thread():
+                t.join(timeout)
+        for ws in self.sockets:
+            ws.shutdown()
