@@ -51,10 +51,14 @@ static int read_pem(int dirfd, const char *name, char **out, struct lxm_err *e)
 	return 0;
 }
 
+/* Not atomic: settle() forgets what was cut off. */
 static int put_file(int dirfd, const char *name, const char *text, struct lxm_err *e)
 {
-	int r = lxm_write_file_atomic(dirfd, name, text, strlen(text), 0600);
+	lxm_auto(fd_close) int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : lxm_write_all(fd, text, strlen(text));
 
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
 	if (r == 0)
 		return 0;
 	errno = -r;
