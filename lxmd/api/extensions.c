@@ -13,6 +13,9 @@ static const char *const extensions[] = {
 	"etag",
 	"event_lifecycle",
 	"event_lifecycle_requestor_address",
+	"https_allowed_credentials",
+	"https_tls_minimum",
+	"https_trusted_proxy",
 	"kernel_features",
 	"operation_description",
 	"patch",
@@ -36,6 +39,7 @@ static const char *const extensions[] = {
 	"resources_system",
 	"resources_usb",
 	"resources_v2",
+	"trust_ca_certificates",
 	"warnings",
 	/* networks and NICs */
 	"container_nic_ipfilter",

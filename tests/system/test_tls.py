@@ -515,3 +515,14 @@ def test_100_mb_through_sftp_each_way(far, instance):
         assert c.stat("/root/big").size == 104857600
         assert all(c.read(handle, i * len(piece), len(piece)) == piece for i in range(3200))
         c.close_handle(handle)
+
+
+# ---- set-up
+def test_init_listens_only_when_told(daemon, client):
+    assert "core.https_address" not in daemon.rest.read("/1.0")["config"]  # after init --auto
+    with Served(daemon) as s:
+        port = str(free_port())
+        daemon.lxmd("init", "--auto", "--network-address", "127.0.0.1", "--network-port", port, check=True)
+        assert listens(f"127.0.0.1:{port}") and not listens(s.address)
+        daemon.lxmd("init", "--preseed", stdin=f"config:\n  core.https_address: '{s.address}'\n", check=True)
+        assert listens(s.address)
