@@ -244,6 +244,17 @@ int db_instance_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_
 	return r == -EEXIST ? lxm_err_set(e, EEXIST, "instance '%s' already exists", to) : r;
 }
 
+int db_instance_set_project(struct db_tx *tx, int64_t id, const char *project, const char *name, struct lxm_err *e)
+{
+	int64_t project_id;
+	int r = sql_project_id(tx, project, &project_id, e);
+
+	if (r)
+		return r;
+	r = sql_run1(tx, e, "UPDATE instances SET project_id = ?2, name = ?3 WHERE id = ?1", "iis", id, project_id, name);
+	return r == -EEXIST ? lxm_err_set(e, EEXIST, "instance '%s' already exists", name) : r;
+}
+
 int db_instance_delete(struct db_tx *tx, int64_t id, struct lxm_err *e)
 {
 	return sql_run1(tx, e, "DELETE FROM instances WHERE id = ?1", "i", id);

@@ -66,6 +66,8 @@ int db_instance_create(struct db_tx *tx, struct db_instance *i, struct lxm_err *
 int db_instance_update(struct db_tx *tx, const struct db_instance *i, struct lxm_err *e);
 /** DB_NONE, -EEXIST. */
 int db_instance_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_err *e);
+/** Give it to another project, under a name there; its profiles are the old project's until they are written anew. DB_NONE, -EEXIST, -ENOENT. */
+int db_instance_set_project(struct db_tx *tx, int64_t id, const char *project, const char *name, struct lxm_err *e);
 /** With its snapshots, config and devices; DB_NONE. */
 int db_instance_delete(struct db_tx *tx, int64_t id, struct lxm_err *e);
 

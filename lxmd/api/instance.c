@@ -79,8 +79,7 @@ struct job {
 	int64_t id;
 	struct db_instance row; /* wanted, for updates */
 	json_t *etag;		/* what the client's If-Match stood for; NULL: it sent none */
-	char *name;		/* new, for renames and moves; snapshot, for restores */
-	char *pool;		/* for moves */
+	char *name;		/* new, for renames; snapshot, for restores */
 };
 
 static void job_free(void *arg)
@@ -90,7 +89,6 @@ static void job_free(void *arg)
 	db_instance_deinit(&j->row);
 	json_decref(j->etag);
 	free(j->name);
-	free(j->pool);
 	free(j);
 }
 
@@ -276,57 +274,6 @@ int api_instance_patch(struct request *rq, struct lxm_err *e)
 	return r < 0 ? r : reply_sync(rq, NULL);
 }
 
-static int move_run(struct op *op, void *arg, struct lxm_err *e)
-{
-	lxm_auto(lock_release) struct lock *lock = NULL;
-	lxm_auto(instance) struct instance i = { 0 }, moved = { 0 };
-	struct lxmd *d = op_daemon(op);
-	struct job *j = arg;
-	int r = begin(op, arg, "Moving instance", &i, &lock, e);
-
-	if (r == 0)
-		r = instance_move_pool(d, &i, j->pool, op, op_caller(op), e);
-	if (r == 0 && j->name)
-		r = instance_load_id(d, j->id, &moved, e);
-	return r < 0 || !j->name ? r : instance_rename(d, &moved, j->name, op_caller(op), e);
-}
-
-/* POST {"migration": true, "pool", "name"}: into another pool of this server, and to another name if it is one. */
-static int move(struct request *rq, const struct instance *i, json_t *body, struct lxm_err *e)
-{
-	lxm_auto(instance) struct instance other = { 0 };
-	lxm_auto(pool_unref) struct pool *to = NULL;
-	const char *name = NULL, *pool = NULL, *project = NULL;
-	struct job *j;
-	int r = js_get_str(body, "name", &name, e);
-
-	if (r == 0)
-		r = js_get_str(body, "pool", &pool, e);
-	if (r == 0)
-		r = js_get_str(body, "project", &project, e);
-	if (r < 0)
-		return r;
-	if (!lxm_empty(project) && strcmp(project, i->row.project) != 0)
-		return lxm_err_set(e, EOPNOTSUPP, "instances cannot be moved to other projects yet: copy it, then delete this one");
-	if (lxm_empty(pool))
-		return instance_migrate_source(rq, i, NULL, body, e);
-	r = instance_need_stopped(rq->d, i, "move", e);
-	if (r == 0)
-		r = storage_pool_get(rq->d, pool, &to, e);
-	if (r == 0 && lxm_empty(name))
-		name = i->row.name;
-	if (r == 0)
-		r = conf_name_instance(name, e);
-	if (r == 0 && strcmp(name, i->row.name) != 0 && instance_load(rq->d, i->row.project, name, &other, NULL) == 0)
-		r = lxm_err_set(e, EEXIST, "instance '%s' already exists", name);
-	if (r < 0)
-		return r;
-	j = lxm_alloc(sizeof(*j));
-	j->pool = lxm_strdup(pool);
-	j->name = strcmp(name, i->row.name) != 0 ? lxm_strdup(name) : NULL;
-	return start_job(rq, i, "Moving instance", move_run, j, e);
-}
-
 int api_instance_post(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(instance) struct instance i = { 0 };
@@ -342,7 +289,7 @@ int api_instance_post(struct request *rq, struct lxm_err *e)
 	if (r == 0)
 		r = js_get_bool(body, "migration", &migration, e);
 	if (r == 0 && migration)
-		return move(rq, &i, body, e);
+		return instance_move_post(rq, &i, body, e);
 	if (r == 0)
 		r = js_need_str(body, "name", &name, e);
 	if (r == 0)

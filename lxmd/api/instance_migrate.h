@@ -15,4 +15,11 @@
  */
 int instance_migrate_source(struct request *rq, const struct instance *i, const char *snapshot, const json_t *body, struct lxm_err *e);
 
+/**
+ * POST {"migration": true, ...}: into another pool or project, to another name or configuration on this server; or away from it.
+ *
+ * Request thread. Returns 0 (answered) or -errno.
+ */
+int instance_move_post(struct request *rq, const struct instance *i, json_t *body, struct lxm_err *e);
+
 #endif

@@ -24,11 +24,7 @@
 #include "lxmd/instance/snapshot.h"
 #include "lxmd/storage/pool.h"
 
-/*
- * A name is held from before its row is there until its volume is: with the volumes of one name told apart by nothing else, a
- * creation that fails beside a rename or another creation would take the other's volume away.
- */
-static int hold_name(struct lxmd *d, const char *project, const char *name, const char *what, struct lock **out, struct lxm_err *e)
+int instance_hold_name(struct lxmd *d, const char *project, const char *name, const char *what, struct lock **out, struct lxm_err *e)
 {
 	lxm_auto(free) char *key = lxm_asprintf("instance-name/%s/%s", project, name);
 	int r = lock_try(d->locks, key, what, out, NULL);
@@ -160,7 +156,7 @@ int instance_create(struct lxmd *d, struct instance_new *n, struct op *op, const
 	lxm_auto(lock_release) struct lock *lock = NULL, *name = NULL;
 	lxm_auto(free) char *url = instance_url(i->row.name);
 	struct birth b = { d, &i->row, NULL };
-	int r = hold_name(d, i->row.project, i->row.name, "Creating instance", &name, e);
+	int r = instance_hold_name(d, i->row.project, i->row.name, "Creating instance", &name, e);
 
 	if (r < 0)
 		return lxm_err_wrap(e, r, "create instance '%s'", i->row.name);
@@ -290,9 +286,9 @@ int instance_rename(struct lxmd *d, const struct instance *i, const char *name, 
 	int r = instance_need_stopped(d, i, "rename", e);
 
 	if (r == 0)
-		r = hold_name(d, i->row.project, i->row.name, "Renaming instance", &old_name, e);
+		r = instance_hold_name(d, i->row.project, i->row.name, "Renaming instance", &old_name, e);
 	if (r == 0)
-		r = hold_name(d, i->row.project, name, "Renaming instance", &new_name, e);
+		r = instance_hold_name(d, i->row.project, name, "Renaming instance", &new_name, e);
 	if (r == 0)
 		r = storage_pool_get(d, i->row.pool, &pool, e);
 	if (r == 0)

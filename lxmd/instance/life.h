@@ -11,6 +11,7 @@
 struct caller;
 struct copy_source;
 struct idmap;
+struct lock;
 struct migrate_sink;
 struct op;
 struct pool;
@@ -54,6 +55,12 @@ int instance_stop(struct lxmd *d, const struct instance *i, bool force, int64_t 
 int instance_restart(struct lxmd *d, struct instance *i, bool force, int64_t timeout_ms, struct op *op,
 		     const struct caller *caller, struct lxm_err *e);
 int instance_freeze(struct lxmd *d, const struct instance *i, bool freeze, const struct caller *caller, struct lxm_err *e);
+
+/**
+ * A name is held from before its row is there until its volume is: with the volumes of one name told apart by nothing else, a creation that
+ * fails beside a rename or another creation would take the other's volume away. -EBUSY (409).
+ */
+int instance_hold_name(struct lxmd *d, const char *project, const char *name, const char *what, struct lock **out, struct lxm_err *e);
 
 /** Must be stopped (-EBUSY, 400). */
 int instance_delete(struct lxmd *d, const struct instance *i, const struct caller *caller, struct lxm_err *e);

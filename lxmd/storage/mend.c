@@ -32,25 +32,29 @@ static void finish_rename(struct pool *pool, const char *from, const char *to)
 		lxm_info("pool '%s': '%s' is '%s' now, as its row says", pool->name, from, to);
 }
 
-static bool name_taken(const struct db_instances *all, const struct db_instance *but, const char *name)
+static bool name_taken(const struct db_instances *all, const struct db_instance *but, const char *project, const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < all->n; i++)
-		if (&all->v[i] != but && strcmp(all->v[i].name, name) == 0 && strcmp(all->v[i].project, but->project) == 0)
+		if (&all->v[i] != but && strcmp(all->v[i].name, name) == 0 && strcmp(all->v[i].project, project) == 0)
 			return true;
 	return false;
 }
 
-/* The row was renamed; its volume, and then the directory of its snapshots, follow. */
+/* The row was renamed, or (the mark is PROJECT/NAME then) given to another project; its volume, and then the directory of its snapshots, follow. */
 static void finish_instance_rename(struct pool *pool, const struct db_instances *all, const struct db_instance *in)
 {
 	const char *old = lxm_kv_get(&in->config, "volatile.lxm.renamed_from");
+	const char *slash = old ? strrchr(old, '/') : NULL;
+	lxm_auto(free) char *project = slash ? lxm_strndup(old, (size_t)(slash - old)) : lxm_strdup(in->project);
 	lxm_auto(free) char *from = NULL, *to = NULL, *snaps_from = NULL, *snaps_to = NULL;
 
-	if (lxm_empty(old) || volume_id_check(VOLUME_OF_INSTANCE(in->project, old), NULL) < 0 || name_taken(all, in, old))
+	if (slash)
+		old = slash + 1;
+	if (lxm_empty(old) || volume_id_check(VOLUME_OF_INSTANCE(project, old), NULL) < 0 || name_taken(all, in, project, old))
 		return;
-	from = volume_path(VOLUME_OF_INSTANCE(in->project, old));
+	from = volume_path(VOLUME_OF_INSTANCE(project, old));
 	to = volume_path(VOLUME_OF_INSTANCE(in->project, in->name));
 	snaps_from = lxm_asprintf("snapshots/%s", strchr(from, '/') + 1);
 	snaps_to = lxm_asprintf("snapshots/%s", strchr(to, '/') + 1);
