@@ -101,7 +101,8 @@ int cli_target(struct cli *cli, const char *arg, struct client **client_out, con
 	lxm_auto(free) char *remote = colon ? lxm_strndup(arg, (size_t)(colon - arg)) : NULL;
 
 	*name_out = colon ? colon + 1 : arg;
-	return cli_client(cli, remote, client_out, e);
+	/* ":NAME" is the default one's, as a bare ":" is: so a copy's target can be said with --on */
+	return cli_client(cli, lxm_empty(remote) ? NULL : remote, client_out, e);
 }
 
 char *client_url(const struct client *c, const char *fmt, ...)
