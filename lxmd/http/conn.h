@@ -51,7 +51,8 @@ struct http {
 	int listen_fd;
 	atomic_int active; /* requests between their handler's start and the end of their reply */
 
-	struct tls *tls; /* NULL until the network is served for the first time */
+	pthread_mutex_t configuring; /* held while the network's side changes */
+	struct tls *tls;	     /* guarded by configuring; NULL until the network is served for the first time */
 	struct peer_ca *ca;
 	pthread_mutex_t lock;
 	struct http_cors cors;	  /* guarded by lock */
@@ -121,7 +122,9 @@ int side_start(struct http_side *side, int fd, unsigned int connections, struct 
 
 /** The peer that was handed over with a descriptor; the reference is the caller's. NULL if there is none. */
 struct tls_peer *network_take_peer(struct http *h, int fd);
-/** Ends what http_configure() started and frees it. Main thread; libmicrohttpd has stopped. */
+/** Accept nothing new from the network. Main thread. */
+void network_quiesce(struct http *h);
+/** Ends what http_configure() started and frees it, libmicrohttpd's part first. Main thread; no request is left. */
 void network_stop(struct http *h);
 
 /* ---- edge.c */

@@ -62,15 +62,11 @@ static int check_access(const struct request *rq, struct lxm_err *e)
 	return 0;
 }
 
-static int route_it(struct http_conn *c, struct lxm_err *e)
+static int route_it(struct http_conn *c, const char *query, struct lxm_err *e)
 {
 	struct route_match m = { 0 };
-	char *query = strchr(c->uri, '?');
 	int r;
 
-	if (query)
-		*query++ = '\0';
-	c->rq.path = c->uri;
 	r = route_find(c->rq.method, c->uri, &m, e);
 	if (r == ROUTE_NO_PATH)
 		return lxm_err_set(e, ENOENT, "not found");
@@ -92,10 +88,15 @@ static int route_it(struct http_conn *c, struct lxm_err *e)
 
 void dispatch_begin(struct http_conn *c, const char *method)
 {
+	char *query = strchr(c->uri, '?');
+
 	c->rq.method = method;
 	c->rq.d = c->http->d;
 	c->rq.conn = c;
-	if (edge_begin(c, &c->failed) < 0 || (!c->preflight && route_it(c, &c->failed) < 0))
+	if (query)
+		*query++ = '\0';
+	c->rq.path = c->uri;
+	if (edge_begin(c, &c->failed) < 0 || (!c->preflight && route_it(c, query, &c->failed) < 0))
 		assert(c->failed.code);
 	body_begin(c);
 }

@@ -79,10 +79,10 @@ void edge_finish(struct http_conn *c)
 static bool is_for_metrics(const struct http_conn *c)
 {
 	static const char *const paths[] = { "/", "/1.0", "/1.0/metrics" };
-	size_t i, n = strcspn(c->uri, "?");
+	size_t i;
 
 	for (i = 0; i < LXM_ARRAY_LEN(paths); i++)
-		if (strlen(paths[i]) == n && strncmp(c->uri, paths[i], n) == 0)
+		if (strcmp(c->rq.path, paths[i]) == 0)
 			return strcmp(c->rq.method, "GET") == 0 || strcmp(c->rq.method, "HEAD") == 0;
 	return false;
 }

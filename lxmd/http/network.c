@@ -88,9 +88,8 @@ static int start(struct http *h, struct lxm_err *e)
 	return r < 0 ? r : tls_start(h->d, h->ca, adopt, h, &h->tls, e);
 }
 
-int http_configure(struct lxmd *d, const struct lxm_kv *config, bool early, struct lxm_err *e)
+static int configure(struct http *h, const struct lxm_kv *config, bool early, struct lxm_err *e)
 {
-	struct http *h = d->http;
 	struct tls_want want = {
 		.api = conf_get(&conf_server, config, "core.https_address"),
 		.metrics = conf_get(&conf_server, config, "core.metrics_address"),
@@ -110,20 +109,47 @@ int http_configure(struct lxmd *d, const struct lxm_kv *config, bool early, stru
 	return 0;
 }
 
+int http_configure(struct lxmd *d, const struct lxm_kv *config, bool early, struct lxm_err *e)
+{
+	struct http *h = d->http;
+	int r;
+
+	(void)pthread_mutex_lock(&h->configuring);
+	r = configure(h, config, early, e);
+	(void)pthread_mutex_unlock(&h->configuring);
+	return r;
+}
+
 int http_reload(struct lxmd *d, struct lxm_err *e)
 {
 	struct http *h = d->http;
-	int r = identity_reload(d, e);
+	int r;
 
+	(void)pthread_mutex_lock(&h->configuring);
+	r = identity_reload(d, e);
 	if (r == 0 && h->tls)
 		r = tls_reload(h->tls, e);
-	return r < 0 ? r : peer_ca_load(h->ca, d, e);
+	if (r == 0)
+		r = peer_ca_load(h->ca, d, e);
+	(void)pthread_mutex_unlock(&h->configuring);
+	return r;
+}
+
+void network_quiesce(struct http *h)
+{
+	(void)pthread_mutex_lock(&h->configuring);
+	tls_close_listeners(h->tls);
+	(void)pthread_mutex_unlock(&h->configuring);
 }
 
 void network_stop(struct http *h)
 {
 	size_t i;
 
+	(void)pthread_mutex_lock(&h->configuring); /* for what the last change wrote; nobody else is left */
+	(void)pthread_mutex_unlock(&h->configuring);
+	if (h->network.mhd)
+		MHD_stop_daemon(h->network.mhd);
 	tls_stop(h->tls);
 	for (i = 0; i < h->n_handed; i++)
 		peer_unref(h->handed[i]);
@@ -133,4 +159,5 @@ void network_stop(struct http *h)
 	free(h->cors.headers);
 	peer_ca_free(h->ca);
 	(void)pthread_mutex_destroy(&h->lock);
+	(void)pthread_mutex_destroy(&h->configuring);
 }

@@ -20,7 +20,6 @@
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/http/conn.h"
-#include "lxmd/http/tls.h"
 
 #define HEADERS_MAX (64u * 1024)
 #define CONNECTIONS 4096u
@@ -280,6 +279,7 @@ int http_start(struct lxmd *d, struct lxm_err *e)
 	h->network.tls = true;
 	h->ca = peer_ca_new();
 	(void)pthread_mutex_init(&h->lock, NULL);
+	(void)pthread_mutex_init(&h->configuring, NULL);
 	h->listen_fd = socket_bind(d, e);
 	r = h->listen_fd < 0 ? h->listen_fd : side_start(&h->local, h->listen_fd, CONNECTIONS, e);
 	if (r < 0) {
@@ -301,14 +301,12 @@ int http_stop(struct lxmd *d, int timeout_ms)
 		return 0;
 	(void)unlinkat(d->dirs.top.fd, "unix.socket", 0);
 	(void)MHD_quiesce_daemon(h->local.mhd);
-	tls_close_listeners(h->tls);
+	network_quiesce(h);
 	while (atomic_load(&h->active) > 0 && lxm_mono_ms() < until)
 		(void)usleep(5000);
 	if (atomic_load(&h->active) > 0)
 		return -EBUSY; /* libmicrohttpd must not be stopped while connections are suspended */
 	MHD_stop_daemon(h->local.mhd);
-	if (h->network.mhd)
-		MHD_stop_daemon(h->network.mhd);
 	network_stop(h);
 	auto_fd_close(&h->listen_fd);
 	free(h);
