@@ -7,6 +7,7 @@ import time
 import pytest
 import websocket
 
+from harness import images
 from harness.tls import Certificate, Served
 
 EXISTS = "Certificate already in trust store"
@@ -289,3 +290,31 @@ def test_lxc_revokes_a_token(served, daemon):
     token = daemon.lxc("config", "trust", "add", "--name", "gone", check=True).out.strip().splitlines()[-1]
     daemon.lxc("config", "trust", "revoke-token", "gone", check=True)
     assert daemon.lxc("remote", "add", "nowhere", token).code != 0
+
+
+def test_lxc_works_inside_its_project(served, daemon, busybox_tar):
+    """A tenant with the real client: joins by a token for one project, and lives there."""
+    rest = served.rest
+    rest.change("POST", "projects", {"name": "home", "config": {"features.images": "false", "features.profiles": "false"}})
+    try:
+        added = daemon.lxc("config", "trust", "add", "--name", "tenant", "--restricted", "--projects", "home")
+        assert added.code == 0, added
+        done = daemon.lxc("remote", "add", "house", added.out.strip().splitlines()[-1])
+        assert done.code == 0, done
+        daemon.lxc("remote", "switch", "house", check=True)
+        assert "home" in daemon.lxc("project", "list").out and "default" not in daemon.lxc("project", "list", "-f", "csv").out
+        daemon.lxc("project", "switch", "house:home", check=True)
+        fp = daemon.lxc("query", "local:/1.0/images/aliases/testimage").out
+        fp = json.loads(fp)["target"] if fp else images.import_image(rest, busybox_tar, "testimage")
+        launched = daemon.lxc("launch", fp[:12], "tenant1")
+        assert launched.code == 0, launched
+        assert daemon.lxc("exec", "tenant1", "--", "echo", "hello").out == "hello\n"
+        assert "tenant1" in daemon.lxc("list", "-f", "csv").out
+        assert "tenant1" in daemon.lxc("list", "--all-projects", "-f", "csv").out
+        refused = daemon.lxc("config", "set", "tenant1", "security.privileged=true")
+        assert refused.code != 0 and "restricted.containers.privilege" in refused.err
+        assert daemon.lxc("list", "--project", "default").code != 0
+        assert daemon.lxc("delete", "-f", "tenant1").code == 0
+    finally:
+        daemon.lxc("remote", "switch", "local")
+        rest.change("DELETE", "projects/home")

@@ -1,6 +1,10 @@
 /* lxmd/core/trust: who comes with which certificate, before and after changes of the store. */
 #include "tests/unit/db_fixture.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "db/certificate.h"
 #include "db/project.h"
 #include "lxmd/core/daemon.h"
@@ -171,5 +175,41 @@ static void test_reload(void)
 	tear_down();
 }
 
+/* What outlives its request ends with the rights of its caller, and only then. */
+static void test_hold(void)
+{
+	struct caller b, a;
+	struct trust_hold *hb, *ha, *late;
+	int pair_b[2], pair_a[2], pair_late[2];
+	char c;
+
+	set_up();
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair_b) == 0);
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair_a) == 0);
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair_late) == 0);
+	b = who(fp('b'));
+	a = who(fp('a'));
+	hb = trust_hold(&d, &b, pair_b[0]);
+	ha = trust_hold(&d, &a, pair_a[0]);
+	CU_ASSERT_PTR_NOT_NULL(hb);
+	RUN_OK(trust_reload(&d, &f.e), &f);
+	CU_ASSERT(read(pair_b[1], &c, 1) < 0 && errno == EAGAIN);
+	RUN_OK(db_write(f.db, remove_tx, fp('b'), &f.e), &f);
+	RUN_OK(trust_reload(&d, &f.e), &f);
+	CU_ASSERT_EQUAL(read(pair_b[1], &c, 1), 0);
+	CU_ASSERT(read(pair_a[1], &c, 1) < 0 && errno == EAGAIN);
+	/* the change came between the request and the hold */
+	late = trust_hold(&d, &b, pair_late[0]);
+	CU_ASSERT_EQUAL(read(pair_late[1], &c, 1), 0);
+	trust_release(hb);
+	trust_release(ha);
+	trust_release(late);
+	trust_release(NULL);
+	CU_ASSERT_PTR_NULL(trust_hold(&d, &(struct caller){ .trust = CALLER_ADMIN }, pair_a[0]));
+	close(pair_b[0]), close(pair_b[1]), close(pair_a[0]), close(pair_a[1]), close(pair_late[0]), close(pair_late[1]);
+	tear_down();
+}
+
 UNIT_MAIN("core/trust", { "levels by type and restriction", test_levels }, { "strangers are not trusted", test_strangers },
-	  { "projects by list", test_projects }, { "a reload sees changes, copies stay good", test_reload })
+	  { "projects by list", test_projects }, { "a reload sees changes, copies stay good", test_reload },
+	  { "what outlives its request ends with the rights", test_hold })

@@ -53,6 +53,33 @@ static void nobody_but_public_rows_may_be_called_without_trust(void)
 				  strstr(t[i].pattern, "/images"));
 }
 
+/* What lives where features.* says is changed only with a look at that home. */
+static void changes_of_shared_kinds_say_so(void)
+{
+	static const struct {
+		const char *prefix;
+		unsigned int flag;
+	} kinds[] = { { "/1.0/images", RT_OF_IMAGES }, { "/1.0/profiles", RT_OF_PROFILES }, { "/1.0/storage-pools/{pool}/volumes", RT_OF_VOLUMES } };
+	size_t n, i, k;
+	const struct route *t = route_table(&n);
+
+	for (i = 0; i < n; i++)
+		for (k = 0; k < LXM_ARRAY_LEN(kinds); k++)
+			if (strcmp(t[i].method, "GET") != 0 && strncmp(t[i].pattern, kinds[k].prefix, strlen(kinds[k].prefix)) == 0 &&
+			    !strstr(t[i].pattern, "/export")) /* sends a copy of what one may read */
+				CU_ASSERT(t[i].flags & kinds[k].flag);
+}
+
+static void rows_of_projects_are_checked(void)
+{
+	size_t n, i;
+	const struct route *t = route_table(&n);
+
+	for (i = 0; i < n; i++)
+		if (t[i].access == MAY_PROJECT && !strstr(t[i].pattern, "/operations"))
+			CU_ASSERT(t[i].flags & (RT_PROJECT | RT_ALLPROJECTS | RT_NAMED));
+}
+
 static void unknown_paths_and_methods_differ(void)
 {
 	struct route_match m;
@@ -102,6 +129,7 @@ UNIT_MAIN("http/route", { "table has no twins and known methods", table_has_no_t
 	  { "every row is found by its own path", every_row_is_found_by_its_own_path },
 	  { "nobody but public rows may be called without trust",
 	    nobody_but_public_rows_may_be_called_without_trust },
+	  { "changes of shared kinds say so", changes_of_shared_kinds_say_so }, { "rows of projects are checked", rows_of_projects_are_checked },
 	  { "unknown paths and methods differ", unknown_paths_and_methods_differ },
 	  { "segments are decoded one by one", segments_are_decoded_one_by_one },
 	  { "queries are split and decoded", queries_are_split_and_decoded })
