@@ -13,7 +13,7 @@
 
 struct pull {
 	char *project;
-	json_t *source; /* `from` borrows from it */
+	json_t *source; /* a copy, because counts of references are not for two threads; `from` borrows from it */
 	struct image_remote from;
 	struct image_body body;
 };
@@ -50,14 +50,15 @@ int api_image_pull(struct request *rq, json_t *body, json_t *source, struct lxm_
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Downloading image", .may_cancel = true,
 				.run = pull_run, .free_arg = pull_free, .caller = rq_caller(rq) };
 	struct op *op;
-	int r = image_remote_read(source, &p->from, e);
+	int r;
 
+	p->source = json_deep_copy(source);
+	r = image_remote_read(p->source, &p->from, e);
 	if (r == 0)
 		r = image_body_read(body, &p->body, e);
 	if (r < 0)
 		return r;
 	p->project = lxm_strdup(rq_project(rq));
-	p->source = json_incref(source);
 	spec.arg = LXM_TAKE(p, NULL);
 	r = op_new(rq->d, &spec, &op, e);
 	return r < 0 ? r : reply_op_start(rq, op);

@@ -46,7 +46,7 @@ int api_image_slot(struct request *rq, json_t *body, json_t *source, struct lxm_
 /* ---- sending */
 
 struct push {
-	json_t *body; /* `to` borrows from it */
+	json_t *body; /* a copy; `to` borrows from it */
 	struct image_target to;
 	struct lxm_strv profiles;
 	char fp[65];
@@ -100,10 +100,11 @@ int api_image_export_post(struct request *rq, struct lxm_err *e)
 	if (r == 0)
 		r = image_get_fp(rq->d, rq_project(rq), rq_arg(rq, 0), &im, e);
 	if (r == 0)
-		r = read_target(body, p, e);
+		p->body = json_deep_copy(body);
+	if (r == 0)
+		r = read_target(p->body, p, e);
 	if (r < 0)
 		return r;
-	p->body = json_incref(body);
 	memcpy(p->fp, im.fingerprint, sizeof(p->fp));
 	spec.resources = json_pack("{s:[o]}", "images", js_url("/1.0/images/%s", im.fingerprint));
 	spec.arg = LXM_TAKE(p, NULL);

@@ -54,8 +54,8 @@ static int read_image(struct request *rq, json_t *source, struct db_instance *ro
 	out->profiles_named = js_get(rq_json(rq), "profiles") != NULL;
 	if (!lxm_empty(server)) {
 		out->fetch = true;
-		out->json = json_incref(source);
-		return image_remote_read(source, &out->remote, e);
+		out->json = json_deep_copy(source); /* counts of references are not for two threads */
+		return image_remote_read(out->json, &out->remote, e);
 	}
 	if (lxm_empty(fp) && lxm_empty(alias))
 		return lxm_err_set(e, EINVAL, "source: name an image by 'alias' or 'fingerprint'");

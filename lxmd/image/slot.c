@@ -54,7 +54,7 @@ int image_slot_add(struct lxmd *d, const char *project, const char *fp, const ch
 		snprintf(row->secret, sizeof(row->secret), "%s", secret);
 		row->until_ms = now + OPEN_MS;
 		row->slot.project = lxm_strdup(project);
-		row->slot.body = json_incref(body);
+		row->slot.body = json_deep_copy(body);
 		row->op = op_ref(op);
 	}
 	pthread_mutex_unlock(&im->lock);

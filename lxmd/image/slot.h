@@ -25,7 +25,7 @@ LXM_AUTO_STRUCT(image_slot, struct image_slot, image_slot_deinit)
  *
  * @fp      full fingerprint of the image that may come
  * @secret  64 hex digits; copied
- * @body    a reference is taken
+ * @body    copied: the request may still be read by its own thread
  * @op      the token operation that shows it; a reference is kept, a cancel of it closes the slot, its use ends it
  *
  * Any thread. Returns 0 or -EBUSY (503) when there are too many.
