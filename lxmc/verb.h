@@ -15,6 +15,8 @@ VERB(info);
 /* state.c: verb->data is the action ("start") */
 VERB(state);
 VERB(delete);
+/* top.c */
+VERB(top);
 /* exec.c, console.c */
 VERB(exec);
 VERB(shell);

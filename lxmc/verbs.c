@@ -38,6 +38,15 @@ static const struct flag list_flags[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
+static const struct flag top_flags[] = {
+	FORMAT_FLAG,
+	{ 's', "sort", "ORDER", "cpu, memory, disk, network, processes or name" },
+	{ 0, "delay", "SECONDS", "Between two looks (default 3)" },
+	{ 0, "once", NULL, "Two looks, print what was between them, and end (so without a terminal, or with -f)" },
+	{ 0, "all-projects", NULL, "Instances of all projects" },
+	{ 0, NULL, NULL, NULL },
+};
+
 static const struct flag start_flags[] = {
 	{ 0, "all", NULL, "All instances of the project" },
 	{ 0, "console", NULL, "Attach to the console afterwards" },
@@ -305,6 +314,7 @@ const struct verb verbs[] = {
 	{ "list", G_INST, "[FILTER...]", list_flags, "List instances", verb_list, NULL, 0, ON },
 	{ "ls", NULL, "[FILTER...]", list_flags, "List instances", verb_list, NULL, 0, ON },
 	{ "info", G_INST, "[INSTANCE]", info_flags, "Show an instance's state, or the server", verb_info, NULL, 0, ON },
+	{ "top", G_INST, "[REMOTE:]", top_flags, "Show what instances use, live", verb_top, NULL, 0, ON_SELF },
 	{ "start", G_INST, "[INSTANCE...]", start_flags, "Start instances", verb_state, "start", 0, ON },
 	{ "stop", G_INST, "[INSTANCE...]", stop_flags, "Stop instances", verb_state, "stop", 0, ON },
 	{ "restart", G_INST, "[INSTANCE...]", stop_flags, "Restart instances", verb_state, "restart", 0, ON },

@@ -109,6 +109,6 @@ int usage_all(struct lxmd *d, struct usages **out, struct lxm_err *e);
 void usages_unref(struct usages *u);
 LXM_AUTO_PTR(usages_unref, struct usages, usages_unref)
 
-#define USAGE_MAX_AGE_MS 2000
+#define USAGE_MAX_AGE_MS 900
 
 #endif

@@ -1,5 +1,7 @@
 """`lxmc --on`: verbs on several servers at once: three daemons, one address where nobody is, one that never answers."""
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
@@ -148,6 +150,41 @@ def test_hosts_that_say_nothing_cost_one_timeout(fleet):
     assert [r[0] for r in rows(run)] == ["h1", "h2", "h2", "h3"]
     assert "mute: no answer within 3 s" in run.err
     assert time.monotonic() - begun < 30
+
+
+def test_top_of_many(fleet):
+    busy = subprocess.Popen([fleet.home.bin("lxmc"), "exec", "c1", "-n", "--", "timeout", "5", "sh", "-c", "while :; do :; done"],
+                            env=fleet.daemons[1].env(), stdout=subprocess.DEVNULL)
+    run = fleet("h*", "top", "--delay", "2", "-f", "json")
+    busy.wait(60)
+    assert run.code == 0, run
+    rows = json.loads(run.out)
+    assert sorted((r["host"], r["name"]) for r in rows) == [("h1", "c1"), ("h2", "c1"), ("h3", "c1")]
+    assert rows[0]["host"] == "h2" and rows[0]["cpu_percent"] > 5 > rows[1]["cpu_percent"]
+    assert fleet.home.lxmc("top", "--sort", "colour").code == 2
+
+
+def test_top_live_ends_with_q(fleet):
+    master, slave = pty.openpty()
+    env = fleet.home.env(TERM="xterm")
+    proc = subprocess.Popen([fleet.home.bin("lxmc"), "top", "--delay", "1"], env=env, stdin=slave, stdout=slave, stderr=slave,
+                            start_new_session=True)
+    os.close(slave)
+    seen = b""
+    while b"c1" not in seen:
+        seen += os.read(master, 65536)
+    os.write(master, b"q")
+    while True:
+        try:
+            chunk = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    assert proc.wait(30) == 0
+    os.close(master)
+    assert b"INSTANCE" in seen and seen.rstrip().endswith(b"\x1b[?1049l")
 
 
 def test_interrupt_ends_all(fleet):

@@ -27,7 +27,7 @@ def of(found, metric, instance):
 
 
 def later(rest, condition, **kw):
-    """Figures are kept for 2 s: asks again until they show what is waited for."""
+    """Figures are kept for a second: asks again until they show what is waited for."""
     end = time.monotonic() + 20
     while True:
         found = samples(rest, **kw)

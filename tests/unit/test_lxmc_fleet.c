@@ -14,6 +14,7 @@
 #include "lxmc/json.h"
 #include "lxmc/merge.h"
 #include "lxmc/sink.h"
+#include "lxmc/top_rows.h"
 
 static struct conf *load(const char *yaml)
 {
@@ -227,9 +228,42 @@ static void a_limit_ends_what_hangs_later(void)
 	CU_ASSERT(f.v[0].timed_out && f.v[0].answered && f.v[1].status == 0);
 }
 
+static json_t *looked(long long at_ms, const char *cpu, const char *received)
+{
+	lxm_auto(free) char *text = lxm_asprintf("# HELP x {\n"
+						 "lxd_cpu_seconds_total{cpu=\"0\",mode=\"user\",name=\"c1\",project=\"p\",type=\"container\"} %s\n"
+						 "lxd_cpu_seconds_total{cpu=\"1\",mode=\"user\",name=\"c1\",project=\"p\",type=\"container\"} 1.5\n"
+						 "lxd_cpu_seconds_total{cpu=\"0\",mode=\"user\",name=\"c2\",project=\"p\",type=\"container\"} 1\n"
+						 "lxd_network_receive_bytes_total{device=\"lo\",name=\"c1\",project=\"p\",type=\"container\"} 9\n"
+						 "lxd_network_receive_bytes_total{device=\"a\\\"},b\",name=\"c1\",project=\"p\"} %s\n"
+						 "lxd_procs_total{name=\"c1\",project=\"p\",type=\"container\"} 4\n"
+						 "lxd_procs_total{name=\"c1\nlxd_broken} 4\nlxd_procs_total{} 1\n",
+						 cpu, received);
+
+	return json_pack("{s:I, s:o}", "at_ms", (json_int_t)at_ms, "instances", top_parse(text));
+}
+
+static void top_shows_rates_between_looks(void)
+{
+	lxm_auto(json) json_t *first = looked(1000, "1.0", "100"), *second = looked(3000, "2.0", "300");
+	lxm_auto(free) struct top_row *rows = NULL;
+	size_t n = 0;
+
+	top_rows("h", second, first, &rows, &n);
+	CU_ASSERT_FATAL(n == 2);
+	CU_ASSERT(top_sort(rows, n, "cpu") && !top_sort(rows, n, "colour"));
+	CU_ASSERT_STRING_EQUAL(rows[0].name, "c1");
+	CU_ASSERT(rows[0].cpu > 49.9 && rows[0].cpu < 50.1 && rows[1].cpu < 0.1);
+	CU_ASSERT(rows[0].received > 99.9 && rows[0].received < 100.1 && rows[0].processes == 4);
+	n = 0;
+	top_rows("h", first, second, &rows, &n); /* counters that began anew */
+	CU_ASSERT(rows[0].cpu <= 0);
+}
+
 UNIT_MAIN("lxmc/fleet", { "words choose servers", words_choose_servers }, { "groups hold servers", groups_hold_servers },
 	  { "tables come together", tables_come_together },
 	  { "documents tell results and errors", documents_tell_results_and_errors },
 	  { "only whole lines are shown", only_whole_lines_are_shown }, { "hosts work side by side", hosts_work_side_by_side },
 	  { "silent hosts cost one time-out", silent_hosts_cost_one_time_out },
+	  { "top shows rates between looks", top_shows_rates_between_looks },
 	  { "a limit ends what hangs later", a_limit_ends_what_hangs_later })
