@@ -184,11 +184,14 @@ static void end_job(void *arg)
 
 void run_set_guest(struct run *r, struct guest *g)
 {
-	struct guest *old;
+	struct guest *old = g;
 
 	pthread_mutex_lock(&r->lock);
-	old = r->guest;
-	r->guest = g;
+	/* a reboot or an update that is told late, behind the end: nobody would close it again */
+	if (!g || r->phase < RUN_ENDED) {
+		old = r->guest;
+		r->guest = g;
+	}
 	pthread_mutex_unlock(&r->lock);
 	guest_close(old);
 }
@@ -200,9 +203,9 @@ static void hang_up(struct run *r)
 
 	loop_del(r->watch);
 	r->watch = NULL;
-	run_set_guest(r, NULL);
 	auto_fd_close(&r->mon_sock);
 	set_phase(r, RUN_ENDED);
+	run_set_guest(r, NULL);
 	pthread_mutex_lock(&in->lock);
 	in->ending++;
 	pthread_mutex_unlock(&in->lock);

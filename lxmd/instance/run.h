@@ -115,7 +115,7 @@ void run_remove(struct run *r);
  */
 int run_started(struct run *r, int sock, int mon_pidfd, struct mon_hello *hello, struct lxm_err *e);
 
-/** Replace the ear on its /dev/lxd/sock (taken, may be NULL); the one before is closed. Any thread. */
+/** Replace the ear on its /dev/lxd/sock (taken, may be NULL); the one before is closed, and so is a new one when the run has ended. Any thread. */
 void run_set_guest(struct run *r, struct guest *g);
 
 /** API status (API_RUNNING, API_READY ...); NULL gives API_STOPPED. Any thread. */
