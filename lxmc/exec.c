@@ -115,13 +115,33 @@ static int verdict(const json_t *op, struct lxm_err *e)
 	return (int)json_integer_value(ret) & 255;
 }
 
+/* Connect to the streams of an operation (borrowed) and carry them until it ends. */
+static int attach(struct cli *cli, const struct run *run, const char *operation, const json_t *object, struct lxm_err *e)
+{
+	lxm_auto(json) json_t *op = NULL;
+	lxm_auto(fd_close) int null_fd = -1;
+	struct session_spec spec = { .client = run->client, .interactive = run->interactive, .operation = operation ? operation : "" };
+	int r;
+
+	spec.fds = json_object_get(json_object_get(object, "metadata"), "fds");
+	if (!operation || !json_is_object(spec.fds))
+		return lxm_err_set(e, EPROTO, "the server's answer has no streams in it");
+	if (cli_has(cli, "disable-stdin"))
+		null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	spec.in_fd = null_fd >= 0 ? null_fd : STDIN_FILENO;
+	spec.raw = run->interactive && null_fd < 0;
+	r = session_run(&spec, &op, e);
+	/* LXD ends its commands with it; whether this one is lxmd can no longer be asked */
+	if (r < 0)
+		return lxm_err_wrap(e, r, "lost the server (with lxmd the command runs on: 'lxmc exec --reattach %s %s')", operation, run->name);
+	return verdict(op, e);
+}
+
 static int run_command(struct cli *cli, struct run *run, struct lxm_err *e)
 {
 	lxm_auto(free) char *url = client_url(run->client, "/1.0/instances/%s/exec", run->name);
-	lxm_auto(json) json_t *body = NULL, *op = NULL;
+	lxm_auto(json) json_t *body = NULL;
 	lxm_auto(call) struct call call = { .method = "POST", .url = url };
-	lxm_auto(fd_close) int null_fd = -1;
-	struct session_spec spec = { .client = run->client, .interactive = run->interactive };
 	int r;
 
 	r = build_body(cli, run, &body, e);
@@ -131,16 +151,89 @@ static int run_command(struct cli *cli, struct run *run, struct lxm_err *e)
 	r = client_call(run->client, &call, e);
 	if (r < 0)
 		return r;
-	spec.operation = call.operation ? call.operation : "";
-	spec.fds = json_object_get(json_object_get(call.meta, "metadata"), "fds");
-	if (!call.operation || !json_is_object(spec.fds))
-		return lxm_err_set(e, EPROTO, "the server's answer has no streams in it");
-	if (cli_has(cli, "disable-stdin"))
-		null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	spec.in_fd = null_fd >= 0 ? null_fd : STDIN_FILENO;
-	spec.raw = run->interactive && null_fd < 0;
-	r = session_run(&spec, &op, e);
-	return r < 0 ? r : verdict(op, e);
+	return attach(cli, run, call.operation, call.meta, e);
+}
+
+/* ---- --reattach */
+
+/* Does anybody have to be there for it, and is nobody? */
+static bool waits(const json_t *session)
+{
+	return json_is_true(json_object_get(session, "wait-for-websocket")) && !json_is_true(json_object_get(session, "attached"));
+}
+
+static void add_row(struct table *t, const json_t *session)
+{
+	lxm_auto(buf) struct lxm_buf command = { 0 };
+	const json_t *word;
+	size_t i;
+
+	json_array_foreach(json_object_get(session, "command"), i, word) {
+		lxm_buf_str(&command, i ? " " : "");
+		lxm_buf_str(&command, json_string_value(word));
+	}
+	table_cell(t, jtext(session, "id"));
+	table_cell(t, json_is_true(json_object_get(session, "interactive")) ? "terminal" : "pipes");
+	table_cell(t, json_is_true(json_object_get(session, "exited")) ? "ended" : "runs");
+	table_cell(t, command.data ? command.data : "");
+}
+
+static int show_waiting(const struct cli *cli, const json_t *sessions, struct lxm_err *e)
+{
+	static const char *const heads[] = { "SESSION", "STREAMS", "STATE", "COMMAND" };
+	lxm_auto(table) struct table t = { 0 };
+	const json_t *session;
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(heads); i++)
+		table_head(&t, heads[i]);
+	json_array_foreach(sessions, i, session)
+		if (waits(session))
+			add_row(&t, session);
+	return out_list(cli, &t, sessions, e);
+}
+
+/* The session that is meant, or NULL: the only one that waits, unless its id (or the beginning of it) is given. */
+static const json_t *pick(const json_t *sessions, const char *id, size_t *fits_out)
+{
+	const json_t *session, *found = NULL;
+	size_t i;
+
+	*fits_out = 0;
+	json_array_foreach(sessions, i, session)
+		if (waits(session) && (!id || lxm_starts(jtext(session, "id"), id))) {
+			found = session;
+			++*fits_out;
+		}
+	return found;
+}
+
+static int reattach(struct cli *cli, struct lxm_err *e)
+{
+	const char *id = cli->n_args == 2 ? cli->args[0] : NULL;
+	struct run run = { 0 };
+	lxm_auto(json) json_t *sessions = NULL;
+	lxm_auto(json) json_t *op = NULL;
+	const json_t *session;
+	size_t fits;
+	int r;
+
+	if (cli->n_args > 2)
+		return cli_usage(e, "--reattach takes [SESSION] INSTANCE");
+	r = cli_target(cli, cli->args[cli->n_args - 1], &run.client, &run.name, e);
+	if (r == 0)
+		r = client_get(run.client, client_url(run.client, "/1.0/instances/%s/exec", run.name), &sessions, e);
+	if (r < 0)
+		return r;
+	session = pick(sessions, id, &fits);
+	if (!id && fits > 1)
+		return show_waiting(cli, sessions, e);
+	if (fits != 1)
+		return lxm_err_set(e, ENOENT, id ? "instance '%s': %s command '%s' waits for a client" : "instance '%s': %s command waits for a client",
+				   run.name, fits ? "more than one" : "no", id);
+	run.interactive = json_is_true(json_object_get(session, "interactive"));
+	r = client_get(run.client, client_url(run.client, "/1.0/operations/%s", jtext(session, "id")), &op, e);
+	return r < 0 ? r : attach(cli, &run, jtext(session, "id"), op, e);
 }
 
 int verb_exec(struct cli *cli, struct lxm_err *e)
@@ -148,6 +241,10 @@ int verb_exec(struct cli *cli, struct lxm_err *e)
 	struct run run = { .argv = cli->args + 1, .argc = cli->n_args - 1 };
 	int r;
 
+	if (cli_has(cli, "reattach"))
+		return reattach(cli, e);
+	if (cli->n_args < 2)
+		return cli_usage(e, "exec wants INSTANCE COMMAND..., and one of them is missing");
 	r = choose_mode(cli, &run.interactive, e);
 	if (r == 0)
 		r = cli_target(cli, cli->args[0], &run.client, &run.name, e);

@@ -82,6 +82,7 @@ static const struct flag exec_flags[] = {
 	{ 'T', "force-noninteractive", NULL, "With pipes, also on a terminal" },
 	{ 'n', "disable-stdin", NULL, "Without input" },
 	{ 0, "mode", "MODE", "auto, interactive or non-interactive" },
+	{ 0, "reattach", NULL, "Go on with a command that outlived its server: --reattach [SESSION] INSTANCE" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -322,7 +323,7 @@ const struct verb verbs[] = {
 	{ "resume", G_INST, "[INSTANCE...]", all_flags, "Let paused instances go on", verb_state, "unfreeze", 0, ON },
 	{ "delete", G_INST, "INSTANCE...", delete_flags, "Delete instances or snapshots", verb_delete, NULL, 0, ON },
 	{ "rm", NULL, "INSTANCE...", delete_flags, "Delete instances or snapshots", verb_delete, NULL, 0, ON },
-	{ "exec", G_INST, "INSTANCE COMMAND...", exec_flags, "Run a command in an instance", verb_exec, NULL, 1, ON_LIVE },
+	{ "exec", G_INST, "INSTANCE [COMMAND...]", exec_flags, "Run a command in an instance", verb_exec, NULL, 1, ON_LIVE },
 	{ "shell", G_INST, "INSTANCE", shell_flags, "Open a login shell in an instance", verb_shell, NULL, 1, 0 },
 	{ "console", G_INST, "INSTANCE", console_flags, "Attach to an instance's console (^a q leaves)", verb_console, NULL, 0, 0 },
 	{ "rename", G_INST, "INSTANCE NAME", NULL, "Rename a stopped instance, or a snapshot (INSTANCE/OLD INSTANCE/NEW)", verb_entity_rename, &entity_instance, 0, ON },

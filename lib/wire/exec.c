@@ -282,6 +282,11 @@ int exec_report_recv(int sock, struct exec_report *r, unsigned char buf[EXEC_REP
 	for (i = 0; i < EXEC_FDS; i++)
 		fds[i] = -1;
 	n = lxm_recv_fds(sock, buf, EXEC_REPORT_MAX, fds, &got, flags);
+	if (n == -ECONNRESET) {
+		/* the other side ended with a message of ours unread; its own last one is still there */
+		got = EXEC_FDS;
+		n = lxm_recv_fds(sock, buf, EXEC_REPORT_MAX, fds, &got, flags);
+	}
 	if (n == 0 || n == -EAGAIN)
 		return (int)n;
 	if (n < 0)

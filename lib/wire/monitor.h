@@ -37,7 +37,7 @@
 enum mon_kind {
 	/* requests; [fds with it], reply [fds with it] */
 	MON_SIGNAL = 1,	   /* arg: signal number, to init */
-	MON_STOP,	   /* clean stop by init's own signal; the reply's arg is the signal that was sent, 0: will be once init listens */
+	MON_STOP,	   /* clean stop by init's own signal; arg -1: it took too long, a reboot from inside is one again; the reply's arg is the signal that was sent, 0: will be once init listens */
 	MON_REBOOT,	   /* clean reboot by init's own signal; reply as for MON_STOP; -EOPNOTSUPP when init knows none */
 	MON_KILL,	   /* SIGKILL to init; the end comes as MON_STOPPED with MON_REASON_SIGNAL */
 	MON_CONSOLE,	   /* arg: 1 takes over from an attached client (else -EBUSY); rows, cols; reply [stream socket of the console] */

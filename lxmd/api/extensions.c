@@ -72,6 +72,7 @@ static const char *const extensions[] = {
 	"devlxd_images",
 	"directory_manipulation",
 	"entity_description",
+	"exec_sessions",
 	"file_append",
 	"file_delete",
 	"file_get_symlink",

@@ -121,6 +121,8 @@ int instance_stop(struct lxmd *d, const struct instance *i, bool force, int64_t 
 	r = force ? kill_init(run, e) : ask_init(run, timeout_ms, op, e);
 	if (r < 0) {
 		mark(run, false, false);
+		if (!force)
+			(void)mon_call(run->rundir, MON_STOP, -1, 0, 0, -1, ANSWER_TIMEOUT_MS, NULL, NULL, NULL);
 		return r;
 	}
 	if (!restarting)

@@ -170,8 +170,14 @@ static bool init_is_young(const struct mon *m)
 
 static int on_stop(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
 {
-	int r = ask_init(m, q->kind, e);
+	int r;
 
+	if (q->arg < 0) { /* nobody waits for that stop any more */
+		if (m->state == MON_STATE_STOPPING)
+			m->state = MON_STATE_RUNNING;
+		return 0;
+	}
+	r = ask_init(m, q->kind, e);
 	if (r == -EOPNOTSUPP && init_is_young(m)) {
 		m->asked = q->kind;
 		r = 0;

@@ -98,5 +98,23 @@ static void reports_cross_a_socket(void)
 	close(sv[1]);
 }
 
+static void last_words_outlive_an_unread_order(void)
+{
+	const struct exec_report order = { .kind = EXEC_SHUT, .have = EXEC_HAVE_IN }, in = { .kind = EXEC_FAILED, .status = 127, .text = "no" };
+	unsigned char buf[EXEC_REPORT_MAX];
+	struct exec_report out;
+	int sv[2], fds[EXEC_FDS];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	CU_ASSERT_EQUAL(exec_report_send(sv[0], &order, NULL, 0), 0);
+	CU_ASSERT_EQUAL(exec_report_send(sv[1], &in, NULL, 0), 0);
+	close(sv[1]);
+	CU_ASSERT_EQUAL(exec_report_recv(sv[0], &out, buf, fds, 0, NULL), 1);
+	CU_ASSERT(out.kind == EXEC_FAILED && out.status == 127);
+	CU_ASSERT_EQUAL(exec_report_recv(sv[0], &out, buf, fds, 0, NULL), 0);
+	close(sv[0]);
+}
+
 UNIT_MAIN("wire/exec", { "jobs come back whole", jobs_come_back_whole }, { "vectors may be empty", vectors_may_be_empty },
-	  { "bad jobs are refused", bad_jobs_are_refused }, { "reports cross a socket", reports_cross_a_socket })
+	  { "bad jobs are refused", bad_jobs_are_refused }, { "reports cross a socket", reports_cross_a_socket },
+	  { "last words outlive an unread order", last_words_outlive_an_unread_order })
