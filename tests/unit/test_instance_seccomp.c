@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -122,6 +123,27 @@ static void the_same_wish_is_compiled_once(void)
 	seccomp_cache_free(c);
 }
 
+/* Without a listener a call that is to be intercepted gives ENOSYS: nothing is let through. */
+static void intercepted_calls_wait_for_a_listener(void)
+{
+	struct seccomp_want w = { .intercept = PLAN_INTERCEPT_MKNOD | PLAN_INTERCEPT_SYSINFO }, none = { 0 };
+	struct lxm_err e = { 0 };
+	struct wire_bytes bpf, plain;
+	struct seccomp_cache *c = cache(&e);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	CU_ASSERT(seccomp_get(c, &w, &bpf, &e) == 0 && seccomp_get(c, &none, &plain, &e) == 0);
+	CU_ASSERT_PTR_NOT_EQUAL(bpf.data, plain.data);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_sysinfo, 0, 0), ENOSYS);
+	CU_ASSERT_EQUAL(errno_under(&plain, SYS_sysinfo, 0, 0), EFAULT);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_mknod, 0, S_IFCHR | 0600), ENOSYS);
+	/* what is no device node is not asked about */
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_mknod, 0, S_IFIFO | 0600), EFAULT);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_sched_setscheduler, 0, 77), EINVAL);
+	seccomp_cache_free(c);
+}
+
 UNIT_MAIN("instance/seccomp", { "default list denies what it names", default_list_denies_what_it_names },
 	  { "arguments are looked at", arguments_are_looked_at }, { "configuration adds and replaces", configuration_adds_and_replaces },
-	  { "wrong lines are named", wrong_lines_are_named }, { "the same wish is compiled once", the_same_wish_is_compiled_once })
+	  { "wrong lines are named", wrong_lines_are_named }, { "the same wish is compiled once", the_same_wish_is_compiled_once },
+	  { "intercepted calls wait for a listener", intercepted_calls_wait_for_a_listener })
