@@ -34,7 +34,7 @@ static const struct confkey server_keys[] = {
 	{ "core.https_tls_minimum",         KEY_TEXT, KEY_LIVE,                          "1.3",    check_tls_version,   "Oldest TLS version that is spoken: 1.3 or 1.2" },
 	{ "core.https_trusted_proxy",       KEY_TEXT, KEY_LIVE,                          NULL,     check_ip_list,       "Proxies whose word on the client address counts" },
 	{ "core.metrics_address",           KEY_TEXT, KEY_LOCAL | KEY_LIVE,              NULL,     check_listen,        "Address of the metrics listener" },
-	{ "core.metrics_authentication",    KEY_BOOL, KEY_LIVE | KEY_LATER,              "true",   NULL,                "Ask for a certificate on the metrics listener" },
+	{ "core.metrics_authentication",    KEY_BOOL, KEY_LIVE,                          "true",   NULL,                "Ask for a certificate on the metrics listener" },
 	{ "core.proxy_http",                KEY_TEXT, KEY_LIVE,                          NULL,     check_url,           "Proxy for http://" },
 	{ "core.proxy_https",               KEY_TEXT, KEY_LIVE,                          NULL,     check_url,           "Proxy for https://" },
 	{ "core.proxy_ignore_hosts",        KEY_TEXT, KEY_LIVE,                          NULL,     check_hostname_list, "Hosts that are reached without the proxy" },

@@ -28,6 +28,7 @@ static const char *const extensions[] = {
 	"explicit_trust_token",
 	"metadata_configuration",
 	"metrics",
+	"metrics_authentication",
 	"metrics_cpu_effective_total",
 	"metrics_memory_oom_total",
 	"profile_usedby",

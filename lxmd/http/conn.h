@@ -56,6 +56,7 @@ struct http {
 	struct peer_ca *ca;
 	pthread_mutex_t lock;
 	struct http_cors cors;	  /* guarded by lock */
+	atomic_bool metrics_open; /* the metrics listener asks for no certificate */
 	struct tls_peer **handed; /* guarded by lock; by descriptor: peers on their way to on_connection() */
 	size_t n_handed;
 };
@@ -131,6 +132,8 @@ void network_stop(struct http *h);
 
 /** What matters only on the network: metrics listeners, foreign pages, preflights. Connection's thread. Returns 0 or -errno. */
 int edge_begin(struct http_conn *c, struct lxm_err *e);
+/** Whether it came to a metrics listener that serves everybody (core.metrics_authentication). Any thread. */
+bool edge_metrics_open(const struct http_conn *c);
 /** Adds the headers for pages of other sites to c->response. Connection's thread. */
 void edge_finish(struct http_conn *c);
 

@@ -87,6 +87,11 @@ static bool is_for_metrics(const struct http_conn *c)
 	return false;
 }
 
+bool edge_metrics_open(const struct http_conn *c)
+{
+	return c->peer && c->peer->kind == LISTEN_METRICS && atomic_load(&c->http->metrics_open);
+}
+
 int edge_begin(struct http_conn *c, struct lxm_err *e)
 {
 	int r;

@@ -106,6 +106,7 @@ static int configure(struct http *h, const struct lxm_kv *config, bool early, st
 		return r;
 	peer_ca_trust(h->ca, conf_bool(&conf_server, config, "core.trust_ca_certificates"));
 	set_cors(h, config);
+	atomic_store(&h->metrics_open, !conf_bool(&conf_server, config, "core.metrics_authentication"));
 	return 0;
 }
 

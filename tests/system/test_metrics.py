@@ -1,5 +1,9 @@
 """/1.0/metrics: read by a strict parser, with LXD's names and Incus's; who is shown, and that the figures are true."""
+import socket
+import ssl
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -92,3 +96,26 @@ def test_a_project_is_shown_alone(rest, instance):
 
 def test_it_is_advertised(rest):
     assert "metrics" in rest.read("/1.0")["api_extensions"]
+
+
+def test_the_metrics_listener_may_serve_everybody(own_daemon):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = "127.0.0.1:%d" % free.getsockname()[1]
+    own_daemon.lxmc("config", "set", f"core.metrics_address={address}", check=True)
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+
+    def status(path):
+        try:
+            return urllib.request.urlopen(f"https://{address}{path}", context=anybody, timeout=20).status
+        except urllib.error.HTTPError as e:
+            return e.code
+
+    assert status("/1.0/metrics") == 403
+    own_daemon.lxmc("config", "set", "core.metrics_authentication=false", check=True)
+    assert status("/1.0/metrics") == 200
+    assert status("/1.0/metrics?project=default") == 200
+    assert status("/1.0/instances") == 404
+    own_daemon.lxmc("config", "set", "core.metrics_authentication=true", check=True)
+    assert status("/1.0/metrics") == 403
