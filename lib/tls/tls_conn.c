@@ -36,6 +36,7 @@ struct tls {
 	int fd;		/* borrowed from the lxm_conn */
 	int err;	/* errno of the last failed transfer, 0 at the end of the stream */
 	bool broken;	/* a fatal error: nothing may be sent any more, not even a farewell */
+	bool mute;	/* the peer takes nothing any more; what it has sent before is still to be read */
 	bool refused;	/* our judgement of the server's certificate */
 	bool any;	/* every certificate is fine, for a look at it */
 	bool young;	/* the session that was offered need not be replaced yet */
@@ -144,12 +145,16 @@ static ssize_t tls_write(struct lxm_conn *c, const void *data, size_t n)
 	struct tls *t = c->state;
 	ssize_t r;
 
-	if (t->broken)
+	if (t->broken || t->mute)
 		return -EPIPE;
 	ERR_clear_error();
 	r = SSL_write(t->ssl, data, n > INT32_MAX ? INT32_MAX : (int)n);
 	if (r > 0)
 		return r;
+	if (SSL_get_error(t->ssl, (int)r) == SSL_ERROR_SYSCALL) {
+		t->mute = true;
+		return t->err ? -t->err : -EPIPE;
+	}
 	r = why(t, (int)r);
 	return r ? r : -EPIPE;
 }
@@ -161,7 +166,7 @@ static bool tls_idle(struct lxm_conn *c)
 	char byte;
 	int r;
 
-	if (t->broken)
+	if (t->broken || t->mute)
 		return false;
 	lxm_conn_nonblock(c, true);
 	ERR_clear_error();
@@ -181,7 +186,7 @@ static void tls_close(struct lxm_conn *c)
 {
 	struct tls *t = c->state;
 
-	if (!t->broken) {
+	if (!t->broken && !t->mute) {
 		lxm_conn_nonblock(c, true); /* the farewell waits for nobody */
 		ERR_clear_error();
 		(void)SSL_shutdown(t->ssl);
