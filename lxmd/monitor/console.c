@@ -20,6 +20,9 @@
 #include "lib/base/time.h"
 
 #define STALL_MAX_MS 2000
+/* What the monitor does for the console is on the host's account: 2.5 MB/s are enough for any console. */
+#define TICK_MS	     100
+#define TICK_BYTES   (1u << 18)
 
 static void ring_add(struct mon *m, const char *data, uint32_t n)
 {
@@ -70,6 +73,7 @@ static bool pump_out(struct mon *m)
 	if (n <= 0)
 		return n < 0 && errno == EINTR;
 	ring_add(m, m->chunk, (uint32_t)n);
+	m->tick_bytes += (uint32_t)n;
 	if (m->console >= 0) {
 		m->held = (uint32_t)n;
 		m->held_off = 0;
@@ -103,17 +107,29 @@ static bool pump_in(struct mon *m)
 	return true;
 }
 
+int console_pause_ms(const struct mon *m)
+{
+	int64_t left = m->tick_ms + TICK_MS - lxm_mono_ms();
+
+	return left > 0 ? (int)left : 0;
+}
+
 void console_pump(struct mon *m)
 {
 	/* bounded, so that a container that floods its console cannot keep the monitor from its other duties */
 	int turns = 64;
 	bool more = true;
 
-	while (more && turns-- > 0) {
+	if (console_pause_ms(m) == 0) {
+		m->tick_ms = lxm_mono_ms();
+		m->tick_bytes = 0;
+	}
+	while (more && turns-- > 0 && m->tick_bytes < TICK_BYTES) {
 		more = pump_out(m);
 		more |= pump_in(m);
 	}
-	m->pump_again = more;
+	m->pump_later = m->tick_bytes >= TICK_BYTES;
+	m->pump_again = more && !m->pump_later;
 	if (m->stall_ms && lxm_mono_ms() - m->stall_ms > STALL_MAX_MS)
 		client_drop(m);
 }

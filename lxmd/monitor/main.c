@@ -188,6 +188,7 @@ static bool on_init_end(struct mon *m)
 	struct lxm_err e = { 0 };
 	struct mon_msg end;
 
+	m->tick_ms = 0;
 	console_pump(m); /* its last words */
 	take_end(m, &end);
 	if (end.reason == MON_REASON_REBOOT && may_reboot(m))
@@ -216,7 +217,7 @@ static int loop_timeout(const struct mon *m)
 
 	if (m->again_ms)
 		return left > 0 ? (int)left : 0;
-	return m->pump_again ? 0 : m->asked ? 20 : m->stall_ms ? 500 : -1;
+	return m->pump_again ? 0 : m->pump_later ? console_pause_ms(m) : m->asked ? 20 : m->stall_ms ? 500 : -1;
 }
 
 static void loop(struct mon *m)
@@ -228,7 +229,7 @@ static void loop(struct mon *m)
 		if (m->again_ms && on_pause(m))
 			return;
 		n = epoll_wait(m->ep, ev, (int)LXM_ARRAY_LEN(ev), loop_timeout(m));
-		if (m->pump_again || m->stall_ms)
+		if (m->pump_again || m->pump_later || m->stall_ms)
 			console_pump(m);
 		if (m->asked)
 			control_retry(m);

@@ -50,6 +50,9 @@ struct mon {
 	int pty;	  /* master, -1: none */
 	int console;	  /* attached client's end, -1: none */
 	bool console_new; /* a client came in this turn of the loop */
+	int64_t tick_ms;  /* when the present tick of the console began */
+	uint32_t tick_bytes; /* read from the pty in it */
+	bool pump_later;  /* enough for this tick: the next pump waits for its end */
 	bool pump_again;  /* the last pump stopped before everything was moved */
 	int64_t stall_ms; /* since when that client takes nothing, 0: it does */
 	uint32_t ring_start, ring_len;
@@ -149,6 +152,8 @@ void guest_close(struct mon *m);
 /* ---- console.c */
 /** Move bytes in both directions until nothing more goes. */
 void console_pump(struct mon *m);
+/** Milliseconds until a pump that was put off may go on, 0: now. */
+int console_pause_ms(const struct mon *m);
 int console_attach(struct mon *m, bool take_over, int *fd_out, struct lxm_err *e);
 int console_log(const struct mon *m, int *fd_out, struct lxm_err *e);
 void console_save(const struct mon *m, const char *path);
