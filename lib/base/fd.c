@@ -460,3 +460,16 @@ int lxm_memfd_sealed(const char *name, const void *data, size_t n)
 		return -errno;
 	return LXM_TAKE(fd, -1);
 }
+
+pid_t lxm_pidfd_pid(int pidfd)
+{
+	lxm_auto(buf) struct lxm_buf text = { 0 };
+	char path[64];
+	const char *line;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	if (lxm_read_file(path, 4096, &text) < 0)
+		return -1;
+	line = strstr(text.data, "\nPid:");
+	return line ? (pid_t)strtol(line + 5, NULL, 10) : -1;
+}

@@ -67,4 +67,7 @@ int lxm_unix_listen(int dirfd, const char *name, int type, int backlog, mode_t m
 /** A sealed memfd with these bytes (no write, no resize). Returns the descriptor or -errno. */
 int lxm_memfd_sealed(const char *name, const void *data, size_t n);
 
+/** The number of a pidfd's process in our pid namespace; -1 once it is reaped, 0 if it has none there. Any thread. */
+pid_t lxm_pidfd_pid(int pidfd);
+
 #endif

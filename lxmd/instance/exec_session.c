@@ -121,10 +121,23 @@ static void send_early_signals(struct session *x)
 			session_signal(x, sig);
 }
 
+/*
+ * Kernels before 6.9 know a process group by number alone. The program lives while its descriptor takes a signal, so that the number
+ * is still its own; it is known to us only in our pid namespace.
+ */
+static int kill_group_by_number(int pidfd)
+{
+	pid_t pid = lxm_pidfd_pid(pidfd);
+
+	return pid > 1 && sys_pidfd_send_signal(pidfd, 0) == 0 ? kill(-pid, SIGKILL) : -1;
+}
+
 /* The program and what it started in its process group, as a hang-up of a terminal would. */
 static void kill_group(struct session *x)
 {
-	if (x->prog_pidfd < 0 || (!x->exited && sys_pidfd_signal_group(x->prog_pidfd, SIGKILL) < 0))
+	int pidfd = x->prog_pidfd;
+
+	if (pidfd < 0 || (!x->exited && sys_pidfd_signal_group(pidfd, SIGKILL) < 0 && kill_group_by_number(pidfd) < 0))
 		session_signal(x, SIGKILL);
 }
 

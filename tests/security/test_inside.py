@@ -92,5 +92,5 @@ def test_newline_in_the_environment_adds_nothing(instance):
 def test_release_agent_is_not_writable(instance):
     """CVE-2022-0492."""
     inst = instance()
-    inst.exec("sh", "-c", "mkdir -p /mnt/cg && mount -t cgroup -o memory x /mnt/cg")
-    assert inst.exec("sh", "-c", "echo /x > /mnt/cg/release_agent").code != 0
+    if inst.exec("sh", "-c", "mkdir -p /mnt/cg && mount -t cgroup -o memory x /mnt/cg").code == 0:
+        assert inst.exec("sh", "-c", "echo /x > /mnt/cg/release_agent").code != 0

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from harness import images
+from harness.daemon import SLOW
 from harness.instance import wait_until
 from harness.rest import OperationFailed
 
@@ -69,7 +70,7 @@ def test_an_init_that_reboots_for_ever_costs_the_host_little(daemon, of_init):
     time.sleep(2)
     began = cpu_seconds(monitor)
     time.sleep(3)
-    assert cpu_seconds(monitor) - began < 0.15
+    assert cpu_seconds(monitor) - began < 0.15 * SLOW
     assert inst.status == "Running"
     inst.action("stop", force=False, timeout=5)  # a clean stop ends it as well
     assert inst.status == "Stopped"
