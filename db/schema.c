@@ -17,6 +17,8 @@
 
 static const char *const cluster_steps[] = {
 #include "db/schema/cluster_001.sql.h"
+	,
+#include "db/schema/cluster_002.sql.h"
 };
 
 static const char *const node_steps[] = {

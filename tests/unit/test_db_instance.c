@@ -1,6 +1,7 @@
-/* db/instance, db/snapshot, db/profile, db/project: rows with children, names, uses, and the cost of large lists. */
+/* db/instance, db/snapshot, db/backup, db/profile, db/project: rows with children, names, uses, and the cost of large lists. */
 #include "tests/unit/db_fixture.h"
 
+#include "db/backup.h"
 #include "db/instance.h"
 #include "db/profile.h"
 #include "db/project.h"
@@ -168,6 +169,49 @@ static int snapshots(struct db_tx *tx, void *arg, struct lxm_err *e)
 	return 0;
 }
 
+static int backups(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	lxm_auto(db_backup) struct db_backup b = { .name = lxm_strdup("b0"), .file = lxm_strdup("aa"), .created_at = 7, .expires_at = 5000 };
+	lxm_auto(db_backups) struct db_backups l = { 0 };
+	int64_t id;
+
+	TRY(create_c1(tx, &id, e));
+	b.instance_id = id;
+	b.instance_only = true;
+	TRY(db_backup_create(tx, &b, e));
+	MUST(db_backup_create(tx, &b, NULL) == -EEXIST);
+	free(b.name);
+	free(b.file);
+	b.name = lxm_strdup("b1");
+	b.file = lxm_strdup("bb");
+	b.expires_at = 0;
+	TRY(db_backup_create(tx, &b, e));
+	TRY(db_backup_list(tx, id, &l, e));
+	MUST(l.n == 2 && lxm_streq(l.v[0].name, "b0") && lxm_streq(l.v[0].instance, "c1") && l.v[0].instance_only);
+	TRY(db_backup_list_expired(tx, 4999, &l, e));
+	MUST(l.n == 0);
+	TRY(db_backup_list_expired(tx, 5000, &l, e));
+	MUST(l.n == 1 && lxm_streq(l.v[0].file, "aa"));
+	MUST(db_backup_rename(tx, l.v[0].id, "b1", NULL) == -EEXIST);
+	MUST(db_backup_rename(tx, l.v[0].id, "b2", e) == 0);
+	MUST(db_backup_get(tx, id, "b2", &b, e) == 0 && b.created_at == 7);
+	MUST(db_backup_get(tx, id, "b0", &b, e) == DB_NONE);
+	TRY(db_backup_delete(tx, l.v[0].id, e));
+	TRY(db_instance_delete(tx, id, e));
+	TRY(db_backup_list(tx, 0, &l, e));
+	MUST(l.n == 0);
+	return 0;
+}
+
+static void backups_go_with_their_instance(void)
+{
+	struct fixture f;
+
+	fixture_up(&f);
+	RUN_OK(db_write(f.db, backups, NULL, &f.e), &f);
+	fixture_down(&f);
+}
+
 static void snapshots_go_with_their_instance(void)
 {
 	struct fixture f;
@@ -329,6 +373,7 @@ static void thousand_instances_load_in_milliseconds(void)
 UNIT_MAIN("db/instance", { "instance comes back as it went", instance_comes_back_as_it_went },
 	  { "refusals name the object and change nothing", refusals_name_the_object_and_change_nothing },
 	  { "update replaces and ids never return", update_replaces_and_ids_never_return },
+	  { "backups go with their instance", backups_go_with_their_instance },
 	  { "snapshots go with their instance", snapshots_go_with_their_instance },
 	  { "profile in use stays", profile_in_use_stays },
 	  { "project features decide where things live", project_features_decide_where_things_live },
