@@ -14,6 +14,7 @@
 
 #include "lib/base/fd.h"
 #include "lib/base/sys.h"
+#include "lib/mount/target.h"
 
 static bool comes_from_outside(const struct plan_mount *m)
 {
@@ -66,44 +67,11 @@ int mount_step_make(struct start *s, const struct plan_step *p, struct lxm_err *
 	return 0;
 }
 
-/* mkdir or create each missing component below the root, never through a link. Answers an O_PATH descriptor. */
-static int make_target(int root, const char *path, bool file)
-{
-	lxm_auto(fd_close) int dir = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char part[256];
-
-	while (dir >= 0) {
-		const char *end = strchrnul(++path, '/');
-		int next, fd;
-
-		snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
-		if (*end || !file) {
-			(void)mkdirat(dir, part, 0755);
-		} else {
-			fd = openat(dir, part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
-			auto_fd_close(&fd);
-		}
-		next = lxm_open_beneath(dir, part, O_PATH | O_NOFOLLOW, 0);
-		if (next < 0 || !*end)
-			return next;
-		(void)close(dir);
-		dir = next;
-		path = end;
-	}
-	return -1;
-}
-
 static int open_target(int root, const struct plan_mount *m)
 {
-	int fd;
+	enum target_make make = m->flags & PLAN_MNT_MKFILE ? TARGET_FILE : m->flags & PLAN_MNT_MKDIR ? TARGET_DIR : TARGET_FOUND;
 
-	if (m->flags & PLAN_MNT_DIR_LINKS)
-		fd = lxm_open_in_root(root, m->target, O_PATH, 0);
-	else
-		fd = lxm_open_beneath(root, m->target + 1, O_PATH, 0);
-	if (fd < 0 && errno == ENOENT && m->flags & (PLAN_MNT_MKDIR | PLAN_MNT_MKFILE))
-		fd = make_target(root, m->target, m->flags & PLAN_MNT_MKFILE);
-	return fd;
+	return target_open(root, m->target, m->flags & PLAN_MNT_DIR_LINKS, make);
 }
 
 /* Child, root attached, before the pivot. */
