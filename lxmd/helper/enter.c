@@ -100,7 +100,7 @@ static int make_root(const struct file_job *j, int *root, int *userns, struct lx
 	return r;
 }
 
-static int become_root(struct lxm_err *e)
+int enter_become_root(struct lxm_err *e)
 {
 	if (setgroups(0, NULL) < 0 || syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
 		return lxm_err_sys(e, "become root of the instance");
@@ -113,7 +113,7 @@ static int enter_running(const struct file_job *j, struct lxm_err *e)
 
 	if (setns(HELP_FD_A, CLONE_NEWNS | (privileged ? 0 : CLONE_NEWUSER)) < 0)
 		return lxm_err_sys(e, "enter the instance");
-	return privileged ? 0 : become_root(e);
+	return privileged ? 0 : enter_become_root(e);
 }
 
 static int enter_stopped(const struct file_job *j, int root, int userns, struct lxm_err *e)
@@ -125,11 +125,11 @@ static int enter_stopped(const struct file_job *j, int root, int userns, struct 
 		return 0;
 	if (setns(userns, CLONE_NEWUSER) < 0)
 		return lxm_err_sys(e, "enter the instance's user namespace");
-	return become_root(e);
+	return enter_become_root(e);
 }
 
 /* What concerns files; with CAP_SYS_CHROOT, CAP_SYS_ADMIN and CAP_MKNOD go the ways out. */
-static int drop_caps(struct lxm_err *e)
+int enter_drop_caps(struct lxm_err *e)
 {
 	static const unsigned int keep = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER |
 					 1u << CAP_FSETID;
@@ -160,7 +160,7 @@ int file_enter(const struct file_job *j, struct tree *t, int made[2], struct lxm
 			r = enter_stopped(j, root, userns, e);
 	}
 	if (r == 0)
-		r = drop_caps(e);
+		r = enter_drop_caps(e);
 	if (r < 0)
 		return r;
 	if (chdir("/") < 0)

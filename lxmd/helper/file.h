@@ -25,6 +25,11 @@ int file_run(void);
  */
 int file_enter(const struct file_job *j, struct tree *t, int made[2], struct lxm_err *e);
 
+/** Become root of the user namespace this process is in. */
+int enter_become_root(struct lxm_err *e);
+/** Keep of all capabilities those that concern files. */
+int enter_drop_caps(struct lxm_err *e);
+
 /* ---- the verbs, see verbs.c: fill what FILE_DONE reports; *fd_out receives a file to hand over. Return 0 or -errno */
 int file_get(const struct tree *t, const struct file_job *j, struct file_report *out, int *fd_out, struct lxm_err *e);
 int file_put(const struct tree *t, const struct file_job *j, struct lxm_err *e);

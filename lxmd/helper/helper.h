@@ -24,6 +24,9 @@ void session_keep(struct session *s);
 /** Run the job to its end and report. Returns the helper's exit status. */
 int exec_run(void);
 
+/** The verb `hot`, see hot.c: change a device of a running instance, report. Returns the helper's exit status. */
+int hot_run(void);
+
 /** Join cgroups and namespaces of the instance. Returns 0 or -errno. */
 int enter_instance(const struct exec_job *job, struct lxm_err *e);
 /** Open a pty in the container's devpts, checked to be one. Returns 0 or -errno. */

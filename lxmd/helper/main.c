@@ -29,6 +29,7 @@ static const struct {
 } verbs[] = {
 	{ "exec", HELP_FD_FIRST_FREE, exec_run },
 	{ "file", HELP_FD_FILE_END, file_run },
+	{ "hot", HELP_FD_INIT + 1, hot_run },
 };
 
 int main(int argc, char **argv)

@@ -11,6 +11,7 @@
 #include "lib/base/str.h"
 #include "lib/wire/exec.h"
 #include "lib/wire/file.h"
+#include "lib/wire/hot.h"
 
 /*
  * Every child starts with default signal actions, nothing blocked, no descriptor but those named, umask 022 and, if
@@ -146,5 +147,16 @@ int spawn_exec(struct spawner *s, const struct exec_job *job, const struct spawn
  * Any thread. Returns 0 or -errno.
  */
 int spawn_file(struct spawner *s, const struct file_job *job, int a, int b, int body, int *sock_out, int *pidfd_out, struct lxm_err *e);
+
+/**
+ * Start lxm-helper to change a device of a running instance.
+ *
+ * @job        see lib/wire/hot.h
+ * @init       pidfd of the instance's init; borrowed
+ * @sock_out, @pidfd_out  as of spawn_file(); one report comes
+ *
+ * Any thread. Returns 0 or -errno.
+ */
+int spawn_hot(struct spawner *s, const struct hot_job *job, int init, int *sock_out, int *pidfd_out, struct lxm_err *e);
 
 #endif

@@ -216,24 +216,23 @@ int spawn_exec(struct spawner *s, const struct exec_job *job, const struct spawn
 	return 0;
 }
 
-int spawn_file(struct spawner *s, const struct file_job *job, int a, int b, int body, int *sock_out, int *pidfd_out, struct lxm_err *e)
+/* A helper with its job at 3, its end of a socket at 4, and what is given from 5 on. */
+static int start_helper(struct spawner *s, const char *verb, int job, const int *more, int nmore, int *sock_out, int *pidfd_out,
+			struct lxm_err *e)
 {
 	static const char *const env[] = { NULL };
-	static const char *const argv[] = { "lxm-helper", "file", NULL };
-	lxm_auto(fd_close) int ours = -1, theirs = -1, job_fd = -1;
+	const char *const argv[] = { "lxm-helper", verb, NULL };
+	lxm_auto(fd_close) int ours = -1, theirs = -1;
 	struct spawn_spec spec = { .exec_fd = s->helper, .argv = argv, .env = env, .setsid = true };
-	const int more[3] = { a, b, body };
-	int sv[2], i, r = file_job_seal(job, &job_fd, e);
+	int sv[2], i, r;
 
-	if (r < 0)
-		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return lxm_err_sys(e, "make a socket");
 	ours = sv[0];
 	theirs = sv[1];
-	spec.fds[spec.nfds++] = (struct spawn_fd){ job_fd, 3 };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ job, 3 };
 	spec.fds[spec.nfds++] = (struct spawn_fd){ theirs, 4 };
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < nmore; i++)
 		if (more[i] >= 0)
 			spec.fds[spec.nfds++] = (struct spawn_fd){ more[i], 5 + i };
 	r = spawn_child(&spec, pidfd_out, NULL, e);
@@ -241,4 +240,20 @@ int spawn_file(struct spawner *s, const struct file_job *job, int a, int b, int 
 		return lxm_err_wrap(e, r, "start lxm-helper");
 	*sock_out = LXM_TAKE(ours, -1);
 	return 0;
+}
+
+int spawn_file(struct spawner *s, const struct file_job *job, int a, int b, int body, int *sock_out, int *pidfd_out, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int job_fd = -1;
+	int r = file_job_seal(job, &job_fd, e);
+
+	return r < 0 ? r : start_helper(s, "file", job_fd, (const int[]){ a, b, body }, 3, sock_out, pidfd_out, e);
+}
+
+int spawn_hot(struct spawner *s, const struct hot_job *job, int init, int *sock_out, int *pidfd_out, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int job_fd = -1;
+	int r = hot_job_seal(job, &job_fd, e);
+
+	return r < 0 ? r : start_helper(s, "hot", job_fd, &init, 1, sock_out, pidfd_out, e);
 }

@@ -1,0 +1,84 @@
+/*
+ * The hot job. lxmd encodes in any thread; the helper decodes before it enters the instance.
+ */
+#include "lib/wire/hot.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "lib/base/fd.h"
+
+enum { JOB_MAIN = 1, JOB_NODE, JOB_KINDS };
+
+#define OFF(m) offsetof(struct hot_job, m)
+
+static const struct wire_kind kinds[JOB_KINDS] = {
+	[JOB_MAIN] = { "job", 1, 1,
+		       { { WIRE_U32, OFF(verb), 0 }, { WIRE_U32, OFF(flags), 0 }, { WIRE_U32, OFF(pid), 0 }, { WIRE_U32, OFF(attrs), 0 },
+			 { WIRE_U32, OFF(propagation), 0 }, { WIRE_STR, OFF(source), 4096 }, { WIRE_STR, OFF(target), 4096 } } },
+	[JOB_NODE] = { "node", 1, 1,
+		       { { WIRE_U32, OFF(type), 0 }, { WIRE_U32, OFF(major), 0 }, { WIRE_U32, OFF(minor), 0 }, { WIRE_U32, OFF(mode), 0 },
+			 { WIRE_U32, OFF(uid), 0 }, { WIRE_U32, OFF(gid), 0 } } },
+};
+
+static const struct wire_format format = { 0x484d584cu /* "LXMH" */, 1, HOT_JOB_MAX, kinds, JOB_KINDS };
+
+int hot_job_seal(const struct hot_job *j, int *fd_out, struct lxm_err *e)
+{
+	lxm_auto(buf) struct lxm_buf b = { 0 };
+	unsigned char head[16] = { 0 };
+	struct hot_job again;
+	int r, fd;
+
+	lxm_buf_add(&b, head, sizeof(head));
+	r = wire_put(&b, &format, JOB_MAIN, j, e);
+	if (r == 0)
+		r = wire_put(&b, &format, JOB_NODE, j, e);
+	if (r < 0)
+		return r;
+	wire_header((unsigned char *)b.data, &format, 2, b.len - sizeof(head));
+	if (hot_job_check(b.data, b.len, &again, e) < 0)
+		return lxm_err_set(e, EINVAL, "path of a device is out of bounds");
+	fd = lxm_memfd_sealed("lxm-job", b.data, b.len);
+	if (fd < 0)
+		return lxm_err_set(e, -fd, "memory for a job: %s", strerror(-fd));
+	*fd_out = fd;
+	return 0;
+}
+
+/* What the table cannot say. */
+static bool sensible(const struct hot_job *j)
+{
+	if (!j->verb || j->verb >= HOT_VERBS || j->flags & ~HOT_FLAGS || !j->pid || j->pid > INT32_MAX)
+		return false;
+	if (j->verb == HOT_MOUNT || j->verb == HOT_UMOUNT)
+		return *j->source == '/' && *j->target == '/';
+	return *j->target && *j->target != '/' && (j->type == 'c' || j->type == 'b') && j->mode <= 07777;
+}
+
+int hot_job_check(const void *data, size_t len, struct hot_job *out, struct lxm_err *e)
+{
+	struct wire_doc doc;
+	uint32_t kind;
+	size_t pos = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (wire_check(&format, data, len, &doc, e) < 0)
+		return -EBADMSG;
+	/* the kinds fill different members of the one struct */
+	while (wire_next(&doc, &pos, &kind, out))
+		;
+	return sensible(out) ? 0 : lxm_err_set(e, EBADMSG, "job that makes no sense");
+}
+
+int hot_job_read(int fd, unsigned char buf[HOT_JOB_MAX], struct hot_job *out, struct lxm_err *e)
+{
+	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int seals = fcntl(fd, F_GET_SEALS);
+	ssize_t n;
+
+	if (seals < 0 || (seals & want) != want)
+		return lxm_err_set(e, EBADMSG, "the job is not a sealed memory file");
+	n = pread(fd, buf, HOT_JOB_MAX, 0);
+	return n < 0 ? lxm_err_sys(e, "read the job") : hot_job_check(buf, (size_t)n, out, e);
+}
