@@ -51,22 +51,30 @@ static int cmp_disk(const void *a, const void *b)
 	return strcmp(lxm_kv_or(&(*x)->kv, "path", ""), lxm_kv_or(&(*y)->kv, "path", ""));
 }
 
-int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_kv *changes,
-			 struct lxm_err *e)
+size_t instance_devices_order(const struct instance *i, const struct lxm_dev ***out)
 {
-	lxm_auto(free) const struct lxm_dev **order = lxm_realloc_n(NULL, i->devices.n, sizeof(*order));
-	size_t n = 0, disks, k;
-	int r;
+	const struct lxm_dev **order = lxm_realloc_n(NULL, i->devices.n + 1, sizeof(*order));
+	size_t n = 0;
 
 	lxm_devs_each(dev, &i->devices)
 		if (lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk") && !device_is_root(&dev->kv))
 			order[n++] = dev;
-	disks = n;
-	if (disks)
-		qsort(order, disks, sizeof(*order), cmp_disk);
+	if (n)
+		qsort(order, n, sizeof(*order), cmp_disk);
 	lxm_devs_each(dev, &i->devices)
 		if (!lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk"))
 			order[n++] = dev;
+	*out = order;
+	return n;
+}
+
+int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_kv *changes,
+			 struct lxm_err *e)
+{
+	lxm_auto(free) const struct lxm_dev **order = NULL;
+	size_t n = instance_devices_order(i, &order), k;
+	int r;
+
 	for (k = 0; k < n; k++) {
 		struct device_ctx c = instance_device(d, i, order[k], changes);
 

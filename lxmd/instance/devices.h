@@ -25,6 +25,25 @@ struct device_ctx instance_device(struct lxmd *d, const struct instance *i, cons
 int instance_devices_start(struct lxmd *d, struct plan *plan, const struct instance *i, struct lxm_kv *changes,
 			   struct lxm_err *e);
 
+/**
+ * All but the root disk in the order in which they start: disks by path, then the others by name.
+ *
+ * @out  receives a vector to free(); what it points to is the instance's
+ */
+size_t instance_devices_order(const struct instance *i, const struct lxm_dev ***out);
+
+/**
+ * Let the devices in which `now` differs from `was` leave and come.
+ *
+ * @live     the running instance; NULL: it is stopped
+ * @changes  receives volatile keys
+ *
+ * Worker threads, under the instance's lock; blocks. On failure all is as before, as far as that can be had. Returns 0 or -errno
+ * naming the device.
+ */
+int instance_devices_change(struct lxmd *d, const struct instance *was, const struct instance *now, const struct device_live *live,
+			    struct lxm_kv *changes, struct lxm_err *e);
+
 /** Release the host side of all devices. Never fails. */
 void instance_devices_stop(struct lxmd *d, const struct instance *i);
 

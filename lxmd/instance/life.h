@@ -110,10 +110,6 @@ void instance_pin_root(struct instance *i, const char *pool);
 /** -EBUSY (400) with a text if it runs; verb: "delete". */
 int instance_need_stopped(struct lxmd *d, const struct instance *i, const char *verb, struct lxm_err *e);
 
-/** Of a stopped instance: devices that go give their reservations back, new ones take theirs; both expanded. */
-int instance_change_devices(struct lxmd *d, const struct instance *was, const struct instance *now, struct lxm_kv *changes,
-			    struct lxm_err *e);
-
 /** Remove every trace: volumes, snapshots, ids, row, log. Safe to repeat; nothing is told. Used by delete, undo and reconcile. */
 int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e);
 

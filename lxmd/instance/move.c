@@ -2,6 +2,7 @@
  * Giving an instance to another project. As in a rename the row goes first, in one database write, and remembers where its volume still lies
  * (volatile.lxm.renamed_from as PROJECT/NAME), so that the next start of lxmd ends what a crash began. Worker threads.
  */
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/move.h"
 
 #include <string.h>
@@ -82,7 +83,7 @@ static void go_back(struct lxmd *d, const struct instance *was, const struct ins
 
 	if (db_write(d->db, moved_tx, &old, &e) < 0)
 		lxm_error("undo move of instance '%s': %s", was->row.name, e.msg);
-	if (instance_change_devices(d, now, was, &changes, &e) < 0)
+	if (instance_devices_change(d, now, was, NULL, &changes, &e) < 0)
 		lxm_warn("undo move of instance '%s': %s", was->row.name, e.msg);
 }
 
@@ -91,7 +92,7 @@ static int commit(struct lxmd *d, struct pool *pool, const struct instance *i, s
 	lxm_auto(kv) struct lxm_kv changes = { 0 }, done = { 0 };
 	bool elsewhere = !lxm_streq(now->row.project, i->row.project) || !lxm_streq(now->row.name, i->row.name);
 	struct lxm_err e2 = { 0 };
-	int r = instance_change_devices(d, i, now, &changes, e);
+	int r = instance_devices_change(d, i, now, NULL, &changes, e);
 
 	lxm_kv_merge(&now->row.config, &changes);
 	conf_drop_empty(&now->row.config);
@@ -100,7 +101,7 @@ static int commit(struct lxmd *d, struct pool *pool, const struct instance *i, s
 	if (r == 0)
 		r = db_write(d->db, moved_tx, now, e);
 	if (r < 0) {
-		if (instance_change_devices(d, now, i, &changes, &e2) < 0)
+		if (instance_devices_change(d, now, i, NULL, &changes, &e2) < 0)
 			lxm_warn("undo move of instance '%s': %s", i->row.name, e2.msg);
 		return r;
 	}

@@ -15,6 +15,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/device/device.h"
 #include "lxmd/image/image.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/copy.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/life.h"
@@ -47,7 +48,7 @@ int instance_take_over(struct lxmd *d, struct pool *pool, const struct instance 
 	struct instance old = *was;
 	struct lxm_err e2 = { 0 };
 	char base[65];
-	int r = instance_change_devices(d, was, now, &changes, e);
+	int r = instance_devices_change(d, was, now, NULL, &changes, e);
 
 	if (r == 0) {
 		lxm_kv_merge(&now->row.config, &changes);
@@ -74,7 +75,7 @@ undo_row:
 		lxm_error("instance '%s': going back: %s", was->row.name, e2.msg);
 undo_devices:
 	lxm_kv_deinit(&changes);
-	if (instance_change_devices(d, now, was, &changes, &e2) < 0)
+	if (instance_devices_change(d, now, was, NULL, &changes, &e2) < 0)
 		lxm_warn("instance '%s': going back: %s", was->row.name, e2.msg);
 	unstage(pool, was);
 	return r;

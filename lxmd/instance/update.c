@@ -47,55 +47,12 @@ static int check_frozen_keys(const struct instance *was, const struct instance *
 	return 0;
 }
 
-static bool same_device(const struct instance *in, const struct lxm_dev *dev)
-{
-	const struct lxm_dev *o = lxm_devs_get(&in->devices, dev->name);
-
-	return o && lxm_kv_eq(&o->kv, &dev->kv);
-}
-
-/* Devices that went or changed leave, new or changed ones come; `live` is NULL for a stopped instance. */
-static int change_devices(struct lxmd *d, const struct instance *was, const struct instance *now,
-			  const struct device_live *live, struct lxm_kv *changes, struct lxm_err *e)
-{
-	int r = 0;
-
-	lxm_devs_each(dev, &was->devices) {
-		struct device_ctx c = instance_device(d, was, dev, changes);
-
-		if (device_is_root(&dev->kv) || same_device(now, dev))
-			continue;
-		r = live ? device_hot_remove(&c, live, e) : 0;
-		if (r < 0)
-			return lxm_err_wrap(e, r, "remove device '%s'", dev->name);
-		if (!lxm_devs_get(&now->devices, dev->name))
-			device_remove(&c);
-	}
-	lxm_devs_each(dev, &now->devices) {
-		struct device_ctx c = instance_device(d, now, dev, changes);
-
-		if (device_is_root(&dev->kv) || same_device(was, dev))
-			continue;
-		r = device_add(&c, e);
-		if (r == 0 && live)
-			r = device_hot_add(&c, live, e);
-		if (r < 0)
-			return lxm_err_wrap(e, r, "add device '%s'", dev->name);
-	}
-	return 0;
-}
-
-int instance_change_devices(struct lxmd *d, const struct instance *was, const struct instance *now, struct lxm_kv *changes,
-			    struct lxm_err *e)
-{
-	return change_devices(d, was, now, NULL, changes, e);
-}
-
 static int apply_live(struct lxmd *d, struct run *run, const struct instance *was, const struct instance *now,
 		      struct lxm_kv *changes, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int pidfd = run_pidfd(run, e);
-	struct device_live live = { .init_pidfd = pidfd };
+	struct device_live live = { .init_pidfd = pidfd, .spawner = d->instances->spawner, .cgroups = &d->instances->cgroups,
+				    .cgroup = run->cgroup };
 	int r;
 
 	if (pidfd < 0)
@@ -107,7 +64,7 @@ static int apply_live(struct lxmd *d, struct run *run, const struct instance *wa
 	if (r == 0)
 		r = instance_guest_apply(run, was, now, e);
 	if (r == 0)
-		r = change_devices(d, was, now, &live, changes, e);
+		r = instance_devices_change(d, was, now, &live, changes, e);
 	if (r < 0) {
 		struct lxm_err e2 = { 0 };
 
@@ -117,6 +74,16 @@ static int apply_live(struct lxmd *d, struct run *run, const struct instance *wa
 			lxm_warn("instance '%s': %s", was->row.name, e2.msg);
 	}
 	return r;
+}
+
+/* The row could not be written: what runs is to be as it says. */
+static void go_back(struct lxmd *d, struct run *run, const struct instance *now, const struct instance *was)
+{
+	lxm_auto(kv) struct lxm_kv changes = { 0 };
+	struct lxm_err e = { 0 };
+
+	if ((run ? apply_live(d, run, now, was, &changes, &e) : instance_devices_change(d, now, was, NULL, &changes, &e)) < 0)
+		lxm_warn("instance '%s': going back to the old configuration: %s", was->row.name, e.msg);
 }
 
 int instance_update(struct lxmd *d, const struct instance *was, struct instance *now, const struct caller *caller,
@@ -141,11 +108,13 @@ int instance_update(struct lxmd *d, const struct instance *was, struct instance 
 	if (r == 0 && run)
 		r = apply_live(d, run, was, now, &changes, e);
 	else if (r == 0)
-		r = change_devices(d, was, now, NULL, &changes, e);
+		r = instance_devices_change(d, was, now, NULL, &changes, e);
 	if (r == 0) {
 		lxm_kv_merge(&now->row.config, &changes);
 		conf_drop_empty(&now->row.config);
 		r = db_write(d->db, update_tx, now, e);
+		if (r < 0)
+			go_back(d, run, now, was);
 	}
 	if (r < 0)
 		return lxm_err_wrap(e, r, "update instance '%s'", was->row.name);
