@@ -89,8 +89,8 @@ static const struct confkey ceph_pool_keys[] = {
 };
 
 static const struct confkey overlay_volume_keys[] = {
-	{ "security.shifted",   KEY_BOOL,  KEY_LATER,  "false",  NULL,          "Map ids so that several containers can share it" },
-	{ "security.unmapped",  KEY_BOOL,  KEY_LATER,  "false",  NULL,          "Leave ids alone" },
+	{ "security.shifted",   KEY_BOOL,  0,          "false",  NULL,          "No need: any number of containers can share it, each with its own ids" },
+	{ "security.unmapped",  KEY_BOOL,  0,          "false",  NULL,          "Show the owners on disk as they are to unprivileged instances too" },
 	{ "size",               KEY_BYTES, KEY_LIVE,   NULL,     NULL,          "Quota" },
 	{ "snapshots.expiry",   KEY_TEXT,  0,          NULL,     check_expiry,  "Age at which its snapshots are deleted" },
 	{ "snapshots.pattern",  KEY_TEXT,  0,          "snap%d", check_pattern, "Name of automatic snapshots" },

@@ -9,8 +9,10 @@
 #include "lib/base/err.h"
 #include "lib/base/kv.h"
 
+struct cgroup_layout;
 struct lxmd;
 struct plan;
+struct spawner;
 
 enum device_flags {
 	DEVICE_HOT_ADD = 1 << 0,    /* may be added to a running instance */
@@ -37,10 +39,13 @@ struct device_ctx {
 	const struct lxm_devs *devices; /* all of the instance's, this one among them; may be NULL for device_validate() */
 };
 
-/* The instance while it runs; for hot changes. */
+/* The instance while it runs; for hot changes. Borrowed. */
 struct device_live {
 	int init_pidfd;
 	pid_t init_pid;
+	struct spawner *spawner;
+	const struct cgroup_layout *cgroups;
+	const char *cgroup; /* "PARENT/ID" */
 };
 
 /**

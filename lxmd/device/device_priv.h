@@ -25,6 +25,11 @@ struct device_type {
 
 extern const struct device_type device_nic, device_disk, device_unix_char, device_unix_block, device_none;
 
+struct hot_job;
+
+/** Have lxm-helper do a hot job (pid is filled in) and wait for its end. Worker threads; blocks. Returns 0 or -errno. */
+int device_hot_run(const struct device_live *live, struct hot_job *job, struct lxm_err *e);
+
 /** A volatile key of the device: what this call has set, else what the instance has; NULL if neither or "". */
 const char *device_volatile(const struct device_ctx *c, const char *key);
 /** Set it in c->changes ("" deletes); ignored without changes. */

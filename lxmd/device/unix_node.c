@@ -1,5 +1,6 @@
 /*
- * unix-char and unix-block: one device node of the host, made anew in the instance's /dev and allowed in its cgroup.
+ * unix-char and unix-block: one device node of the host, made anew in the instance's /dev and allowed in its cgroup. A running
+ * instance gets and loses it through lxm-helper.
  *
  * Nodes through which all of the host can be read or written (memory, I/O ports) are refused for unprivileged
  * instances, where nobody can want them by intent.
@@ -10,6 +11,8 @@
 #include <sys/sysmacros.h>
 
 #include "lib/base/log.h"
+#include "lib/wire/cgroup.h"
+#include "lib/wire/hot.h"
 #include "lxmd/device/device_priv.h"
 
 struct node {
@@ -94,25 +97,32 @@ static int node_validate(const struct device_ctx *c, bool instance, struct lxm_e
 	return 0;
 }
 
+/* Checked, with its numbers. Returns 0, 1 when it is missing and not required, or -errno. */
+static int node_find(const struct device_ctx *c, struct node *n, struct lxm_err *e)
+{
+	int r = node_validate(c, true, e);
+
+	if (r == 0)
+		r = node_path(c, n, e);
+	if (r < 0)
+		return r;
+	r = node_numbers(c, n, e);
+	if (r == -ENOENT && !lxm_kv_bool(c->kv, "required", true)) {
+		lxm_err_clear(e);
+		lxm_info("instance '%s': device '%s' is missing on the host and not required", c->instance_name, c->name);
+		return 1;
+	}
+	return r;
+}
+
 static int node_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 {
 	struct node n = { .type = node_type(c) };
 	struct plan_step dev = { .kind = PLAN_DEV }, rule = { .kind = PLAN_CGROUP_DEV };
-	int r;
+	int r = node_find(c, &n, e);
 
-	r = node_validate(c, true, e);
-	if (r == 0)
-		r = node_path(c, &n, e);
-	if (r < 0)
-		return r;
-	r = node_numbers(c, &n, e);
-	if (r == -ENOENT && !lxm_kv_bool(c->kv, "required", true)) {
-		lxm_err_clear(e);
-		lxm_info("instance '%s': device '%s' is missing on the host and not required", c->instance_name, c->name);
-		return 0;
-	}
-	if (r < 0)
-		return r;
+	if (r)
+		return r < 0 ? r : 0;
 	dev.u.dev = (struct plan_dev){ .path = n.path + strlen("/dev/"),
 				       .type = (unsigned char)n.type,
 				       .major = n.major,
@@ -130,16 +140,93 @@ static int node_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e
 	return r < 0 || !c->privileged ? r : plan_add(plan, &rule, e);
 }
 
+/* ---- running instances */
+
+/* What every instance may use stays allowed when a device of the same numbers goes. */
+static bool is_everybodys(const struct node *n)
+{
+	return n->type == 'c' && (n->major == 1 || n->major == 5 || n->major == 136 || (n->major == 10 && (n->minor == 200 || n->minor == 229)));
+}
+
+/* Of a privileged instance; on cgroup v2 the rules are a program that was loaded at its start. */
+static int set_rule(const struct device_ctx *c, const struct device_live *live, const struct node *n, bool allow, struct lxm_err *e)
+{
+	char line[64];
+	int r;
+
+	if (!c->privileged || (!allow && is_everybodys(n)))
+		return 0;
+	if (!cgroup_find(live->cgroups, "devices"))
+		return lxm_err_http(e, 400, EOPNOTSUPP, "on cgroup v2 the device rules of a privileged instance cannot change while it runs: stop it first");
+	(void)snprintf(line, sizeof(line), "%c %u:%u rwm", n->type, n->major, n->minor);
+	r = cgroup_write(live->cgroups, "devices", live->cgroup, allow ? "devices.allow" : "devices.deny", line);
+	return r < 0 ? lxm_err_set(e, -r, "set device rule '%s': %s", line, strerror(-r)) : 0;
+}
+
+static int run(const struct device_ctx *c, const struct device_live *live, const struct node *n, uint32_t verb, struct lxm_err *e)
+{
+	struct hot_job job = {
+		.verb = verb,
+		.flags = c->privileged ? HOT_PRIVILEGED : 0,
+		.target = n->path + strlen("/dev/"),
+		.type = (unsigned char)n->type,
+		.major = n->major,
+		.minor = n->minor,
+		.mode = n->mode,
+		.uid = n->uid,
+		.gid = n->gid,
+	};
+
+	return device_hot_run(live, &job, e);
+}
+
+static int node_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	struct node n = { .type = node_type(c) };
+	int r = node_find(c, &n, e);
+
+	if (r)
+		return r < 0 ? r : 0;
+	r = set_rule(c, live, &n, true, e);
+	if (r < 0)
+		return r;
+	r = run(c, live, &n, HOT_NODE, e);
+	if (r < 0)
+		(void)set_rule(c, live, &n, false, NULL);
+	return r;
+}
+
+static int node_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	struct node n = { .type = node_type(c) };
+	int r = node_path(c, &n, e);
+
+	if (r == 0)
+		r = node_numbers(c, &n, e);
+	if (r == -ENOENT) {
+		/* pulled out of the host: the numbers, and so the node, are nobody's any more */
+		lxm_err_clear(e);
+		return 0;
+	}
+	if (r == 0)
+		r = run(c, live, &n, HOT_UNNODE, e);
+	return r < 0 ? r : set_rule(c, live, &n, false, e);
+}
+
 const struct device_type device_unix_char = {
 	.name = "unix-char",
-	.flags = DEVICE_ON_HOST,
+	.flags = DEVICE_ON_HOST | DEVICE_HOT_ADD | DEVICE_HOT_REMOVE,
 	.validate = node_validate,
 	.start = node_start,
+	.hot_add = node_hot_add,
+	.hot_remove = node_hot_remove,
 };
 
 const struct device_type device_unix_block = {
 	.name = "unix-block",
-	.flags = DEVICE_ON_HOST,
+	.flags = DEVICE_ON_HOST | DEVICE_HOT_ADD | DEVICE_HOT_REMOVE,
 	.validate = node_validate,
 	.start = node_start,
+	.hot_add = node_hot_add,
+	.hot_remove = node_hot_remove,
 };

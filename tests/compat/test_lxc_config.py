@@ -225,7 +225,6 @@ def test_device_refused(ok, fails, fresh, device):
     assert ok("config", "device", "list", name).split() == []
 
 
-@pytest.mark.lxmd_lacks("disks cannot be added to a running instance")
 def test_disk_hotplug(ok, box, tmp_path):
     (tmp_path / "f").write_text("seen")
     tmp_path.chmod(0o755)

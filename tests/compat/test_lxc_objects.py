@@ -201,7 +201,6 @@ def test_volume_rename(ok, volume, thing):
     assert new in ok("storage", "volume", "list", "default", "-f", "csv")
 
 
-@pytest.mark.lxmd_lacks("custom volumes cannot be attached")
 def test_volume_attach_keeps_data(ok, volume, fresh):
     name = fresh(verb="launch")
     ok("storage", "volume", "attach", "default", volume, name, "/data")
@@ -213,7 +212,6 @@ def test_volume_attach_keeps_data(ok, volume, fresh):
     ok("storage", "volume", "detach", "default", volume, name)
 
 
-@pytest.mark.lxmd_lacks("custom volumes cannot be attached")
 def test_volume_in_use_is_kept(ok, fails, volume, fresh):
     name = fresh()
     ok("storage", "volume", "attach", "default", volume, name, "/data")

@@ -113,7 +113,11 @@ static void disks_need_a_source_that_is_there(void)
 	CU_ASSERT(validate(&e, "type=disk", "path=/mnt", "source=/nosuch", NULL) == -ENOENT);
 	CU_ASSERT(validate(&e, "type=disk", "path=/mnt", "source=/nosuch", "required=false", NULL) == 0);
 	CU_ASSERT(validate(&e, "type=disk", "path=/../etc", "source=/tmp", NULL) < 0);
-	CU_ASSERT(validate(&e, "type=disk", "path=/mnt", "source=vol", "pool=default", NULL) == -EOPNOTSUPP);
+	/* beside a pool the source is a volume's name, never a path */
+	CU_ASSERT(validate(&e, "type=disk", "path=/mnt", "source=/etc", "pool=default", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=disk", "path=/mnt", "source=../v", "pool=default", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=disk", "path=/mnt", "source=v", "pool=a/../b", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=disk", "path=//", "source=/tmp", NULL) == -EINVAL);
 	down();
 }
 

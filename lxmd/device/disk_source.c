@@ -1,0 +1,149 @@
+/*
+ * Where a disk's data lie: a path of the host, or a custom volume.
+ *
+ * A path is an administrator's. It is resolved here, once, to a real path without links. Mounts in unprivileged instances carry nodev: the
+ * kernel would honour device nodes on a mount that the host's root made.
+ *
+ * A volume is named by pool and name and looked up in the project whose volumes the instance's project uses, so no name leads
+ * to another project's. On disk it has the ids that its users see inside: each unprivileged instance gets it idmapped by its own map,
+ * and any number of them share it. A privileged instance sees the same ids unmapped; nosuid and nodev keep what
+ * others have left there from becoming root outside.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <linux/mount.h>
+
+#include "db/project.h"
+#include "db/storage.h"
+#include "lib/base/alloc.h"
+#include "lib/base/log.h"
+#include "lib/conf/names.h"
+#include "lxmd/device/disk.h"
+#include "lxmd/storage/pool.h"
+
+void disk_mount_deinit(struct disk_mount *m)
+{
+	free(m->source);
+	m->source = NULL;
+}
+
+bool disk_is_volume(const struct lxm_kv *kv)
+{
+	return !lxm_empty(lxm_kv_get(kv, "pool")) && !device_is_root(kv);
+}
+
+/* Word of `propagation` to the kernel's flag; all of a recursive mount spread alike. */
+static uint32_t propagation_of(const char *word)
+{
+	static const struct {
+		const char *word;
+		uint32_t flag;
+	} map[] = {
+		{ "private", MS_PRIVATE },	 { "rprivate", MS_PRIVATE }, { "shared", MS_SHARED },
+		{ "rshared", MS_SHARED },	 { "slave", MS_SLAVE },	     { "rslave", MS_SLAVE },
+		{ "unbindable", MS_UNBINDABLE }, { "runbindable", MS_UNBINDABLE },
+	};
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(map); i++)
+		if (lxm_streq(map[i].word, word))
+			return map[i].flag;
+	return 0;
+}
+
+/* ---- custom volumes */
+
+struct lookup {
+	const struct device_ctx *c;
+	struct db_volume row;
+};
+
+static int lookup_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	struct lookup *l = arg;
+	const char *pool = lxm_kv_get(l->c->kv, "pool"), *name = lxm_kv_get(l->c->kv, "source");
+	lxm_auto(free) char *home = NULL;
+	int r = db_project_for(tx, l->c->project, DB_FEATURE_VOLUMES, &home, e);
+
+	db_volume_deinit(&l->row);
+	if (r == 0)
+		r = db_volume_get(tx, pool, home, DB_VOL_CUSTOM, name, &l->row, e);
+	if (r == DB_NONE)
+		return lxm_err_set(e, ENOENT, "pool '%s' has no custom volume '%s'", pool, name);
+	return r;
+}
+
+int disk_volume_check(const struct device_ctx *c, bool instance, struct lxm_err *e)
+{
+	const char *name = lxm_kv_or(c->kv, "source", "");
+	struct lookup l = { .c = c };
+	int r = conf_name_pool(lxm_kv_get(c->kv, "pool"), e);
+
+	if (r == 0)
+		r = conf_name_volume(name, e);
+	if (r == 0 && lxm_kv_bool(c->kv, "shift", false))
+		r = lxm_err_set(e, EINVAL, "'shift' is for host paths: a volume is shifted unless it has security.unmapped=true");
+	if (r < 0 || !instance)
+		return r;
+	r = db_read(c->d->db, lookup_tx, &l, e);
+	if (r == 0 && l.row.content != DB_FILESYSTEM)
+		r = lxm_err_set(e, EINVAL, "a container cannot have volume '%s' of content type 'block'", name);
+	db_volume_deinit(&l.row);
+	return r;
+}
+
+static int find_volume(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
+{
+	lxm_auto(pool_unref) struct pool *pool = NULL;
+	lxm_auto(volume_root) struct volume_root root = { 0 };
+	struct lookup l = { .c = c };
+	int r = db_read(c->d->db, lookup_tx, &l, e);
+
+	if (r == 0)
+		r = storage_pool_get(c->d, l.row.pool, &pool, e);
+	if (r == 0)
+		r = pool_volume_root(pool, VOLUME_ID(VOLUME_CUSTOM, l.row.project, l.row.name), &root, e);
+	if (r == 0 && root.kind != VOLUME_ROOT_BIND)
+		r = lxm_err_set(e, EINVAL, "volume '%s' is no plain directory", l.row.name);
+	if (r == 0) {
+		out->source = LXM_TAKE(root.lower, NULL);
+		out->directory = true;
+		out->idmap = !c->privileged && !lxm_kv_bool(&l.row.config, "security.unmapped", false);
+		out->attrs |= MOUNT_ATTR_NODEV | (c->privileged ? MOUNT_ATTR_NOSUID : 0);
+	}
+	db_volume_deinit(&l.row);
+	return r;
+}
+
+/* ---- host paths */
+
+static int find_path(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
+{
+	const char *source = lxm_kv_or(c->kv, "source", "");
+	char real[PATH_MAX];
+	struct stat st;
+
+	if (!realpath(source, real) || stat(real, &st) < 0) {
+		if (errno != ENOENT || lxm_kv_bool(c->kv, "required", true))
+			return lxm_err_sys(e, "source '%s'", source);
+		lxm_info("instance '%s': source '%s' of disk '%s' is missing and not required", c->instance_name, source, c->name);
+		return 0;
+	}
+	out->source = lxm_strdup(real);
+	out->directory = S_ISDIR(st.st_mode);
+	out->recursive = lxm_kv_bool(c->kv, "recursive", false);
+	out->idmap = lxm_kv_bool(c->kv, "shift", false) && !c->privileged;
+	out->attrs |= c->privileged ? 0 : MOUNT_ATTR_NODEV;
+	return 0;
+}
+
+int disk_find(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
+{
+	if (lxm_kv_bool(c->kv, "readonly", false))
+		out->attrs |= MOUNT_ATTR_RDONLY;
+	out->propagation = propagation_of(lxm_kv_or(c->kv, "propagation", ""));
+	return disk_is_volume(c->kv) ? find_volume(c, out, e) : find_path(c, out, e);
+}
