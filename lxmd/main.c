@@ -80,6 +80,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = daemon_start_core(d, e);
 	if (r == 0)
+		ops_remember(d->ops, d->dirs.run.fd);
+	if (r == 0)
 		r = identity_start(d, e);
 	if (r == 0)
 		audit_start(d);
@@ -93,6 +95,8 @@ static int start(struct lxmd *d, struct lxm_err *e)
 		r = networks_start(d, e);
 	if (r == 0)
 		r = instances_start(d, e);
+	if (r == 0)
+		ops_recall(d->ops);
 	if (r == 0)
 		r = http_start(d, e);
 	if (r == 0)

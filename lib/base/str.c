@@ -391,6 +391,16 @@ void lxm_uuid(char out[37])
 	snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", h, h + 8, h + 12, h + 16, h + 20);
 }
 
+bool lxm_is_uuid(const char *s)
+{
+	size_t i;
+
+	for (i = 0; s && s[i] && i < 37; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? s[i] != '-' : !strchr("0123456789abcdef", s[i]))
+			return false;
+	return s && i == 36;
+}
+
 char *lxm_url_encode(const char *s, const char *keep)
 {
 	struct lxm_buf b = { 0 };

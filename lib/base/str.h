@@ -84,6 +84,8 @@ void lxm_random(void *out, size_t n);
 char *lxm_random_hex(size_t n);
 /** Random UUID (version 4) into out (37 bytes). */
 void lxm_uuid(char out[37]);
+/** True if s is written as lxm_uuid() does; NULL is not. */
+bool lxm_is_uuid(const char *s);
 /** Percent-encode everything but unreserved characters (and those in `keep`); free() it. */
 char *lxm_url_encode(const char *s, const char *keep);
 /** Percent-decode; '+' becomes a blank if plus is true. NULL for malformed input or an encoded NUL; free() it. */

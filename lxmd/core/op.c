@@ -144,6 +144,11 @@ static void on_forget(void *arg)
 	ops_forget(op->d->ops, op);
 }
 
+void op_forget_later(struct op *op, int64_t ms)
+{
+	op->forget_timer = loop_timer(op->d->loop, ms, on_forget, op);
+}
+
 /* Those to be told now, with the lock held; the others' time is up just now and on_wait_time() tells them. */
 static struct op_waiter *take_waiters(struct op *op)
 {
@@ -186,8 +191,8 @@ static void end(struct op *op, int status, const char *text)
 	emit(op);
 	w = take_waiters(op);
 	pthread_cond_broadcast(&op->ended);
-	loop_timer(op->d->loop, OP_KEEP_MS, on_forget, op);
-	ops_ended(op->d->ops, op->lasting);
+	op_forget_later(op, OP_KEEP_MS);
+	ops_ended(op->d->ops, op, status == API_SUCCESS);
 	unlock_and_free_arg(op);
 	if (status == API_FAILURE)
 		lxm_info("operation '%s' (%s): %s", op->id, op->description, text);

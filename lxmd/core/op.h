@@ -165,6 +165,18 @@ void ops_free(struct ops *ops);
  */
 int ops_stop(struct ops *ops, int timeout_ms);
 
+/**
+ * Note each operation that runs in a file of `rundir` from now on (lxmd/core/op_slots.h), and recall what is noted there
+ * already. Without the file (complained of) all goes on, and nothing is known after a restart. Main thread, before any op_new().
+ */
+void ops_remember(struct ops *ops, int rundir);
+
+/**
+ * Those noted by an earlier lxmd that nobody has made again under their id: final, as Failure, for some minutes. Main
+ * thread, once all that go on were made again and before any client comes.
+ */
+void ops_recall(struct ops *ops);
+
 /** The first operation that fits(), in no order; NULL when there is none. fits() may look into it, and not block. Any thread; op_unref() it. */
 struct op *ops_find(struct ops *ops, bool (*fits)(struct op *op, void *arg), void *arg);
 

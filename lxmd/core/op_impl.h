@@ -9,7 +9,8 @@
 #include "lxmd/core/loop.h"
 #include "lxmd/core/op.h"
 
-#define OP_KEEP_MS 10000 /* how long a final operation stays readable */
+#define OP_KEEP_MS	10000  /* how long a final operation stays readable */
+#define OP_LOST_KEEP_MS 600000 /* one that a restart cut off: who asked may have to find lxmd again first */
 
 struct op_socket {
 	char *name;
@@ -34,7 +35,8 @@ struct op {
 	struct op_spec spec;	     /* callbacks and arg only */
 	struct caller caller;
 	lxm_time created_at;
-	struct op *hash_next; /* guarded by the registry's lock */
+	struct op *hash_next; /* guarded by the registry's lock; so is slot */
+	int slot;	      /* its note in op_slots.h, -1: none */
 
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
@@ -53,6 +55,7 @@ struct op {
 	int64_t progress_at_ms;	      /* last event */
 	loop_timer_id progress_timer; /* holds a reference, as the next */
 	loop_timer_id connect_timer;
+	loop_timer_id forget_timer; /* final, and still in the registry; holds no reference but the registry's */
 };
 
 /** The object of the API; with op->lock held. */
@@ -65,8 +68,10 @@ void op_cancel_now(struct op *op);
 void op_waiter_fire(struct op_waiter *w);
 /** Take a final operation out of the registry (drops the registry's reference). */
 void ops_forget(struct ops *ops, struct op *op);
-/** One more operation has ended; may be called with op->lock held. */
-void ops_ended(struct ops *ops, bool lasting);
+/** Have ops_forget() called in some time; with op->lock held, or before others know of it. */
+void op_forget_later(struct op *op, int64_t ms);
+/** One more operation has ended, well or not; may be called with op->lock held. */
+void ops_ended(struct ops *ops, struct op *op, bool well);
 /** One more is lasting; the same. */
 void ops_lasting(struct ops *ops);
 /** Tell those who wait for a lasting operation that they wait in vain: the daemon ends. */

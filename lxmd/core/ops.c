@@ -10,10 +10,13 @@
 
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lxmd/core/audit.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op_impl.h"
+#include "lxmd/core/op_slots.h"
 
 #define BUCKETS 256
 
@@ -25,6 +28,7 @@ struct ops {
 	struct op *bucket[BUCKETS];
 	size_t n, n_running, n_lasting; /* lasting ones are among the running */
 	bool closed;
+	struct op_slots *slots; /* NULL: nothing is noted */
 };
 
 static unsigned int id_bucket(const char *id)
@@ -62,6 +66,7 @@ void ops_free(struct ops *ops)
 			ops->bucket[i] = op->hash_next;
 			op_unref(op);
 		}
+	op_slots_close(ops->slots);
 	pthread_cond_destroy(&ops->changed);
 	pthread_mutex_destroy(&ops->lock);
 	free(ops);
@@ -87,13 +92,12 @@ json_t *op_resources(json_t *resources)
 	return resources;
 }
 
-int op_new(struct lxmd *d, const struct op_spec *spec, struct op **op_out, struct lxm_err *e)
+/* ---- making and forgetting */
+
+static struct op *op_make(struct lxmd *d, const struct op_spec *spec)
 {
-	struct ops *ops = d->ops;
 	struct op *op = lxm_alloc(sizeof(*op));
 	pthread_condattr_t attr;
-	unsigned int b;
-	bool closed;
 
 	atomic_init(&op->refs, 1);
 	op->d = d;
@@ -111,6 +115,7 @@ int op_new(struct lxmd *d, const struct op_spec *spec, struct op **op_out, struc
 	op->metadata = spec->metadata;
 	op->may_cancel = spec->may_cancel;
 	op->status = API_PENDING;
+	op->slot = -1;
 	op->updated_at = lxm_now();
 	op->created_at = spec->created_at ? spec->created_at : op->updated_at;
 	pthread_mutex_init(&op->lock, NULL);
@@ -118,15 +123,70 @@ int op_new(struct lxmd *d, const struct op_spec *spec, struct op **op_out, struc
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&op->ended, &attr);
 	pthread_condattr_destroy(&attr);
+	return op;
+}
 
-	b = id_bucket(op->id);
+/* With the lock held. */
+static struct op *find_locked(struct ops *ops, const char *id)
+{
+	struct op *op;
+
+	for (op = ops->bucket[id_bucket(id)]; op && strcmp(op->id, id) != 0; op = op->hash_next)
+		;
+	return op;
+}
+
+/* With the lock held; the registry has a reference of its own. */
+static void insert(struct ops *ops, struct op *op)
+{
+	struct op **at = &ops->bucket[id_bucket(op->id)];
+
+	op->hash_next = *at;
+	*at = op_ref(op);
+	ops->n++;
+}
+
+/* With the lock held. */
+static int note(struct ops *ops, struct op *op)
+{
+	const struct op_note n = {
+		.id = op->id, .project = op->project, .description = op->description, .cls = op->spec.cls,
+		.created_at = op->created_at, .resources = op->resources, .caller = op->caller,
+	};
+
+	return op_slots_take(ops->slots, &n);
+}
+
+/* What was taken for lost goes on after all: it gets its id back. */
+static void forget_lost(struct ops *ops, const char *id)
+{
+	lxm_auto(op_unref) struct op *op = ops_get(ops, id);
+	bool mine = false;
+
+	if (!op)
+		return;
+	pthread_mutex_lock(&op->lock);
+	if (op->status >= API_SUCCESS)
+		mine = loop_timer_cancel(op->d->loop, op->forget_timer);
+	pthread_mutex_unlock(&op->lock);
+	if (mine)
+		ops_forget(ops, op);
+}
+
+int op_new(struct lxmd *d, const struct op_spec *spec, struct op **op_out, struct lxm_err *e)
+{
+	struct ops *ops = d->ops;
+	struct op *op = op_make(d, spec);
+	bool closed;
+
+	if (spec->id)
+		forget_lost(ops, spec->id);
 	pthread_mutex_lock(&ops->lock);
 	closed = ops->closed;
 	if (!closed) {
-		op->hash_next = ops->bucket[b];
-		ops->bucket[b] = op_ref(op);
-		ops->n++;
+		insert(ops, op);
 		ops->n_running++;
+		op->slot = note(ops, op);
 	}
 	pthread_mutex_unlock(&ops->lock);
 	if (closed) {
@@ -148,11 +208,69 @@ void ops_forget(struct ops *ops, struct op *op)
 	if (*at) {
 		*at = op->hash_next;
 		ops->n--;
+		op_slots_give(ops->slots, op->slot);
+		op->slot = -1;
 	} else {
 		op = NULL;
 	}
 	pthread_mutex_unlock(&ops->lock);
 	op_unref(op);
+}
+
+/* ---- across a restart */
+
+void ops_remember(struct ops *ops, int rundir)
+{
+	struct lxm_err e = { 0 };
+
+	if (op_slots_open(rundir, &ops->slots, &e) < 0)
+		lxm_warn("operations will be forgotten by a restart: %s", e.msg);
+}
+
+static void recall(struct ops *ops, int slot, struct op_note *n)
+{
+	const struct op_spec spec = {
+		.id = n->id, .created_at = n->created_at, .cls = n->cls, .project = n->project,
+		.description = n->description, .resources = LXM_TAKE(n->resources, NULL), .caller = &n->caller,
+	};
+	struct op *op = op_make(ops->d, &spec);
+
+	op->started = true;
+	op->status = API_FAILURE;
+	op->err = lxm_strdup("lxmd was restarted while this ran");
+	op->slot = slot;
+	op_forget_later(op, OP_LOST_KEEP_MS);
+	pthread_mutex_lock(&ops->lock);
+	insert(ops, op);
+	op_slots_told(ops->slots, slot);
+	pthread_mutex_unlock(&ops->lock);
+	if (op->caller.protocol[0] && !n->told)
+		audit_operation(op->d, &op->caller, op->id, op->description, op->project, api_status_name(API_FAILURE));
+	lxm_info("operation '%s' (%s): %s", op->id, op->description, op->err);
+	op_unref(op);
+}
+
+void ops_recall(struct ops *ops)
+{
+	int i;
+
+	for (i = 0; i < OP_SLOTS; i++) {
+		lxm_auto(op_note) struct op_note n = { 0 };
+		struct op *op;
+
+		pthread_mutex_lock(&ops->lock);
+		if (op_slots_read(ops->slots, i, &n)) {
+			op = find_locked(ops, n.id);
+			if (!op) {
+				pthread_mutex_unlock(&ops->lock);
+				recall(ops, i, &n);
+				continue;
+			}
+			if (op->slot != i) /* it goes on, and has a note of its own */
+				op_slots_give(ops->slots, i);
+		}
+		pthread_mutex_unlock(&ops->lock);
+	}
 }
 
 void ops_lasting(struct ops *ops)
@@ -163,12 +281,16 @@ void ops_lasting(struct ops *ops)
 	pthread_mutex_unlock(&ops->lock);
 }
 
-void ops_ended(struct ops *ops, bool lasting)
+void ops_ended(struct ops *ops, struct op *op, bool well)
 {
 	pthread_mutex_lock(&ops->lock);
 	assert(ops->n_running > 0);
 	ops->n_running--;
-	ops->n_lasting -= lasting;
+	ops->n_lasting -= op->lasting;
+	if (well || !ops->closed) { /* what ends because we end was cut off: the next lxmd will say so */
+		op_slots_give(ops->slots, op->slot);
+		op->slot = -1;
+	}
 	pthread_cond_broadcast(&ops->changed);
 	pthread_mutex_unlock(&ops->lock);
 }
@@ -178,8 +300,7 @@ struct op *ops_get(struct ops *ops, const char *id)
 	struct op *op;
 
 	pthread_mutex_lock(&ops->lock);
-	for (op = ops->bucket[id_bucket(id)]; op && strcmp(op->id, id) != 0; op = op->hash_next)
-		;
+	op = find_locked(ops, id);
 	if (op)
 		op_ref(op);
 	pthread_mutex_unlock(&ops->lock);
@@ -292,69 +413,5 @@ int ops_stop(struct ops *ops, int timeout_ms)
 		r = pthread_cond_timedwait(&ops->changed, &ops->lock, &until);
 	r = ops->n_running > ops->n_lasting ? -EBUSY : 0;
 	pthread_mutex_unlock(&ops->lock);
-	return r;
-}
-
-/* ---- waiting */
-
-void op_waiter_fire(struct op_waiter *w)
-{
-	w->fn(w->op, w->arg);
-	op_unref(w->op);
-	free(w);
-}
-
-static void on_wait_time(void *arg)
-{
-	struct op_waiter *w = arg, **at;
-
-	pthread_mutex_lock(&w->op->lock);
-	for (at = &w->op->waiters; *at && *at != w; at = &(*at)->next)
-		;
-	if (*at)
-		*at = w->next;
-	pthread_mutex_unlock(&w->op->lock);
-	op_waiter_fire(w);
-}
-
-void op_when_done(struct op *op, int64_t timeout_ms, void (*fn)(struct op *op, void *arg), void *arg)
-{
-	struct op_waiter *w;
-
-	pthread_mutex_lock(&op->lock);
-	if (op->status >= API_SUCCESS || op->let_go || timeout_ms == 0) {
-		pthread_mutex_unlock(&op->lock);
-		fn(op, arg);
-		return;
-	}
-	w = lxm_alloc(sizeof(*w));
-	w->op = op_ref(op);
-	w->fn = fn;
-	w->arg = arg;
-	w->next = op->waiters;
-	op->waiters = w;
-	if (timeout_ms > 0)
-		w->timer = loop_timer(op->d->loop, timeout_ms, on_wait_time, w);
-	pthread_mutex_unlock(&op->lock);
-}
-
-int op_wait(struct op *op, int64_t timeout_ms)
-{
-	struct timespec until;
-	int r = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	pthread_mutex_lock(&op->lock);
-	while (op->status < API_SUCCESS && r == 0)
-		r = timeout_ms < 0 ? pthread_cond_wait(&op->ended, &op->lock) :
-				     pthread_cond_timedwait(&op->ended, &op->lock, &until);
-	r = op->status >= API_SUCCESS ? 0 : -ETIMEDOUT;
-	pthread_mutex_unlock(&op->lock);
 	return r;
 }

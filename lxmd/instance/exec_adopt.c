@@ -130,16 +130,6 @@ static void end_at_once(void *arg)
 	session_check_end(arg);
 }
 
-static bool is_uuid(const char *s)
-{
-	size_t i;
-
-	for (i = 0; s && s[i] && i < 37; i++)
-		if (i == 8 || i == 13 || i == 18 || i == 23 ? s[i] != '-' : !strchr("0123456789abcdef", s[i]))
-			return false;
-	return s && i == 36;
-}
-
 static int make_operation(struct session *x, const json_t *tag, struct lxm_err *e)
 {
 	struct op_spec spec = exec_op_spec(x);
@@ -149,7 +139,7 @@ static int make_operation(struct session *x, const json_t *tag, struct lxm_err *
 	(void)snprintf(who.username, sizeof(who.username), "%s", js_str_or(tag, "username", ""));
 	(void)snprintf(who.protocol, sizeof(who.protocol), "%s", js_str_or(tag, "protocol", ""));
 	(void)snprintf(who.address, sizeof(who.address), "%s", js_str_or(tag, "address", ""));
-	spec.id = is_uuid(id) ? id : NULL;
+	spec.id = lxm_is_uuid(id) ? id : NULL;
 	spec.created_at = x->created_at;
 	spec.connect_ms = (int64_t)x->d->instances->exec_grace_s * 1000;
 	spec.caller = &who;
