@@ -11,6 +11,8 @@
 #include "lxmd/api/server_config.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/identity.h"
+#include "lxmd/instance/apparmor.h"
+#include "lxmd/instance/run.h"
 
 int api_root_get(struct request *rq, struct lxm_err *e)
 {
@@ -51,10 +53,11 @@ static json_t *architectures(const char *machine)
 	return json_pack("[s]", machine);
 }
 
-static json_t *kernel_features(void)
+static json_t *kernel_features(struct lxmd *d)
 {
 	/* lxm does not start on a kernel without these; seccomp's listener and the mount calls are what clients show */
-	return json_pack("{s:s,s:s,s:s,s:s}", "idmapped_mounts", "true", "netnsid_getifaddrs", "true",
+	return json_pack("{s:s,s:s,s:s,s:s,s:s}", "apparmor",
+			 apparmor_state(d->instances->apparmor) == APPARMOR_ON ? "true" : "false", "idmapped_mounts", "true", "netnsid_getifaddrs", "true",
 			 "seccomp_listener", "true", "unpriv_fscaps", "true");
 }
 
@@ -81,7 +84,7 @@ static json_t *environment(struct request *rq)
 	json_object_set_new(o, "firewall", json_string("nftables"));
 	json_object_set_new(o, "kernel", json_string(u.sysname));
 	json_object_set_new(o, "kernel_architecture", json_string(u.machine));
-	json_object_set_new(o, "kernel_features", kernel_features());
+	json_object_set_new(o, "kernel_features", kernel_features(rq->d));
 	json_object_set_new(o, "kernel_version", json_string(u.release));
 	json_object_set_new(o, "lxc_features", json_object());
 	json_object_set_new(o, "os_name", js_string(lxm_kv_or(&os, "NAME", "Linux")));

@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
+#include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
@@ -47,6 +48,7 @@ void instance_ended(struct run *r)
 	pthread_mutex_unlock(&r->lock);
 
 	sweep_cgroups(r);
+	apparmor_unload(d->instances->apparmor, r->id);
 	instance_remove_rundir(d, r->id);
 	if (instance_load_id(d, r->id, &i, &e) == 0) {
 		instance_devices_stop(d, &i);

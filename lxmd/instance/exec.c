@@ -18,6 +18,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
+#include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
@@ -95,6 +96,17 @@ static char *make_tag(const struct session *x)
 	return js_text(o);
 }
 
+/* What init lives under now, which may be other than what a start would choose today. */
+static int find_label(const struct session *x, char label[APPARMOR_LABEL], struct lxm_err *e)
+{
+	pid_t init;
+
+	pthread_mutex_lock(&x->run->lock);
+	init = x->run->init_pid;
+	pthread_mutex_unlock(&x->run->lock);
+	return apparmor_of(x->d->instances->apparmor, init, label, e);
+}
+
 static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 {
 	lxm_auto(strv) struct lxm_strv env = { 0 };
@@ -103,6 +115,7 @@ static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 	lxm_auto(fd_close) int park = run_park(x->run);
 	lxm_auto(fd_close) int unified = -1;
 	struct spawn_session io = { { -1, -1, -1 }, { -1, -1, -1 }, -1, -1, -1 };
+	char label[APPARMOR_LABEL];
 	struct exec_job job = {
 		.argv = x->rq.argv.v,
 		.cwd = x->rq.cwd,
@@ -114,6 +127,7 @@ static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 		.privileged = x->privileged,
 		.keep_caps = plan_caps_default(),
 		.seccomp = x->seccomp,
+		.apparmor = label,
 		.notify = x->notify,
 		.rlimits = x->rlimits,
 		.nrlimits = x->nrlimits,
@@ -126,6 +140,9 @@ static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 
 	if (init < 0)
 		return init;
+	r = find_label(x, label, e);
+	if (r < 0)
+		return r;
 	lxm_kv_each(kv, &x->rq.env)
 		lxm_strv_take(&env, lxm_asprintf("%s=%s", kv->key, kv->value));
 	job.env = env.v;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "db/warning.h"
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
@@ -18,6 +19,7 @@
 #include "lxmd/core/locks.h"
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
+#include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/exec.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/guest.h"
@@ -131,6 +133,7 @@ static void settle(struct lxmd *d, const struct instance *i, bool had_rundir)
 	snprintf(cg, sizeof(cg), "%s/%lld", d->instances->cgroup_parent, (long long)i->row.id);
 	if (cgroup_kill(&d->instances->cgroups, cg, NULL) == 0)
 		(void)cgroup_remove(&d->instances->cgroups, cg, 5000, NULL);
+	apparmor_unload(d->instances->apparmor, i->row.id);
 	if (!had_rundir)
 		return;
 	read_reason(d, i, &changes);
@@ -232,6 +235,28 @@ static void sweep_strangers(struct lxmd *d, const struct instance_list *l)
 	closedir(dir);
 }
 
+/* ---- AppArmor that the kernel has and lxm cannot use */
+
+static int warn_apparmor_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	static const char type[] = "AppArmor support has been disabled";
+	const char *message = arg;
+
+	return message ? db_warning_raise(tx, NULL, type, DB_SEV_MODERATE, NULL, message, e) : db_warning_resolve(tx, NULL, type, NULL, e);
+}
+
+static void tell_apparmor(struct lxmd *d)
+{
+	static char missing[] = "instances run without AppArmor: the program apparmor_parser is missing (package apparmor)";
+	bool useless = apparmor_state(d->instances->apparmor) == APPARMOR_NO_PARSER;
+	struct lxm_err e = { 0 };
+
+	if (useless)
+		lxm_warn("%s", missing);
+	if (db_write_lazy(d->db, warn_apparmor_tx, useless ? missing : NULL, &e) < 0)
+		lxm_warn("note warning about AppArmor: %s", e.msg);
+}
+
 int instances_start(struct lxmd *d, struct lxm_err *e)
 {
 	lxm_auto(instance_list) struct instance_list l = { 0 };
@@ -254,11 +279,14 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	if (r == 0)
 		r = seccomp_cache_new(d->profiles_dir, &in->seccomp, e);
 	if (r == 0)
+		r = apparmor_new(d->profiles_dir, in->cgroup_parent, NULL, &in->apparmor, e);
+	if (r == 0)
 		r = spawner_new(d->bin_dir, &in->spawner, e);
 	if (r == 0)
 		r = instance_load_all(d, NULL, &l, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start the instances' part");
+	tell_apparmor(d);
 	guests_start(d, &instance_guest_ops);
 	for (k = 0; k < l.n; k++)
 		reconcile_one(d, &l.v[k]);
@@ -443,6 +471,7 @@ void instances_stop(struct lxmd *d)
 	usage_cache_free(in->usages);
 	spawner_free(in->spawner);
 	seccomp_cache_free(in->seccomp);
+	apparmor_free(in->apparmor);
 	idmap_pool_deinit(&in->ids);
 	pthread_mutex_destroy(&in->lock);
 	pthread_cond_destroy(&in->idle);

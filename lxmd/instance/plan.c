@@ -20,6 +20,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/image/metadata.h"
 #include "lxmd/image/template.h"
+#include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/guest.h"
 #include "lxmd/instance/instance.h"
@@ -154,6 +155,22 @@ static int add_seccomp(struct lxmd *d, struct plan *p, const struct instance *i,
 	if (r == 0 && flags)
 		r = plan_add(p, &(struct plan_step){ PLAN_INTERCEPT, .u.intercept = { flags } }, e);
 	return r;
+}
+
+static int add_apparmor(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
+{
+	const struct apparmor_want w = {
+		.id = i->row.id,
+		.privileged = instance_privileged(i),
+		.nesting = lxm_kv_bool(&i->config, "security.nesting", false),
+		.raw = lxm_kv_get(&i->config, "raw.apparmor"),
+	};
+	char label[APPARMOR_LABEL];
+	int r = apparmor_load(d->instances->apparmor, &w, label, e);
+
+	if (r < 0 || !label[0])
+		return r;
+	return plan_add(p, &(struct plan_step){ PLAN_APPARMOR, .u.apparmor = { label } }, e);
 }
 
 char *instance_notify_path(struct lxmd *d, const struct instance *i)
@@ -342,6 +359,8 @@ int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *
 		r = add_config(d, p, i, e);
 	if (r == 0)
 		r = add_seccomp(d, p, i, e);
+	if (r == 0)
+		r = add_apparmor(d, p, i, e);
 	if (r == 0)
 		r = add_templates(d, p, pool, i, e);
 	if (r == 0)

@@ -21,6 +21,7 @@ struct session;
 struct files;
 struct guest;
 struct seccomp_cache;
+struct apparmor;
 struct spawner;
 struct usage_cache;
 
@@ -28,6 +29,7 @@ struct usage_cache;
 struct instances {
 	struct spawner *spawner;
 	struct seccomp_cache *seccomp;
+	struct apparmor *apparmor;
 	struct cgroup_layout cgroups;
 	char cgroup_parent[32]; /* "lxm", or one of this daemon's own when LXMD_DIR is set */
 	struct idmap_pool ids;

@@ -18,6 +18,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
 #include "lxmd/instance/files.h"
+#include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/idmap.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
@@ -240,6 +241,7 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 	if (r < 0) {
 		struct lxm_err e2 = { 0 };
 
+		apparmor_unload(d->instances->apparmor, i->row.id);
 		instance_remove_rundir(d, i->row.id);
 		run_remove(run);
 		/* what devices chose (a MAC) stays chosen */
