@@ -74,11 +74,11 @@ static void exec_takes_dashes_before_the_command(void)
 static void wrong_usage_is_told(void)
 {
 	static const char *const bad[][3] = {
-		{ "lsit", NULL, NULL },	      { "list", "--colums", NULL }, { "exec", "c1", NULL },
+		{ "lsit", NULL, NULL },	      { "list", "--colums", NULL }, { "exec", NULL, NULL },
 		{ "rename", "c1", NULL },     { "profile", NULL, NULL },    { "stop", "--timeout", NULL },
 		{ "version", "extra", NULL }, { "start", "-x", NULL },
 	};
-	static const char *const say[] = { "did you mean 'list'", "did you mean '--columns'", "COMMAND", "NAME",
+	static const char *const say[] = { "did you mean 'list'", "did you mean '--columns'", "INSTANCE", "NAME",
 					   "wants a verb",	  "wants a value",	      "too many", "unknown option" };
 	size_t i;
 
@@ -112,7 +112,8 @@ static void bounds_come_from_the_args_text(void)
 	CU_ASSERT_FALSE(cli_arg_word("A", 1, word, sizeof(word)));
 }
 
-/* Every row is whole, and no two rows answer to the same words or letters. */
+/* Every row is whole, and no two rows answer to the same words or letters. Only --timeout means one thing before the verb
+ * (with --on) and may mean another after it. */
 static void the_table_is_sound(void)
 {
 	const struct verb *v, *w;
@@ -131,7 +132,7 @@ static void the_table_is_sound(void)
 				CU_ASSERT(!f->letter || f->letter != g->letter);
 			}
 			for (g = global_flags; g->name; g++) {
-				CU_ASSERT_STRING_NOT_EQUAL(f->name, g->name);
+				CU_ASSERT(strcmp(f->name, g->name) != 0 || strcmp(f->name, "timeout") == 0);
 				CU_ASSERT(!f->letter || f->letter != g->letter);
 			}
 		}
