@@ -168,7 +168,7 @@ down:        ## stop every instance and lxmd
 	$(Q)packaging/down $(B)/bin
 
 # LXM_PREFIX is compiled in: build with the PREFIX that is installed to
-INSTALLED := $(addprefix bin/,lxmd lxm-monitor lxm-helper lxmc) share/lxm share/doc/lxm \
+INSTALLED := $(addprefix bin/,$(notdir $(BINS))) share/lxm share/doc/lxm \
              share/bash-completion/completions/lxmc lib/systemd/system/lxmd.service lib/systemd/system/lxmd-instances.service
 dest = $(DESTDIR)$(PREFIX)
 

@@ -5,6 +5,7 @@
 #include "lib/base/alloc.h"
 #include "lxmc/client.h"
 #include "lxmc/conf.h"
+#include "lxmc/hosts.h"
 #include "lxmc/json.h"
 #include "lxmc/out.h"
 #include "lxmc/verb.h"
@@ -100,10 +101,37 @@ static void offer_urls(struct cli *cli, const char *path, const char *prefix, co
 	}
 }
 
+static void offer_words(const struct lxm_strv *words, const char *prefix)
+{
+	size_t i;
+
+	for (i = 0; i < words->n; i++)
+		offer(words->v[i], prefix, "");
+}
+
+/* Remotes of the configuration and their groups, as far as the word stands for those. */
+static void offer_remotes(struct conf *conf, const char *word, const char *prefix)
+{
+	bool hosts = strcmp(word, "HOSTS") == 0, colon = strcmp(word, "REMOTE:") == 0;
+	lxm_auto(strv) struct lxm_strv names = { 0 };
+	struct remote rm;
+	size_t i;
+
+	if (hosts || strcmp(word, "GROUP") == 0)
+		group_names(conf, &names);
+	offer_words(&names, prefix);
+	if (hosts) {
+		offer("all", prefix, "");
+		if (hosts_choose(conf, "all", &names, NULL) == 0)
+			offer_words(&names, prefix);
+	}
+	for (i = 0; (colon || strcmp(word, "REMOTE") == 0) && conf_remote_at(conf, i, &rm); i++)
+		offer(rm.name, prefix, colon ? ":" : "");
+}
+
 static void offer_kind(struct cli *cli, const char *word, const char *prefix)
 {
-	struct remote rm;
-	size_t i, k;
+	size_t i;
 
 	for (i = 0; i < LXM_ARRAY_LEN(sources); i++) {
 		lxm_auto(strv) struct lxm_strv words = { 0 };
@@ -113,12 +141,10 @@ static void offer_kind(struct cli *cli, const char *word, const char *prefix)
 		if (sources[i].url)
 			offer_urls(cli, sources[i].url, prefix, sources[i].suffix);
 		lxm_strv_split(&words, sources[i].words, ' ');
-		for (k = 0; k < words.n; k++)
-			offer(words.v[k], prefix, "");
+		offer_words(&words, prefix);
 	}
-	if ((strcmp(word, "REMOTE:") == 0 || strcmp(word, "REMOTE") == 0) && (cli->conf || conf_load(&cli->conf, NULL) == 0))
-		for (i = 0; conf_remote_at(cli->conf, i, &rm); i++)
-			offer(rm.name, prefix, word[strlen("REMOTE")] ? ":" : "");
+	if (cli->conf || conf_load(&cli->conf, NULL) == 0)
+		offer_remotes(cli->conf, word, prefix);
 }
 
 /* Next words of verbs that begin with the given ones. Returns how many. */
@@ -165,12 +191,23 @@ static const struct flag *open_flag(const struct verb *v, const char *word)
 	return f && f->metavar ? f : NULL;
 }
 
+/* Words at the front that are options and their values: the verb comes behind them. */
+static size_t options_before(const char *const *words, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && words[i][0] == '-')
+		i += open_flag(NULL, words[i]) ? 2 : 1;
+	return i < n ? i : n;
+}
+
 int verb_complete(struct cli *cli, struct lxm_err *e)
 {
-	size_t n = cli->n_args ? cli->n_args - 1 : 0, used, i, position = 0;
-	const char *prefix = cli->n_args ? cli->args[n] : "";
-	const struct verb *v = cli_find_verb(cli->args, n, &used);
-	const struct flag *open = n ? open_flag(v, cli->args[n - 1]) : NULL;
+	size_t all = cli->n_args ? cli->n_args - 1 : 0, skip = options_before(cli->args, all), n = all - skip, used, i, position = 0;
+	const char *prefix = cli->n_args ? cli->args[all] : "";
+	const char *const *words = cli->args + skip;
+	const struct verb *v = cli_find_verb(words, n, &used);
+	const struct flag *open = all ? open_flag(n ? v : NULL, cli->args[all - 1]) : NULL;
 	char word[32];
 
 	if (open) {
@@ -183,11 +220,11 @@ int verb_complete(struct cli *cli, struct lxm_err *e)
 		return 0;
 	}
 	if (!v || used == n)
-		offer_verbs(cli->args, n, prefix);
+		offer_verbs(words, n, prefix);
 	for (i = used; v && i < n; i++) {
-		if (strcmp(cli->args[i], "--") == 0)
+		if (strcmp(words[i], "--") == 0)
 			return 0;
-		if (cli->args[i][0] != '-' && !(i > used && open_flag(v, cli->args[i - 1])))
+		if (words[i][0] != '-' && !(i > used && open_flag(v, words[i - 1])))
 			position++;
 	}
 	if (v && cli_arg_word(v->args, position, word, sizeof(word)))

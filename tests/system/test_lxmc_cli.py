@@ -119,6 +119,18 @@ def test_completion_knows_verbs_options_and_objects(lxmc, instance):
     assert complete(lxmc, "exec", name, "--", "l") == []
 
 
+def test_completion_knows_servers_and_groups(lxmc):
+    lxmc("remote", "group", "add", "front", "local", check=True)
+    try:
+        assert complete(lxmc, "--on", "") == ["front", "all", "local"]
+        assert complete(lxmc, "--on", "front", "res") == ["restart", "resume", "restore"]
+        assert complete(lxmc, "--on", "front", "stop", "--fo") == ["--force"]
+        assert complete(lxmc, "remote", "group", "show", "") == ["front"]
+        assert "images" in complete(lxmc, "remote", "remove", "")
+    finally:
+        lxmc("remote", "group", "remove", "front", check=True)
+
+
 def test_bash_completes(lxmc, daemon, instance, tmp_path):
     name = instance(start=False).name
     (tmp_path / "lxmc").symlink_to(daemon.bin("lxmc"))
