@@ -18,7 +18,7 @@ VERSION := 0.1
 PKGS_D  := libmicrohttpd jansson sqlite3 openssl libarchive yaml-0.1 libnftables libseccomp libcap uuid
 CFLAGS_D := $(shell pkg-config --cflags $(PKGS_D) 2>/dev/null)
 libs     = $(or $(shell pkg-config --libs $(1)),$(error a library is missing: run make deps))
-LIBS_D   = $(call libs,$(PKGS_D)) -lwslay
+LIBS_D   = $(call libs,$(PKGS_D))
 
 CPPFLAGS += -D_GNU_SOURCE -I. -DLXM_VERSION='"$(VERSION)"' -DLXM_PREFIX='"$(PREFIX)"'
 CFLAGS   ?= -O2 -g
@@ -120,7 +120,7 @@ $(B)/obj/liblxm.a: $(LIB_OBJ)
 PC_LIBDIR := $(shell pkg-config --variable=libdir jansson 2>/dev/null)
 static = $(foreach l,$(1),$(or $(wildcard $(PC_LIBDIR)/lib$(l).a),-l$(l)))
 LXMC_TLS ?= $(call static,ssl crypto)
-LIBS_C = $(call static,jansson yaml) -lwslay $(LXMC_TLS)
+LIBS_C = $(call static,jansson yaml) $(LXMC_TLS)
 
 $(B)/bin/lxmc: $(LXMC_OBJ) $(B)/obj/liblxm.a
 	$(call say,LD,$@)

@@ -1,7 +1,8 @@
 /*
- * Websocket client, see ws_client.h. wslay makes and reads the frames; this file dials, shakes hands and bounds what
+ * Websocket client, see ws_client.h. ws_frame.h makes and reads the frames; this file dials, shakes hands and bounds what
  * a server can make us hold: heads by the HTTP parser, refusals by REFUSAL_MAX, control frames by the protocol, and
- * data not at all because it is handed on in the pieces that arrive.
+ * data not at all because it is handed on in the pieces that arrive. What goes out is masked into one queue of bytes, which is
+ * written in as large pieces as the connection takes.
  */
 #include "lib/tls/ws_client.h"
 
@@ -9,104 +10,89 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <wslay/wslay.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/str.h"
 #include "lib/tls/http_parse.h"
 #include "lib/tls/sha1.h"
+#include "lib/tls/ws_frame.h"
 #include "lib/tls/ws_handshake.h"
 
 #define REFUSAL_MAX 65536
 #define READ_BYTES  65536
 #define READ_ROUNDS 8 /* reads for one pump, so that a fast sender leaves others their turn */
+#define MOVE_BYTES  (1u << 20) /* of the queue that are sent before the rest is moved to its begin */
+#define PONGS_MAX   (8u << 20) /* bytes queued above which pings are not answered any more */
 
 struct lxm_ws {
 	struct lxm_conn conn;
-	wslay_event_context_ptr ctx;
+	struct lxm_ws_reader reader;
 	lxm_ws_message_fn on_message;
 	void *arg;
-	bool open, ended, paused;
+	bool open, ended, paused, closing, mute;
 	char accept[32];	       /* what Sec-WebSocket-Accept must say */
 	struct lxm_http_parser parser; /* of the handshake */
 	struct lxm_buf refusal;
-	struct lxm_buf in; /* read and not yet parsed; in_at bytes of it are used */
-	size_t in_at;
 	struct lxm_buf hello; /* handshake request not yet sent */
 	size_t hello_at;
-	enum lxm_ws_kind kind; /* of the message being received */
-	bool in_message, fin;
-	size_t queued;
-	int io_errno;
+	struct lxm_buf out; /* frames, out_at bytes of them are sent */
+	size_t out_at;
 };
 
-static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t len, int flags, void *user)
-{
-	struct lxm_ws *ws = user;
-	size_t have = ws->in.len - ws->in_at;
+/* ---- frames */
 
-	if (!have) {
-		wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-		return -1;
+static void add_frame(struct lxm_ws *ws, enum lxm_ws_opcode opcode, const void *data, size_t n)
+{
+	unsigned char mask[4], *to;
+
+	if (ws->out_at >= MOVE_BYTES || ws->out_at == ws->out.len) {
+		ws->out.len -= ws->out_at;
+		if (ws->out.len)
+			memmove(ws->out.data, ws->out.data + ws->out_at, ws->out.len);
+		ws->out_at = 0;
 	}
-	if (len > have)
-		len = have;
-	memcpy(buf, ws->in.data + ws->in_at, len);
-	ws->in_at += len;
-	return (ssize_t)len;
+	lxm_random(mask, sizeof(mask));
+	lxm_buf_room(&ws->out, LXM_WSF_HEAD_MAX + n);
+	to = (unsigned char *)ws->out.data + ws->out.len;
+	to += lxm_ws_head(to, opcode, n, mask);
+	lxm_ws_mask(to, data, n, mask);
+	ws->out.len = (size_t)(to + n - (unsigned char *)ws->out.data);
+	ws->out.data[ws->out.len] = 0;
 }
 
-static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len, int flags, void *user)
+static void add_close(struct lxm_ws *ws, const void *code, size_t n)
 {
-	struct lxm_ws *ws = user;
-	ssize_t n = ws->conn.ops->write(&ws->conn, data, len);
+	if (!ws->closing)
+		add_frame(ws, LXM_WSF_CLOSE, code, n);
+	ws->closing = true;
+}
 
-	if (n > 0)
-		return n;
-	if (n == -EAGAIN || n == -EINTR) {
-		wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-	} else {
-		ws->io_errno = n ? (int)-n : EPIPE;
-		wslay_event_set_error(ctx, WSLAY_ERR_CALLBACK_FAILURE);
+/* Returns 0, 1 after a Close frame, -EPROTO. */
+static int take_part(struct lxm_ws *ws, const struct lxm_ws_part *p)
+{
+	switch (p->opcode) {
+	case LXM_WSF_CLOSE:
+		if (lxm_ws_close_code(p->data, p->n) < 0)
+			return -EPROTO;
+		add_close(ws, p->data, p->n < 2 ? 0 : 2);
+		return 1;
+	case LXM_WSF_PING:
+		if (!ws->closing && lxm_ws_queued(ws) < PONGS_MAX)
+			add_frame(ws, LXM_WSF_PONG, p->data, p->n);
+		return 0;
+	case LXM_WSF_TEXT:
+	case LXM_WSF_BINARY:
+		if (p->n)
+			ws->on_message(ws, (enum lxm_ws_kind)p->opcode, p->data, p->n, false, ws->arg);
+		if (p->last)
+			ws->on_message(ws, (enum lxm_ws_kind)p->opcode, "", 0, true, ws->arg);
+		return 0;
+	default:
+		return 0;
 	}
-	return -1;
 }
 
-static int on_genmask(wslay_event_context_ptr ctx, uint8_t *buf, size_t len, void *user)
-{
-	lxm_random(buf, len);
-	return 0;
-}
-
-static void on_frame_start(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_start_arg *a,
-			   void *user)
-{
-	struct lxm_ws *ws = user;
-
-	ws->in_message = !(a->opcode & 8);
-	if (!ws->in_message)
-		return;
-	if (a->opcode != WSLAY_CONTINUATION_FRAME)
-		ws->kind = a->opcode == WSLAY_TEXT_FRAME ? LXM_WS_TEXT : LXM_WS_BINARY;
-	ws->fin = a->fin;
-}
-
-static void on_frame_chunk(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_chunk_arg *a,
-			   void *user)
-{
-	struct lxm_ws *ws = user;
-
-	if (ws->in_message && a->data_length)
-		ws->on_message(ws, ws->kind, a->data, a->data_length, false, ws->arg);
-}
-
-static void on_frame_end(wslay_event_context_ptr ctx, void *user)
-{
-	struct lxm_ws *ws = user;
-
-	if (ws->in_message && ws->fin)
-		ws->on_message(ws, ws->kind, "", 0, true, ws->arg);
-}
+/* ---- the handshake */
 
 static int take_refusal(void *arg, const void *data, size_t n, struct lxm_err *e)
 {
@@ -152,9 +138,6 @@ int lxm_ws_welcome(const struct lxm_http_parser *p, const char *accept_want, str
 int lxm_ws_open(lxm_dial_fn dial, void *dial_arg, const char *target, lxm_ws_message_fn on_message, void *arg,
 		struct lxm_ws **ws_out, struct lxm_err *e)
 {
-	static const struct wslay_event_callbacks callbacks = {
-		on_recv, on_send, on_genmask, on_frame_start, on_frame_chunk, on_frame_end, NULL,
-	};
 	lxm_auto(ws) struct lxm_ws *ws = lxm_alloc(sizeof(*ws));
 	int r;
 
@@ -169,9 +152,6 @@ int lxm_ws_open(lxm_dial_fn dial, void *dial_arg, const char *target, lxm_ws_mes
 	if (r < 0)
 		return r;
 	lxm_conn_nonblock(&ws->conn, true);
-	if (wslay_event_context_client_init(&ws->ctx, &callbacks, ws) != 0)
-		return lxm_err_set(e, ENOMEM, "websocket");
-	wslay_event_config_set_no_buffering(ws->ctx, 1);
 	lxm_ws_hello(target, ws->accept, &ws->hello);
 	r = lxm_ws_pump(ws, POLLOUT, e);
 	if (r < 0)
@@ -184,13 +164,11 @@ void lxm_ws_free(struct lxm_ws *ws)
 {
 	if (!ws)
 		return;
-	if (ws->ctx)
-		wslay_event_context_free(ws->ctx);
 	lxm_conn_close(&ws->conn);
 	lxm_http_parser_deinit(&ws->parser);
 	lxm_buf_deinit(&ws->refusal);
-	lxm_buf_deinit(&ws->in);
 	lxm_buf_deinit(&ws->hello);
+	lxm_buf_deinit(&ws->out);
 	free(ws);
 }
 
@@ -203,7 +181,7 @@ short lxm_ws_events(const struct lxm_ws *ws)
 {
 	short ev = ws->paused ? 0 : POLLIN;
 
-	if (ws->hello_at < ws->hello.len || (ws->open && wslay_event_want_write(ws->ctx)))
+	if (ws->hello_at < ws->hello.len || (ws->open && !ws->mute && lxm_ws_queued(ws)))
 		ev |= POLLOUT;
 	return ev;
 }
@@ -224,10 +202,17 @@ static int flush(struct lxm_ws *ws, struct lxm_err *e)
 	}
 	if (!ws->open)
 		return 0;
-	/* a server that is gone shows itself by its end of stream, after the data that it still sent */
-	if (wslay_event_send(ws->ctx) != 0)
-		wslay_event_shutdown_write(ws->ctx);
-	ws->queued = wslay_event_get_queued_msg_length(ws->ctx);
+	while (!ws->mute && lxm_ws_queued(ws)) {
+		ssize_t n = ws->conn.ops->write(&ws->conn, ws->out.data + ws->out_at, lxm_ws_queued(ws));
+
+		if (n == -EAGAIN || n == -EINTR)
+			return 0;
+		/* a server that is gone shows itself by its end of stream, after the data that it still sent */
+		if (n <= 0)
+			ws->mute = true;
+		else
+			ws->out_at += (size_t)n;
+	}
 	return 0;
 }
 
@@ -241,26 +226,29 @@ static int check_answer(struct lxm_ws *ws, struct lxm_err *e)
 	return flush(ws, e);
 }
 
-/* Give what was read to the handshake or to wslay. */
-static int digest(struct lxm_ws *ws, struct lxm_err *e)
+/* Give what was read to the handshake or to the frames. */
+static int digest(struct lxm_ws *ws, unsigned char *data, size_t n, struct lxm_err *e)
 {
+	struct lxm_ws_part part;
 	size_t used = 0;
 	int r;
 
 	if (!ws->open) {
-		r = lxm_http_parser_feed(&ws->parser, ws->in.data + ws->in_at, ws->in.len - ws->in_at, &used, e);
-		if (r < 0)
+		r = lxm_http_parser_feed(&ws->parser, (char *)data, n, &used, e);
+		if (r < 0 || ws->parser.state != LXM_HTTP_DONE)
 			return r;
-		ws->in_at += used;
-		if (ws->parser.state != LXM_HTTP_DONE)
-			return 0;
+		data += used;
+		n -= used;
 		r = check_answer(ws, e);
 		if (r < 0)
 			return r;
 	}
-	if (wslay_event_recv(ws->ctx) != 0 || !wslay_event_get_read_enabled(ws->ctx)) {
-		ws->ended = true;
-		if (!wslay_event_get_close_received(ws->ctx))
+	while (!ws->ended && (r = lxm_ws_read_part(&ws->reader, &data, &n, &part)) != 0) {
+		if (r > 0)
+			r = take_part(ws, &part);
+		if (r != 0)
+			ws->ended = true;
+		if (r < 0)
 			return lxm_err_set(e, EPROTO, "the server sent a broken websocket frame");
 	}
 	return 0;
@@ -278,7 +266,7 @@ static int at_eof(struct lxm_ws *ws, struct lxm_err *e)
 
 static int fill(struct lxm_ws *ws, struct lxm_err *e)
 {
-	char buf[READ_BYTES];
+	unsigned char buf[READ_BYTES];
 	int round, r;
 
 	for (round = 0; round < READ_ROUNDS && !ws->ended && !ws->paused; round++) {
@@ -288,14 +276,9 @@ static int fill(struct lxm_ws *ws, struct lxm_err *e)
 			return 0;
 		if (n <= 0)
 			return at_eof(ws, e);
-		ws->in.len = 0;
-		ws->in_at = 0;
-		lxm_buf_add(&ws->in, buf, (size_t)n);
-		r = digest(ws, e);
+		r = digest(ws, buf, (size_t)n, e);
 		if (r < 0)
 			return r;
-		if ((size_t)n < sizeof(buf))
-			break;
 	}
 	return ws->ended ? 1 : 0;
 }
@@ -317,23 +300,21 @@ int lxm_ws_pump(struct lxm_ws *ws, short revents, struct lxm_err *e)
 
 int lxm_ws_send(struct lxm_ws *ws, enum lxm_ws_kind kind, const void *data, size_t n)
 {
-	struct wslay_event_msg m = { kind == LXM_WS_TEXT ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME, data, n };
-
-	if (ws->ended || wslay_event_queue_msg(ws->ctx, &m) != 0)
+	if (ws->ended || ws->closing)
 		return -EPIPE;
-	ws->queued += n;
+	add_frame(ws, kind == LXM_WS_TEXT ? LXM_WSF_TEXT : LXM_WSF_BINARY, data, n);
 	return 0;
 }
 
 void lxm_ws_close(struct lxm_ws *ws)
 {
 	if (!ws->ended)
-		(void)wslay_event_queue_close(ws->ctx, WSLAY_CODE_NORMAL_CLOSURE, NULL, 0);
+		add_close(ws, "\x03\xe8", 2);
 }
 
 size_t lxm_ws_queued(const struct lxm_ws *ws)
 {
-	return ws->queued;
+	return ws->out.len - ws->out_at;
 }
 
 void lxm_ws_pause(struct lxm_ws *ws, bool paused)

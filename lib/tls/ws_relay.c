@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
+#include "lib/tls/ws_frame.h"
 #include "lib/tls/ws_handshake.h"
 
 #define READ_BYTES  65536
@@ -48,7 +49,6 @@ static int begin_frame(struct lxm_ws_frames *f, struct lxm_buf *out, struct lxm_
 	    (OPCODE(f->head[0]) > 2 && OPCODE(f->head[0]) < 8) || (OPCODE(f->head[0]) >= 8 && f->left > 125))
 		return lxm_err_set(e, EPROTO, "the server sent a broken websocket frame");
 	lxm_random(f->mask, sizeof(f->mask));
-	f->mask_at = 0;
 	memcpy(marked, f->head, size);
 	marked[1] |= 0x80;
 	memcpy(marked + size, f->mask, sizeof(f->mask));
@@ -59,16 +59,10 @@ static int begin_frame(struct lxm_ws_frames *f, struct lxm_buf *out, struct lxm_
 
 static void pass_payload(struct lxm_ws_frames *f, const unsigned char *p, size_t n, struct lxm_buf *out)
 {
-	unsigned char *to;
-	size_t i;
-
 	lxm_buf_room(out, n);
-	to = (unsigned char *)out->data + out->len;
-	for (i = 0; i < n; i++)
-		to[i] = p[i] ^ f->mask[(f->mask_at + i) & 3];
+	lxm_ws_mask((unsigned char *)out->data + out->len, p, n, f->mask);
 	out->len += n;
 	out->data[out->len] = 0;
-	f->mask_at = (f->mask_at + n) & 3;
 	f->left -= n;
 }
 

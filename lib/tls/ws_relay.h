@@ -16,8 +16,7 @@ struct lxm_ws_frames {
 	unsigned char head[14]; /* of the frame that is coming in */
 	size_t head_len;
 	uint64_t left;	       /* payload bytes of it still to come */
-	unsigned char mask[4]; /* of the frame that goes out */
-	size_t mask_at;
+	unsigned char mask[4]; /* of the frame that goes out, as its next byte needs it */
 };
 
 /**

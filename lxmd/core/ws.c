@@ -1,8 +1,9 @@
 /*
- * Server side of a websocket, driven by the loop thread with wslay's event API.
+ * Server side of a websocket, driven by the loop thread. Frames are read and made by lib/tls/ws_frame.h; a message is copied once, on its
+ * way into the queue.
  *
  * What anybody asks for (messages, pause, close) is noted under the socket's lock and carried out by
- * ws_kick() on the loop thread, which alone touches wslay and the descriptor. That holds for requests made
+ * ws_kick() on the loop thread, which alone touches the frames and the descriptor. That holds for requests made
  * on the loop thread too: no ws_* function calls a handler before it returns, so callers may hold locks.
  *
  * The end has two steps. ws_detach() tells the handler (on_close) and stops delivering; the socket then
@@ -20,22 +21,25 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <wslay/wslay.h>
+#include <sys/uio.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/str.h"
+#include "lib/tls/ws_frame.h"
 #include "lxmd/core/loop.h"
 
 #define PING_MS		10000
 #define STALL_MS	600000 /* a detached client that takes nothing for so long is cut off */
 #define LINGER_MS	2000   /* after our Close frame, for the client to hang up */
-#define READ_PER_ROUND	(128 * 1024)
+#define READ_BYTES	65536
+#define READ_ROUNDS	2
+#define SEND_FRAMES	16  /* in one system call */
 #define PINGS_UNANSWERED 256 /* pongs queued for a client that does not read */
-#define CODE_NONE	1005
-#define CODE_ABNORMAL	1006
 
+enum { CODE_NORMAL = 1000, CODE_PROTOCOL = 1002, CODE_ABNORMAL = 1006, CODE_BAD_TEXT = 1007, CODE_TOO_BIG = 1009 };
+
+/* One frame as it goes out, head and payload. */
 struct out_msg {
-	int opcode;
 	size_t len;
 	struct out_msg *next;
 	char data[];
@@ -52,10 +56,12 @@ struct ws {
 	const struct ws_handler *next_handler;
 	void *next_arg;
 	bool kick_posted, want_start, want_pause, want_close, want_abort, refuse;
-	atomic_size_t wslay_bytes;
+	atomic_size_t out_bytes; /* in the next queue */
 
 	/* loop thread only, from here on */
-	wslay_event_context_ptr ctx;
+	struct out_msg *out, **out_last_at; /* what is being sent; out_at bytes of the first are gone */
+	size_t out_at;
+	struct lxm_ws_reader reader;
 	struct loop_watch *watch;
 	uint32_t watched;
 	const struct ws_handler *handler;
@@ -63,11 +69,8 @@ struct ws {
 	bool started, in_io, paused, detached, close_queued, gone;
 	bool peer_eof, hung_up, io_error, sent_any;
 	int pings_since_write;
-	size_t read_budget;
-	char *extra;
-	size_t extra_len, extra_at;
-	int msg_opcode;
-	bool ctrl_frame;
+	unsigned char *extra; /* came with the request; NULL once it is used */
+	size_t extra_len;
 	struct lxm_buf text;
 	loop_timer_id timer;
 	struct loop_hook at_end;
@@ -93,18 +96,22 @@ void ws_at_free(struct ws *ws, void (*fn)(void *arg), void *arg)
 	ws->at_free_arg = arg;
 }
 
-void ws_unref(struct ws *ws)
+static void free_frames(struct out_msg *m)
 {
-	struct out_msg *m;
+	struct out_msg *next;
 
-	if (!ws || atomic_fetch_sub(&ws->refs, 1) > 1)
-		return;
-	while ((m = ws->first)) {
-		ws->first = m->next;
+	for (; m; m = next) {
+		next = m->next;
 		free(m);
 	}
-	if (ws->ctx)
-		wslay_event_context_free(ws->ctx);
+}
+
+void ws_unref(struct ws *ws)
+{
+	if (!ws || atomic_fetch_sub(&ws->refs, 1) > 1)
+		return;
+	free_frames(ws->first);
+	free_frames(ws->out);
 	if (ws->at_free)
 		ws->at_free(ws->at_free_arg);
 	auto_fd_close(&ws->fd);
@@ -169,127 +176,162 @@ static void ws_detach(struct ws *ws, int code)
 	ws->handler = NULL;
 }
 
-/* ---- wslay's callbacks */
+/* ---- frames out */
 
-static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t len, int flags, void *arg)
+/* NULL when memory is out. */
+static struct out_msg *new_frame(enum lxm_ws_opcode opcode, const void *data, size_t len)
 {
-	struct ws *ws = arg;
-	ssize_t n;
+	struct out_msg *m = malloc(sizeof(*m) + LXM_WSF_HEAD_MAX + len);
 
-	if (ws->paused || ws->read_budget == 0 || ws->detached)
-		goto block;
-	if (ws->extra_at < ws->extra_len) {
-		n = (ssize_t)(ws->extra_len - ws->extra_at);
-		if ((size_t)n > len)
-			n = (ssize_t)len;
-		memcpy(buf, ws->extra + ws->extra_at, (size_t)n);
-		ws->extra_at += (size_t)n;
-		return n;
-	}
-	do
-		n = recv(ws->fd, buf, len, MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n > 0) {
-		ws->read_budget -= (size_t)n < ws->read_budget ? (size_t)n : ws->read_budget;
-		return n;
-	}
-	if (n == 0)
-		ws->peer_eof = true;
-	else if (errno != EAGAIN)
-		ws->io_error = true;
-block:
-	wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-	return -1;
+	if (!m)
+		return NULL;
+	m->next = NULL;
+	m->len = lxm_ws_head((unsigned char *)m->data, opcode, len, NULL);
+	if (len)
+		memcpy(m->data + m->len, data, len);
+	m->len += len;
+	return m;
 }
 
-static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len, int flags, void *arg)
+static void add_control(struct ws *ws, enum lxm_ws_opcode opcode, const void *data, size_t len)
 {
-	struct ws *ws = arg;
-	ssize_t n;
+	struct out_msg *m = ws->close_queued ? NULL : new_frame(opcode, data, len);
 
-	do
-		n = send(ws->fd, data, len,
-			 MSG_DONTWAIT | MSG_NOSIGNAL | (flags & WSLAY_MSG_MORE ? MSG_MORE : 0));
-	while (n < 0 && errno == EINTR);
-	if (n >= 0) {
-		ws->sent_any = true;
-		ws->pings_since_write = 0;
-		return n;
-	}
-	if (errno != EAGAIN)
-		ws->io_error = true;
-	wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-	return -1;
-}
-
-static void on_frame_start(wslay_event_context_ptr ctx,
-			   const struct wslay_event_on_frame_recv_start_arg *f, void *arg)
-{
-	struct ws *ws = arg;
-
-	ws->ctrl_frame = wslay_is_ctrl_frame(f->opcode);
-	if (f->opcode == WSLAY_TEXT_FRAME || f->opcode == WSLAY_BINARY_FRAME) {
-		ws->msg_opcode = f->opcode;
-		ws->text.len = 0;
-	}
-}
-
-static void on_frame_chunk(wslay_event_context_ptr ctx,
-			   const struct wslay_event_on_frame_recv_chunk_arg *c, void *arg)
-{
-	struct ws *ws = arg;
-
-	if (ws->ctrl_frame || c->data_length == 0 || ws->detached)
+	if (!m)
 		return;
-	if (ws->msg_opcode == WSLAY_TEXT_FRAME) {
-		if (ws->text.len + c->data_length > WS_TEXT_MAX) {
-			(void)wslay_event_queue_close(ctx, WSLAY_CODE_MESSAGE_TOO_BIG, NULL, 0);
-			ws->close_queued = true;
-			ws_detach(ws, WSLAY_CODE_MESSAGE_TOO_BIG);
+	*ws->out_last_at = m;
+	ws->out_last_at = &m->next;
+	atomic_fetch_add(&ws->out_bytes, m->len);
+}
+
+/* The last frame: it overtakes what is queued, but for a frame that is partly out. */
+static void add_close(struct ws *ws, int code)
+{
+	struct out_msg **keep = ws->out && ws->out_at ? &ws->out->next : &ws->out;
+	unsigned char data[2] = { (unsigned char)(code >> 8), (unsigned char)code };
+
+	if (ws->close_queued)
+		return;
+	free_frames(LXM_TAKE(*keep, NULL));
+	ws->out_last_at = keep;
+	atomic_store(&ws->out_bytes, ws->out ? ws->out->len - ws->out_at : 0);
+	add_control(ws, LXM_WSF_CLOSE, data, code == LXM_WS_CODE_NONE ? 0 : sizeof(data));
+	ws->close_queued = true;
+}
+
+/* Forgets what the kernel has taken. */
+static void frames_sent(struct ws *ws, size_t n)
+{
+	struct out_msg *m;
+
+	atomic_fetch_sub(&ws->out_bytes, n);
+	for (n += ws->out_at; (m = ws->out) && n >= m->len; n -= m->len, free(m)) {
+		ws->out = m->next;
+		if (!ws->out)
+			ws->out_last_at = &ws->out;
+	}
+	ws->out_at = n;
+}
+
+static void send_frames(struct ws *ws)
+{
+	while (ws->out) {
+		struct iovec iov[SEND_FRAMES];
+		struct msghdr msg = { .msg_iov = iov };
+		struct out_msg *m = ws->out;
+		size_t at = ws->out_at;
+		ssize_t n;
+
+		for (; m && msg.msg_iovlen < SEND_FRAMES; m = m->next, at = 0)
+			iov[msg.msg_iovlen++] = (struct iovec){ m->data + at, m->len - at };
+		n = sendmsg(ws->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			ws->io_error = ws->io_error || errno != EAGAIN;
 			return;
 		}
-		lxm_buf_add(&ws->text, c->data, c->data_length);
-	} else if (ws->handler && ws->handler->on_message) {
-		ws->handler->on_message(ws, WS_BINARY, c->data, c->data_length, false, ws->arg);
+		ws->sent_any = true;
+		ws->pings_since_write = 0;
+		frames_sent(ws, (size_t)n);
 	}
 }
 
-static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *m,
-		       void *arg)
-{
-	struct ws *ws = arg;
+/* ---- frames in */
 
-	switch (m->opcode) {
-	case WSLAY_CONNECTION_CLOSE: /* wslay has queued the answer */
-		ws->close_queued = true;
-		ws_detach(ws, m->status_code ? m->status_code : CODE_NONE);
-		return;
-	case WSLAY_PING: /* likewise */
-		ws->pings_since_write++;
-		return;
-	case WSLAY_TEXT_FRAME:
-		if (ws->handler && ws->handler->on_message)
-			ws->handler->on_message(ws, WS_TEXT, ws->text.len ? ws->text.data : "",
-						ws->text.len, true, ws->arg);
-		ws->text.len = 0;
-		return;
-	case WSLAY_BINARY_FRAME:
-		if (ws->handler && ws->handler->on_message)
-			ws->handler->on_message(ws, WS_BINARY, "", 0, true, ws->arg);
+static void refuse_client(struct ws *ws, int say, int tell)
+{
+	add_close(ws, say);
+	ws_detach(ws, tell);
+}
+
+static void take_text(struct ws *ws, const struct lxm_ws_part *p)
+{
+	if (ws->text.len + p->n > WS_TEXT_MAX) {
+		refuse_client(ws, CODE_TOO_BIG, CODE_TOO_BIG);
 		return;
 	}
+	lxm_buf_add(&ws->text, p->data, p->n);
+	if (!p->last)
+		return;
+	if (!lxm_utf8_ok(ws->text.data, ws->text.len)) {
+		refuse_client(ws, CODE_BAD_TEXT, CODE_PROTOCOL);
+		return;
+	}
+	if (ws->handler && ws->handler->on_message)
+		ws->handler->on_message(ws, WS_TEXT, ws->text.data, ws->text.len, true, ws->arg);
+	ws->text.len = 0;
+}
+
+static void take_part(struct ws *ws, const struct lxm_ws_part *p)
+{
+	int code;
+
+	switch (p->opcode) {
+	case LXM_WSF_CLOSE:
+		code = lxm_ws_close_code(p->data, p->n);
+		refuse_client(ws, code < 0 ? CODE_PROTOCOL : code, code < 0 ? CODE_PROTOCOL : code);
+		return;
+	case LXM_WSF_PING:
+		ws->pings_since_write++;
+		add_control(ws, LXM_WSF_PONG, p->data, p->n);
+		return;
+	case LXM_WSF_TEXT:
+		take_text(ws, p);
+		return;
+	case LXM_WSF_BINARY:
+		if (p->n && ws->handler && ws->handler->on_message)
+			ws->handler->on_message(ws, WS_BINARY, p->data, p->n, false, ws->arg);
+		if (p->last && ws->handler && ws->handler->on_message)
+			ws->handler->on_message(ws, WS_BINARY, "", 0, true, ws->arg);
+		return;
+	default:
+		return;
+	}
+}
+
+static void take_bytes(struct ws *ws, unsigned char *data, size_t n)
+{
+	struct lxm_ws_part part;
+	int r = 1;
+
+	while (!ws->detached && (r = lxm_ws_read_part(&ws->reader, &data, &n, &part)) > 0)
+		take_part(ws, &part);
+	if (r < 0)
+		refuse_client(ws, CODE_PROTOCOL, CODE_PROTOCOL);
 }
 
 /* ---- carrying out, on the loop thread */
 
-/* Moves what other threads left into wslay and into our own state. */
+/* Moves what other threads left into our own queue and state. */
 static void take_requests(struct ws *ws)
 {
-	struct out_msg *m, *next;
+	struct out_msg *m, **last_at;
 	bool close_it, abort_it;
 
 	pthread_mutex_lock(&ws->lock);
 	m = ws->first;
+	last_at = ws->last_at;
 	ws->first = NULL;
 	ws->last_at = &ws->first;
 	ws->paused = ws->want_pause;
@@ -300,23 +342,22 @@ static void take_requests(struct ws *ws)
 	}
 	close_it = ws->want_close;
 	abort_it = ws->want_abort;
-	atomic_fetch_add(&ws->wslay_bytes, ws->pending_bytes);
+	if (!ws->close_queued)
+		atomic_fetch_add(&ws->out_bytes, ws->pending_bytes);
 	ws->pending_bytes = 0;
 	pthread_mutex_unlock(&ws->lock);
 
-	for (; m; m = next) {
-		struct wslay_event_msg wm = { (uint8_t)m->opcode, (const uint8_t *)m->data, m->len };
-
-		next = m->next;
-		if (!ws->close_queued)
-			(void)wslay_event_queue_msg(ws->ctx, &wm);
-		free(m);
+	if (ws->close_queued) {
+		free_frames(m);
+	} else if (m) {
+		*ws->out_last_at = m;
+		ws->out_last_at = last_at;
 	}
 	if (abort_it) {
 		ws_detach(ws, CODE_ABNORMAL);
 		ws->io_error = true;
 	} else if (close_it) {
-		ws_detach(ws, WSLAY_CODE_NORMAL_CLOSURE);
+		ws_detach(ws, CODE_NORMAL);
 	}
 }
 
@@ -334,41 +375,54 @@ static void discard_input(struct ws *ws)
 		ws->io_error = true;
 }
 
-/* Reads once; afterwards a dead or refused connection has been detached. */
+/* Reads some; afterwards a dead or refused connection has been detached. */
 static void ws_read(struct ws *ws)
 {
-	int r;
+	unsigned char buf[READ_BYTES];
+	int round;
+	ssize_t n;
 
 	if (ws->detached) {
 		discard_input(ws);
 		return;
 	}
-	ws->read_budget = READ_PER_ROUND;
-	r = wslay_event_recv(ws->ctx);
+	if (ws->extra) {
+		unsigned char *extra = LXM_TAKE(ws->extra, NULL);
+
+		take_bytes(ws, extra, ws->extra_len);
+		free(extra);
+	}
+	for (round = 0; round < READ_ROUNDS && !ws->detached; round++) {
+		do
+			n = recv(ws->fd, buf, sizeof(buf), MSG_DONTWAIT);
+		while (n < 0 && errno == EINTR);
+		if (n == 0)
+			ws->peer_eof = true;
+		else if (n < 0 && errno != EAGAIN)
+			ws->io_error = true;
+		if (n <= 0)
+			break;
+		take_bytes(ws, buf, (size_t)n);
+		if ((size_t)n < sizeof(buf))
+			break;
+	}
 	if (ws->peer_eof || ws->io_error || ws->pings_since_write > PINGS_UNANSWERED) {
 		ws->io_error = true;
 		ws_detach(ws, CODE_ABNORMAL);
-	} else if (r != 0 || (!ws->detached && !wslay_event_get_read_enabled(ws->ctx))) {
-		/* broken framing: wslay has queued a Close with its reason */
-		ws->close_queued = true;
-		ws_detach(ws, WSLAY_CODE_PROTOCOL_ERROR);
 	}
 }
 
 static void ws_write(struct ws *ws)
 {
-	if (wslay_event_send(ws->ctx) != 0)
-		ws->io_error = true;
-	atomic_store(&ws->wslay_bytes, wslay_event_get_queued_msg_length(ws->ctx));
+	send_frames(ws);
 	if (ws->io_error) {
 		ws_detach(ws, CODE_ABNORMAL);
 		return;
 	}
-	if (wslay_event_want_write(ws->ctx) || !ws->detached)
+	if (ws->out || !ws->detached)
 		return;
-	if (!ws->close_queued) { /* only now: a Close overtakes data in wslay's queues */
-		ws->close_queued = true;
-		(void)wslay_event_queue_close(ws->ctx, WSLAY_CODE_NORMAL_CLOSURE, NULL, 0);
+	if (!ws->close_queued) { /* only now: it overtakes what is queued */
+		add_close(ws, CODE_NORMAL);
 		ws_write(ws);
 		return;
 	}
@@ -388,7 +442,7 @@ static void ws_write(struct ws *ws)
 static void ws_watch(struct ws *ws)
 {
 	bool read = !ws->paused || ws->detached;
-	uint32_t want = (read ? EPOLLIN : 0u) | (wslay_event_want_write(ws->ctx) ? EPOLLOUT : 0u);
+	uint32_t want = (read ? EPOLLIN : 0u) | (ws->out ? EPOLLOUT : 0u);
 
 	if (ws->hung_up && !read) {
 		loop_del(ws->watch);
@@ -424,13 +478,13 @@ static void ws_io(struct ws *ws)
 		return;
 	ws->in_io = true;
 	do {
-		bool had = wslay_event_want_write(ws->ctx) || has_requests(ws);
+		bool had = ws->out || has_requests(ws);
 
 		take_requests(ws);
-		if (ws->extra_at < ws->extra_len && !ws->paused && !ws->detached)
+		if (ws->extra && !ws->paused && !ws->detached)
 			ws_read(ws); /* bytes that came with the request raise no event */
 		ws_write(ws);
-		if (had && !ws->detached && !wslay_event_want_write(ws->ctx) && ws->handler &&
+		if (had && !ws->detached && !ws->out && ws->handler &&
 		    ws->handler->on_writable)
 			ws->handler->on_writable(ws, ws->arg);
 	} while (has_requests(ws) && ++round < 16);
@@ -477,12 +531,11 @@ static void on_event(int fd, uint32_t revents, void *arg)
 static void on_ping_time(void *arg)
 {
 	struct ws *ws = arg;
-	struct wslay_event_msg ping = { WSLAY_PING, NULL, 0 };
 
 	ws->timer = loop_timer(ws->loop, PING_MS, on_ping_time, ws);
-	if (wslay_event_want_write(ws->ctx)) /* it does not take what it has: no need to add to it */
+	if (ws->out) /* it does not take what it has: no need to add to it */
 		return;
-	(void)wslay_event_queue_msg(ws->ctx, &ping);
+	add_control(ws, LXM_WSF_PING, NULL, 0);
 	ws_io(ws);
 }
 
@@ -497,19 +550,8 @@ static void on_loop_end(void *arg)
 
 static void ws_begin(void *arg)
 {
-	static const struct wslay_event_callbacks cbs = {
-		.recv_callback = on_recv,
-		.send_callback = on_send,
-		.on_frame_recv_start_callback = on_frame_start,
-		.on_frame_recv_chunk_callback = on_frame_chunk,
-		.on_msg_recv_callback = on_message,
-	};
 	struct ws *ws = arg; /* the loop's reference */
 
-	if (wslay_event_context_server_init(&ws->ctx, &cbs, ws) != 0)
-		abort(); /* out of memory, and nothing else */
-	wslay_event_config_set_no_buffering(ws->ctx, 1);
-	wslay_event_config_set_max_recv_msg_length(ws->ctx, (uint64_t)1 << 62);
 	take_requests(ws);
 	ws->watched = EPOLLIN;
 	if (loop_add(ws->loop, ws->fd, ws->watched, on_event, ws, &ws->watch, NULL) < 0)
@@ -532,6 +574,8 @@ struct ws *ws_new(struct loop *loop, int fd, const void *extra, size_t extra_len
 	ws->loop = loop;
 	ws->fd = fd;
 	ws->last_at = &ws->first;
+	ws->out_last_at = &ws->out;
+	ws->reader.masked = true;
 	pthread_mutex_init(&ws->lock, NULL);
 	if (extra_len) {
 		ws->extra = lxm_alloc(extra_len);
@@ -562,15 +606,10 @@ void ws_start(struct ws *ws, const struct ws_handler *h, void *arg)
 
 int ws_send(struct ws *ws, int opcode, const void *data, size_t len)
 {
-	struct out_msg *m = malloc(sizeof(*m) + len);
+	struct out_msg *m = new_frame(opcode == WS_TEXT ? LXM_WSF_TEXT : LXM_WSF_BINARY, data, len);
 
 	if (!m)
 		return -ENOMEM;
-	m->opcode = opcode;
-	m->len = len;
-	m->next = NULL;
-	if (len)
-		memcpy(m->data, data, len);
 	pthread_mutex_lock(&ws->lock);
 	if (ws->refuse || ws->want_close || ws->want_abort) {
 		pthread_mutex_unlock(&ws->lock);
@@ -579,7 +618,7 @@ int ws_send(struct ws *ws, int opcode, const void *data, size_t len)
 	}
 	*ws->last_at = m;
 	ws->last_at = &m->next;
-	ws->pending_bytes += len;
+	ws->pending_bytes += m->len;
 	post_kick(ws);
 	pthread_mutex_unlock(&ws->lock);
 	return 0;
@@ -590,7 +629,7 @@ size_t ws_queued(struct ws *ws)
 	size_t n;
 
 	pthread_mutex_lock(&ws->lock);
-	n = ws->pending_bytes + atomic_load(&ws->wslay_bytes);
+	n = ws->pending_bytes + atomic_load(&ws->out_bytes);
 	pthread_mutex_unlock(&ws->lock);
 	return n;
 }

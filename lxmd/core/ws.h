@@ -76,11 +76,11 @@ LXM_AUTO_PTR(ws_unref, struct ws, ws_unref)
  */
 int ws_send(struct ws *ws, int opcode, const void *data, size_t len);
 
-/** Bytes queued and not yet in the kernel. Any thread. */
+/** Bytes queued and not yet in the kernel, with the heads of their frames. Any thread. */
 size_t ws_queued(struct ws *ws);
 
 /** Stop or resume reading (backpressure towards the client). Any thread; Close and pings wait as
- * well. Up to 4 KiB that were read already may still be delivered after a pause. */
+ * well. Up to 128 KiB that were read already may still be delivered after a pause. */
 void ws_pause_reading(struct ws *ws, bool pause);
 
 /**

@@ -20,7 +20,8 @@
 
 #define IN_MAX	  (2u << 20) /* bytes held before reading stops */
 #define WANT_MAX  (256u << 10)
-#define OUT_MAX	  (4u << 20) /* bytes queued before the sender waits */
+#define OUT_MAX	  (4u << 20) /* bytes queued to the loop thread before the sender waits */
+#define DIAL_MAX  (1u << 20) /* bytes queued to a socket that the sender itself drives */
 #define MESSAGE	  (256u << 10)
 #define CLOSE_MS  3000
 #define HELLO_MS  10000
@@ -289,7 +290,7 @@ static int put_dialled(struct sock *s, const void *data, size_t n, struct lxm_er
 	/* the first turn only offers it to the kernel */
 	if (r == 0)
 		r = pump(s->l, 0, e);
-	while (r == 0 && lxm_ws_queued(s->client) > OUT_MAX) {
+	while (r == 0 && lxm_ws_queued(s->client) > DIAL_MAX) {
 		before = lxm_ws_queued(s->client);
 		r = pump(s->l, TURN_MS, e);
 		if (lxm_ws_queued(s->client) < before)
