@@ -1,4 +1,5 @@
 """The daemons that are measured: lxmd from the build tree and, beside it, LXD from Debian's package."""
+import itertools
 import json
 import os
 import shutil
@@ -141,12 +142,13 @@ class Lxd(Subject):
     """A LXD of our own in a temporary LXD_DIR, with a bridge of its own and by default a btrfs loop pool."""
 
     title = "LXD"
+    count = itertools.count()
 
     def __init__(self, driver="btrfs"):
         self.pool = {"name": "default", "driver": driver, "config": {} if driver == "dir" else {"size": "20GiB"}}
         self.dir = Path(tempfile.mkdtemp(prefix="lxd-bench-", dir="/tmp"))
         os.chmod(self.dir, 0o711)
-        self.bridge = f"lxdb{os.getpid() % 100000}"
+        self.bridge = f"lxdb{os.getpid() % 100000}n{next(self.count)}"
         self.rest = Rest(self.dir / "unix.socket")
         self.proc = None
         try:

@@ -9,7 +9,10 @@ LXD_DIR; a test that holds for only one of them is a mistake of the test or a li
     box         name of a running instance that all tests of a file share: leave it as it was
     fresh       fresh("--config", "a=b") inits a stopped instance and removes it after the test
     thing       thing("profile") is a new name; the object of that name is deleted after the test
+    served      the server under test, listening on TLS at served.address
+    second      another server of the same kind that listens on TLS, with a Server object of its own
 """
+import contextlib
 import os
 import shutil
 import subprocess
@@ -25,6 +28,7 @@ from harness import images  # noqa: E402
 from harness.daemon import SLOW, Daemon, Run  # noqa: E402
 from harness.host import HostState  # noqa: E402
 from harness.instance import fresh_name  # noqa: E402
+from harness.tls import free_port  # noqa: E402
 
 IMAGE = "bb"
 ON_LXD = os.environ.get("LXM_COMPAT") == "lxd"
@@ -50,6 +54,7 @@ class Server:
         self.rest = rest
         self.env = env
         self.is_lxd = ON_LXD
+        self.address = None
 
     @property
     def socket(self):
@@ -75,6 +80,19 @@ class Server:
         done = self.lxc(*argv, **kw)
         assert done.code not in (0, 2) and done.err.strip(), f"lxc {' '.join(map(str, argv))}: {done}"
         return done.err
+
+    def serve(self):
+        """Has it listen on TLS, at self.address."""
+        self.address = f"127.0.0.1:{free_port()}"
+        self.ok("config", "set", f"core.https_address={self.address}")
+        return self
+
+    def retire(self):
+        """No listener, no trusted certificates."""
+        self.ok("config", "unset", "core.https_address")
+        self.address = None
+        for url in self.rest.read("certificates"):
+            self.rest.change("DELETE", url)
 
 
 def lxd_server():
@@ -102,6 +120,19 @@ def server():
     if ON_LXD and not Lxd.installed():
         pytest.skip("LXM_COMPAT=lxd needs the package lxd")
     yield from (lxd_server() if ON_LXD else lxmd_server())
+
+
+@pytest.fixture(scope="session")
+def served(server):
+    yield server.serve()
+    server.retire()
+
+
+@pytest.fixture(scope="session")
+def second(server):
+    with contextlib.contextmanager(lxd_server if ON_LXD else lxmd_server)() as another:
+        yield another.serve()
+        another.retire()
 
 
 @pytest.fixture(scope="session")

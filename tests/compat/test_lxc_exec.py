@@ -1,8 +1,6 @@
 """lxc exec, lxc console and lxc file."""
 import hashlib
 import os
-import pty
-import select
 import signal
 import subprocess
 import time
@@ -10,47 +8,16 @@ import time
 import pytest
 
 from harness.instance import wait_until
-
-
-class Terminal:
-    """A program on a pseudo terminal of ours."""
-
-    def __init__(self, server, *argv):
-        self.master, slave = pty.openpty()
-        self.proc = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=dict(server.env, TERM="xterm"),
-                                     start_new_session=True)
-        os.close(slave)
-        self.seen = b""
-
-    def send(self, data):
-        os.write(self.master, data)
-
-    def expect(self, text, timeout=15):
-        end = time.monotonic() + timeout
-        while text not in self.seen:
-            ready = select.select([self.master], [], [], max(0, end - time.monotonic()))[0]
-            assert ready, f"no {text!r} in {self.seen!r}"
-            try:
-                data = os.read(self.master, 65536)
-            except OSError:
-                data = b""
-            assert data, f"ended without {text!r}: {self.seen!r}"
-            self.seen += data
-        self.seen = self.seen.split(text, 1)[1]
-
-    def close(self):
-        if self.proc.poll() is None:
-            self.proc.kill()
-        self.proc.wait()
-        os.close(self.master)
+from harness.terminal import Terminal
 
 
 @pytest.fixture
 def terminal(server):
+    """terminal(program, argument, ..., rows=, cols=) is a Terminal."""
     opened = []
 
-    def make(*argv):
-        opened.append(Terminal(server, *argv))
+    def make(*argv, **size):
+        opened.append(Terminal(argv, server.env, **size))
         return opened[-1]
 
     yield make
@@ -166,26 +133,35 @@ def test_unknown_instance(fails):
 # ---- on a terminal
 def test_terminal(terminal, box):
     term = terminal("lxc", "exec", box, "--", "sh")
-    term.send(b"tty\r")
+    term.type(b"tty\r")
     term.expect(b"/dev/")
-    term.send(b"stty size; echo TERM=$TERM.\r")
+    term.type(b"stty size; echo TERM=$TERM.\r")
     term.expect(b"TERM=xterm.")
-    term.send(b"exit 7\r")
-    assert term.proc.wait(15) == 7
+    term.type(b"exit 7\r")
+    assert term.end() == 7
 
 
 def test_terminal_interrupt(terminal, box):
     term = terminal("lxc", "exec", box, "--", "sh", "-c", "echo ready; sleep 100; echo unseen")
     term.expect(b"ready")
-    term.send(b"\x03")
-    assert term.proc.wait(15) == 130
+    term.type(b"\x03")
+    assert term.end() == 130
 
 
 def test_terminal_size(terminal, box):
-    term = terminal("stty", "-a")  # only to show that sizes are settable here
-    term.proc.wait(5)
-    term = terminal("sh", "-c", f"stty rows 33 cols 111; exec lxc exec {box} -- stty size")
-    term.expect(b"33 111")
+    terminal("lxc", "exec", box, "--", "stty", "size", rows=33, cols=111).expect(b"33 111")
+
+
+def test_terminal_resize(terminal, box):
+    """What is resized while a program runs: it hears SIGWINCH and sees the new size."""
+    term = terminal("lxc", "exec", box, "--", "sh", "-c", "trap 'stty size' WINCH; echo up; while :; do sleep 0.1; done")
+    term.expect(b"up")
+    term.resize(44, 132)
+    term.expect(b"44 132")
+    term.resize(20, 60)
+    term.expect(b"20 60")
+    term.type(b"\x03")
+    assert term.end() == 130
 
 
 def test_killed_client_takes_its_program_along(server, box):
@@ -211,10 +187,10 @@ def test_console_attach_and_detach(terminal, box):
     for _ in range(2):
         term = terminal("lxc", "console", box)
         term.expect(b"To detach")
-        term.send(b"\x01")
+        term.type(b"\x01")
         time.sleep(0.3)  # the client looks at the first byte of each read
-        term.send(b"q")
-        assert term.proc.wait(15) == 0
+        term.type(b"q")
+        assert term.end() == 0
 
 
 def test_console_log(ok, server, fresh):

@@ -1,16 +1,12 @@
 """lxmc exec, shell and console: streams, terminals, signals, exit codes."""
-import fcntl
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
-import termios
 import time
 
 import pytest
 
+from harness import terminal
 from harness.daemon import SLOW
 
 
@@ -19,42 +15,9 @@ def c1(instance):
     return instance().name
 
 
-class Terminal:
-    """A program on a pty."""
-
-    def __init__(self, daemon, *argv, rows=24, cols=80):
-        self.fd, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-        self.before = termios.tcgetattr(slave)  # before the program can have changed it
-        self.proc = subprocess.Popen([daemon.bin("lxmc"), *argv], stdin=slave, stdout=slave, stderr=slave,
-                                     env=daemon.env(TERM="xterm"), start_new_session=True,
-                                     preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        self.slave = slave
-        self.seen = b""
-
-    def type(self, data):
-        os.write(self.fd, data)
-
-    def expect(self, text, timeout=10):
-        end = time.monotonic() + timeout * SLOW
-        while text not in self.seen:
-            left = end - time.monotonic()
-            assert left > 0, f"{text!r} did not come, but {self.seen!r}"
-            if select.select([self.fd], [], [], left)[0]:
-                self.seen += os.read(self.fd, 65536)
-        at = self.seen.index(text) + len(text)
-        out, self.seen = self.seen[:at], self.seen[at:]
-        return out
-
-    def resize(self, rows, cols):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-
-    def end(self, timeout=10):
-        code = self.proc.wait(timeout * SLOW)
-        assert termios.tcgetattr(self.slave)[3] == self.before[3], "the terminal was left in raw mode"
-        os.close(self.fd)
-        os.close(self.slave)
-        return code
+def on_terminal(daemon, *argv, **size):
+    """lxmc on a terminal."""
+    return terminal.Terminal([daemon.bin("lxmc"), *argv], daemon.env(), **size)
 
 
 @pytest.mark.parametrize("code", [0, 1, 42, 124, 255])
@@ -152,7 +115,7 @@ def test_killed_client_ends_the_command(daemon, lxmc, c1):
 
 
 def test_terminal_with_size_and_resize(daemon, c1):
-    term = Terminal(daemon, "exec", c1, "--", "sh", rows=31, cols=97)
+    term = on_terminal(daemon, "exec", c1, "--", "sh", rows=31, cols=97)
     term.type(b"stty size; echo TERM=$TERM\n")
     term.expect(b"31 97\r\n")
     term.expect(b"TERM=xterm\r\n")
@@ -165,7 +128,7 @@ def test_terminal_with_size_and_resize(daemon, c1):
 
 
 def test_control_c_in_a_terminal_goes_to_the_command(daemon, c1):
-    term = Terminal(daemon, "exec", c1, "--", "sh", "-c", "trap 'echo got; exit 9' INT; echo ready; while :; do sleep 0.05; done")
+    term = on_terminal(daemon, "exec", c1, "--", "sh", "-c", "trap 'echo got; exit 9' INT; echo ready; while :; do sleep 0.05; done")
     term.expect(b"ready")
     term.type(b"\x03")
     term.expect(b"got")
@@ -173,14 +136,14 @@ def test_control_c_in_a_terminal_goes_to_the_command(daemon, c1):
 
 
 def test_forced_modes(daemon, lxmc, c1):
-    term = Terminal(daemon, "exec", c1, "-T", "--", "sh", "-c", "test -t 1 || echo pipe")
+    term = on_terminal(daemon, "exec", c1, "-T", "--", "sh", "-c", "test -t 1 || echo pipe")
     term.expect(b"pipe")
     assert term.end() == 0
     assert lxmc("exec", c1, "-t", "--", "sh", "-c", "test -t 0 && echo tty").out.strip() == "tty"
 
 
 def test_shell(daemon, lxmc, c1):
-    term = Terminal(daemon, "shell", c1)
+    term = on_terminal(daemon, "shell", c1)
     term.type(b"echo $((6*7)); exit 5\n")
     term.expect(b"42\r\n")
     assert term.end() == 5
@@ -189,7 +152,7 @@ def test_shell(daemon, lxmc, c1):
 
 def test_console_attach_and_leave(daemon, c1):
     for _ in range(2):
-        term = Terminal(daemon, "console", c1)
+        term = on_terminal(daemon, "console", c1)
         term.expect(b"To detach")
         term.type(b"\n")
         term.type(b"\x01q")
