@@ -8,6 +8,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lxmd/helper/ids.h"
 #include "lxmd/helper/sftp.h"
 
 static void answer_status(struct sftp *s, uint32_t id, uint32_t status, const char *text)
@@ -311,11 +312,15 @@ static int take_path(struct sftp_bytes b, char out[PATH_MAX])
 	return 0;
 }
 
-static int act_on(struct sftp *s, const struct act *a, const struct sftp_request *rq, char path[PATH_MAX], char second[PATH_MAX])
+/* e is filled where errno alone would not say enough. */
+static int act_on(struct sftp *s, const struct act *a, const struct sftp_request *rq, char path[PATH_MAX], char second[PATH_MAX],
+		  struct lxm_err *e)
 {
 	struct handle *h;
-	int r;
+	int r = rq->attrs.flags & SFTP_A_IDS ? ids_check(s->tree, rq->attrs.uid, rq->attrs.gid, e) : 0;
 
+	if (r < 0)
+		return r;
 	if (a->handle) {
 		h = sftp_handle_get(s, rq->path);
 		return h ? a->handle(s, rq, h) : -EBADF;
@@ -348,13 +353,14 @@ int sftp_answer(struct sftp *s, const void *packet, size_t len)
 		return 0;
 	}
 	a = find_act(&rq);
-	r = a ? act_on(s, a, &rq, path, second) : -EOPNOTSUPP;
+	r = a ? act_on(s, a, &rq, path, second, &e) : -EOPNOTSUPP;
 	if (r == -ENODATA) {
 		answer_status(s, rq.id, SFTP_EOF, "end of file");
 	} else if (r < 0) {
-		(void)tree_error(&e, -r, a ? a->what : "request", path);
-		if (a && a->handle)
-			snprintf(e.msg, sizeof(e.msg), "%s: %s", a->what, r == -EBADF ? "no such handle" : strerror(-r));
+		if (!e.code && a && a->handle)
+			(void)lxm_err_set(&e, -r, "%s: %s", a->what, r == -EBADF ? "no such handle" : strerror(-r));
+		else if (!e.code)
+			(void)tree_error(&e, -r, a ? a->what : "request", path);
 		answer_status(s, rq.id, sftp_status_of(-r), e.msg);
 	} else if (s->out.len == before) {
 		answer_status(s, rq.id, SFTP_OK, "");

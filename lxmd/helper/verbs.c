@@ -18,6 +18,7 @@
 #include "lib/base/sys.h"
 #include "lxmd/helper/file.h"
 #include "lxmd/helper/helper.h"
+#include "lxmd/helper/ids.h"
 
 #define UNSIZED_MAX ((uint64_t)64 << 20) /* of a file that tells no size */
 #define LIST_MAX    ((uint64_t)64 << 20) /* names of one directory */
@@ -243,8 +244,10 @@ static int put_link(const struct tree *t, const struct file_job *j)
 
 int file_put(const struct tree *t, const struct file_job *j, struct lxm_err *e)
 {
-	int r;
+	int r = ids_check(t, j->uid, j->gid, e);
 
+	if (r < 0)
+		return r;
 	if (j->type == FILE_TYPE_FILE)
 		r = put_file(t, j);
 	else if (j->type == FILE_TYPE_DIRECTORY)

@@ -245,9 +245,8 @@ static int make_fill(struct lxmd *d, const struct instance *i, struct make *m, s
 		r = pool_volume_root(pool, v, &m->root, e);
 	if (r < 0)
 		return r;
-	/* an instance whose configuration changed gets its ids at its next start: any map shows the right ids inside */
-	if (!instance_privileged(i) && instance_idmap(i, &m->map, NULL) < 0)
-		r = idmap_compose(d->instances->ids.first, IDMAP_DEFAULT_SIZE, NULL, &m->map, e);
+	/* an instance whose configuration changed gets its ids at its next start: until then any host ids show the right ones inside */
+	r = instance_idmap_next(d, i, &m->map, e);
 	if (r < 0)
 		return r;
 	job->uid0 = map_text(m->map.uid, m->map.nuid, &m->uid_map);

@@ -124,6 +124,10 @@ int instance_take_ids(struct lxmd *d, const struct instance *i, struct lxm_kv *c
 
 /** The id map that the recorded range and raw.idmap give; empty when privileged. idmap_deinit() it. Any thread. Returns 0 or -EINVAL. */
 int instance_idmap(const struct instance *i, struct idmap *map, struct lxm_err *e);
+/**
+ * The map that a stopped instance's next start will give, as far as one sees from inside: the host ids may be others. As above.
+ */
+int instance_idmap_next(struct lxmd *d, const struct instance *i, struct idmap *map, struct lxm_err *e);
 
 /** Remove RUN/ID. Any thread; a failure is logged. */
 void instance_remove_rundir(struct lxmd *d, int64_t id);

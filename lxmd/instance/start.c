@@ -60,6 +60,25 @@ static int wanted_ids(const struct instance *i, uint32_t *size, uint32_t *base, 
 	return 0;
 }
 
+int instance_idmap_next(struct lxmd *d, const struct instance *i, struct idmap *map, struct lxm_err *e)
+{
+	uint64_t had_base = 0, had_size = 0;
+	uint32_t size, want;
+	bool shared;
+	int r;
+
+	memset(map, 0, sizeof(*map));
+	if (instance_privileged(i))
+		return 0;
+	r = wanted_ids(i, &size, &want, &shared, e);
+	if (r < 0)
+		return r;
+	(void)lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.base"), &had_base);
+	(void)lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.size"), &had_size);
+	return idmap_compose(had_base && had_base <= UINT32_MAX && had_size == size ? (uint32_t)had_base : d->instances->ids.first, size,
+			     lxm_kv_get(&i->config, "raw.idmap"), map, e);
+}
+
 int instance_take_ids(struct lxmd *d, const struct instance *i, struct lxm_kv *changes, struct lxm_err *e)
 {
 	struct idmap_pool *ids = &d->instances->ids;

@@ -180,6 +180,28 @@ def test_ids_are_those_of_the_container(instance):
     assert (head["X-LXD-uid"], head["X-LXD-gid"], head["X-LXD-mode"]) == ("12", "13", "2711")
 
 
+def test_an_id_that_the_instance_does_not_have(files):
+    """The same answer whether it runs or not, and nothing is made."""
+    for kind in ("file", "directory", "symlink"):
+        for who, header in (("user", "uid"), ("group", "gid")):
+            reply = files.put("/tmp/foreign", b"target", type=kind, **{header: 70000})
+            assert reply.status == 400 and f"{who} 70000 is not among the ids of the instance (0 to 65535)" in reply.error
+            assert files.get("/tmp/foreign").status == 404
+    assert files.put("/tmp/last", b"", uid=65535, gid=65535).status == 200
+
+
+def test_ids_of_a_stopped_one_are_those_of_its_next_start(instance):
+    inst = instance(start=False)
+    files = Files(inst)
+    inst.rest.change("PATCH", inst.path, {"config": {"security.idmap.size": "100000"}})
+    assert files.put("/tmp/stopped", b"", uid=70000).status == 200
+    assert files.put("/tmp/never", b"", uid=100000).status == 400
+    inst.start()
+    assert files.put("/tmp/running", b"", uid=70000).status == 200
+    assert files.put("/tmp/never", b"", uid=100000).status == 400
+    assert inst.sh("stat -c %u /tmp/stopped /tmp/running") == "70000\n70000\n"
+
+
 def test_proc_and_tmpfs(instance):
     inst = instance()
     files = Files(inst)

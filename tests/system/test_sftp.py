@@ -61,6 +61,23 @@ def test_put_get_stat(client):
     client.close_handle(handle)
 
 
+def test_ids_that_the_instance_does_not_have(client):
+    client.put("/tmp/a", b"body")
+    handle = client.open("/tmp/a", s.F_READ | s.F_WRITE)
+    foreign = attrs(ids=(70000, 0))
+    for kind, *parts in ((s.SETSTAT, string("/tmp/a"), attrs(size=1, ids=(0, 70000))), (s.FSETSTAT, string(handle), foreign),
+                         (s.MKDIR, string("/tmp/d"), foreign),
+                         (s.OPEN, string("/tmp/new"), struct.pack(">I", s.F_WRITE | s.F_CREAT), foreign)):
+        with pytest.raises(SftpError, match="70000 is not among the ids of the instance") as e:
+            client.ask(kind, *parts)
+        assert e.value.code == 4
+    client.close_handle(handle)
+    assert client.get("/tmp/a") == b"body"
+    for path in ("/tmp/d", "/tmp/new"):
+        assert code_of(client.stat, path) == 2
+    client.ask(s.SETSTAT, string("/tmp/a"), attrs(ids=(65535, 65535)))
+
+
 def test_open_flags(client):
     client.put("/tmp/a", b"12345")
     assert code_of(client.open, "/tmp/a", s.F_WRITE | s.F_CREAT | s.F_EXCL) == 4
@@ -309,8 +326,9 @@ BRIDGE = """\
 #!{python}
 import os, sys, threading
 sys.path.insert(0, {tests!r})
+from harness.rest import Rest
 from harness.sftp import upgrade
-class Daemon: socket = {socket!r}
+class Daemon: rest = Rest({socket!r})
 sock = upgrade(Daemon, {name!r}, None)
 def up():
     while data := os.read(0, 65536):
