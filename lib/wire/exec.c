@@ -5,12 +5,10 @@
  */
 #include "lib/wire/exec.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
@@ -207,26 +205,21 @@ int exec_job_check(const void *data, size_t len, struct exec_view *out, struct l
 
 int exec_job_open(int fd, struct exec_view *v, struct lxm_err *e)
 {
-	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	int seals = fcntl(fd, F_GET_SEALS), r;
-	struct stat st;
+	size_t len;
 	void *map;
+	int r;
 
 	memset(v, 0, sizeof(*v));
-	if (seals < 0 || (seals & want) != want)
-		return lxm_err_set(e, EBADMSG, "the job is not a sealed memory file");
-	if (fstat(fd, &st) < 0 || st.st_size < 16 || st.st_size > (off_t)EXEC_JOB_MAX)
-		return lxm_err_set(e, EBADMSG, "the job has a bad size");
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return lxm_err_sys(e, "map the job");
-	r = exec_job_check(map, (size_t)st.st_size, v, e);
+	r = wire_map(fd, EXEC_JOB_MAX, "job", &map, &len, e);
+	if (r < 0)
+		return r;
+	r = exec_job_check(map, len, v, e);
 	if (r < 0) {
-		(void)munmap(map, (size_t)st.st_size);
+		(void)munmap(map, len);
 		return r;
 	}
 	v->map = map;
-	v->map_len = (size_t)st.st_size;
+	v->map_len = len;
 	return 0;
 }
 

@@ -4,12 +4,10 @@
  */
 #include "lib/wire/fetch.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "lib/base/fd.h"
 
@@ -74,26 +72,21 @@ int fetch_job_seal(const struct fetch_job *j, int *fd_out, struct lxm_err *e)
 
 int fetch_job_open(int fd, struct fetch_view *v, struct lxm_err *e)
 {
-	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	int seals = fcntl(fd, F_GET_SEALS), r;
-	struct stat st;
+	size_t len;
 	void *map;
+	int r;
 
 	memset(v, 0, sizeof(*v));
-	if (seals < 0 || (seals & want) != want)
-		return lxm_err_set(e, EBADMSG, "the job is not a sealed memory file");
-	if (fstat(fd, &st) < 0 || st.st_size < 16 || st.st_size > (off_t)JOB_MAX)
-		return lxm_err_set(e, EBADMSG, "the job has a bad size");
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return lxm_err_sys(e, "map the job");
-	r = job_check(map, (size_t)st.st_size, &v->job, e);
+	r = wire_map(fd, JOB_MAX, "job", &map, &len, e);
+	if (r < 0)
+		return r;
+	r = job_check(map, len, &v->job, e);
 	if (r < 0) {
-		(void)munmap(map, (size_t)st.st_size);
+		(void)munmap(map, len);
 		return r;
 	}
 	v->map = map;
-	v->map_len = (size_t)st.st_size;
+	v->map_len = len;
 	return 0;
 }
 

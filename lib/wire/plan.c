@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
@@ -412,28 +411,19 @@ int plan_check(const void *data, size_t len, struct plan_view *out, struct lxm_e
 
 int plan_open(int fd, struct plan_view *out, struct lxm_err *e)
 {
-	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	int seals = fcntl(fd, F_GET_SEALS);
 	struct plan_view v = { 0 };
-	struct stat st;
+	size_t len;
 	void *map;
+	int r = wire_map(fd, PLAN_MAX, "plan", &map, &len, e);
 
-	/* without the seals the file could change between check and use, or shrink below the mapping */
-	if (seals < 0 || (seals & want) != want)
-		return lxm_err_set(e, EBADMSG, "the plan is not a sealed memory file");
-	if (fstat(fd, &st) < 0)
-		return lxm_err_sys(e, "look at the plan");
-	if (st.st_size < 16 || st.st_size > (off_t)PLAN_MAX)
-		return lxm_err_set(e, EBADMSG, "plan of %lld bytes", (long long)st.st_size);
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return lxm_err_sys(e, "map the plan");
-	if (plan_check(map, (size_t)st.st_size, &v, e) < 0) {
-		(void)munmap(map, (size_t)st.st_size);
+	if (r < 0)
+		return r;
+	if (plan_check(map, len, &v, e) < 0) {
+		(void)munmap(map, len);
 		return -EBADMSG;
 	}
 	v.map = map;
-	v.map_len = (size_t)st.st_size;
+	v.map_len = len;
 	*out = v;
 	return 0;
 }

@@ -6,7 +6,10 @@
 #include "lib/wire/wire.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #define HEADER 16u
 #define PAD(n) (((n) + 7u) & ~(size_t)7u)
@@ -241,4 +244,26 @@ int wire_next(const struct wire_doc *doc, size_t *pos, uint32_t *kind, void *fie
 	(void)r;
 	*pos = off + 8 + PAD(n);
 	return 1;
+}
+
+int wire_map(int fd, size_t max, const char *what, void **map_out, size_t *len_out, struct lxm_err *e)
+{
+	/* without the seals the file could change between check and use, or shrink below the mapping */
+	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+	void *map;
+
+	if (seals < 0 || (seals & want) != want)
+		return lxm_err_set(e, EBADMSG, "the %s is not a sealed memory file", what);
+	if (fstat(fd, &st) < 0)
+		return lxm_err_sys(e, "look at the %s", what);
+	if (st.st_size < 16 || st.st_size > (off_t)max)
+		return lxm_err_set(e, EBADMSG, "%s of %lld bytes", what, (long long)st.st_size);
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return lxm_err_sys(e, "map the %s", what);
+	*map_out = map;
+	*len_out = (size_t)st.st_size;
+	return 0;
 }

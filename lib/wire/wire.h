@@ -86,4 +86,16 @@ int wire_check(const struct wire_format *f, const void *data, size_t len, struct
  */
 int wire_next(const struct wire_doc *doc, size_t *pos, uint32_t *kind, void *fields);
 
+/**
+ * Map a document that came as a sealed memory file.
+ *
+ * @fd       borrowed; a memfd that can neither change nor shrink any more, or the document is not believed
+ * @max      its largest size
+ * @what     for messages: "plan"
+ * @map_out  receives memory that can only be read, of *len_out bytes; the caller unmaps it with munmap()
+ *
+ * Its content is not looked at. Returns 0, -EBADMSG, or -errno of mmap().
+ */
+int wire_map(int fd, size_t max, const char *what, void **map_out, size_t *len_out, struct lxm_err *e);
+
 #endif
