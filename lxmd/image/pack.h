@@ -4,20 +4,9 @@
 
 #include "lib/base/err.h"
 #include "lxmd/image/metadata.h"
+#include "lxmd/image/tar_out.h"
 
 struct op;
-
-/* How the tar stream is compressed; the words of compression_algorithm. */
-enum image_compression {
-	IMAGE_COMPRESS_NONE,
-	IMAGE_COMPRESS_GZIP,
-	IMAGE_COMPRESS_XZ,
-	IMAGE_COMPRESS_ZSTD,
-	IMAGE_COMPRESS_BZIP2,
-};
-
-/** "none", "gzip", "xz", "zstd", "bzip2" (nothing else, no arguments). Returns 0 or -EINVAL. */
-int image_compression_parse(const char *word, enum image_compression *out, struct lxm_err *e);
 
 struct image_pack {
 	int rootfd;			  /* the root directory; borrowed */
