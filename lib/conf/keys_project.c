@@ -57,7 +57,7 @@ static int check_ids(const char *key, const char *value, struct lxm_err *e)
 
 /* clang-format off */
 static const struct confkey project_keys[] = {
-	{ "backups.compression_algorithm",        KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           check_compression,  "Compressor of backups" },
+	{ "backups.compression_algorithm",        KEY_TEXT,  KEY_LIVE,             NULL,           check_compression,  "Compressor of backups" },
 	{ "features.images",                      KEY_BOOL,  0,                    "false",        NULL,               "Images of its own" },
 	{ "features.networks",                    KEY_BOOL,  0,                    "false",        NULL,               "Networks of its own" },
 	{ "features.networks.zones",              KEY_BOOL,  0,                    "false",        NULL,               "DNS zones of its own" },
@@ -79,7 +79,7 @@ static const struct confkey project_keys[] = {
 	{ "limits.processes",                     KEY_UINT,  KEY_LIVE | KEY_LATER, NULL,           NULL,               "Sum of limits.processes of its instances" },
 	{ "limits.virtual-machines",              KEY_UINT,  KEY_LIVE | KEY_LATER, NULL,           NULL,               "Virtual machines at most" },
 	{ "restricted",                           KEY_BOOL,  KEY_LIVE,             "false",        NULL,               "Whether the restricted.* rules are in force" },
-	{ "restricted.backups",                   KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "Backups" },
+	{ "restricted.backups",                   KEY_TEXT,  KEY_LIVE,             "block",        check_block,        "Backups" },
 	{ "restricted.cluster.groups",            KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           NULL,               "Cluster groups that may be named" },
 	{ "restricted.cluster.target",            KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "Placing instances on a named member" },
 	{ "restricted.containers.interception",   KEY_TEXT,  KEY_LIVE,             "block",        check_interception, "Interception of system calls" },

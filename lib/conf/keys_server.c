@@ -14,7 +14,7 @@ static int check_tls_version(const char *key, const char *value, struct lxm_err 
 
 /* clang-format off */
 static const struct confkey server_keys[] = {
-	{ "backups.compression_algorithm",  KEY_TEXT, KEY_LIVE | KEY_LATER,              "gzip",   check_compression,   "Compressor of backups" },
+	{ "backups.compression_algorithm",  KEY_TEXT, KEY_LIVE,                          "gzip",   check_compression,   "Compressor of backups" },
 	{ "cluster.https_address",          KEY_TEXT, KEY_LOCAL | KEY_LATER,             NULL,     check_listen,        "Address for cluster traffic" },
 	{ "cluster.images_minimal_replica", KEY_INT,  KEY_LIVE | KEY_LATER,              "3",      NULL,                "Members that keep each image" },
 	{ "cluster.join_token_expiry",      KEY_TEXT, KEY_LIVE | KEY_LATER,              "3H",     check_expiry,        "Life of join tokens" },

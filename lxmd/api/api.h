@@ -83,6 +83,14 @@ API_HANDLER(api_instance_templates_delete);
 /* instance_rebuild.c */
 API_HANDLER(api_instance_rebuild_post);
 
+/* instance_backups.c */
+API_HANDLER(api_instance_backups_get);
+API_HANDLER(api_instance_backups_post);
+API_HANDLER(api_instance_backup_get);
+API_HANDLER(api_instance_backup_post);
+API_HANDLER(api_instance_backup_delete);
+API_HANDLER(api_instance_backup_export_get);
+
 /* instance_snapshots.c */
 API_HANDLER(api_instance_snapshots_get);
 API_HANDLER(api_instance_snapshots_post);

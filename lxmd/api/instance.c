@@ -60,6 +60,14 @@ int instance_body_read(json_t *body, struct db_instance *row, struct lxm_err *e)
 	return r;
 }
 
+int instance_check_free(struct lxmd *d, const struct db_instance *row, struct lxm_err *e)
+{
+	lxm_auto(instance) struct instance old = { 0 };
+	int r = instance_load(d, row->project, row->name, &old, NULL);
+
+	return r == 0 ? lxm_err_set(e, EEXIST, "instance '%s' already exists", row->name) : 0;
+}
+
 int api_instance_get(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(instance) struct instance i = { 0 };

@@ -14,6 +14,12 @@ struct op;
 /** Read architecture, description, ephemeral, config, devices, profiles of a body over what row has. Returns 0 or -EINVAL. */
 int instance_body_read(json_t *body, struct db_instance *row, struct lxm_err *e);
 
+/** Is the name of a new instance free? Request thread; one database read. Returns 0 or -EEXIST (409). */
+int instance_check_free(struct lxmd *d, const struct db_instance *row, struct lxm_err *e);
+
+/** POST instances with a tarball as its body (instance_import.c). Answers as a handler does. */
+int api_instance_import(struct request *rq, struct lxm_err *e);
+
 /** The URL of an instance in a list, as the client addressed the collection. New reference. */
 json_t *instance_list_url(struct request *rq, const struct instance *i);
 

@@ -260,6 +260,6 @@ int source_read(struct request *rq, struct db_instance *row, struct source *out,
 		return read_migration(rq, source, out, e);
 	}
 	if (lxm_streq(type, "backup"))
-		return lxm_err_set(e, EOPNOTSUPP, "instances cannot be created from source type '%s' yet", type);
+		return lxm_err_set(e, EINVAL, "an instance is made from a backup by sending the tarball itself as application/octet-stream");
 	return lxm_err_set(e, EINVAL, "source.type '%s' is unknown: use image, copy, migration or none", type);
 }

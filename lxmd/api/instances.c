@@ -234,14 +234,6 @@ static int find_refresh(struct request *rq, struct create_job *j, struct lxm_err
 	return 0;
 }
 
-static int check_free(struct lxmd *d, const struct db_instance *row, struct lxm_err *e)
-{
-	lxm_auto(instance) struct instance old = { 0 };
-	int r = instance_load(d, row->project, row->name, &old, NULL);
-
-	return r == 0 ? lxm_err_set(e, EEXIST, "instance '%s' already exists", row->name) : 0;
-}
-
 int api_instances_post(struct request *rq, struct lxm_err *e)
 {
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .may_cancel = true, .caller = rq_caller(rq), .free_arg = create_free };
@@ -251,7 +243,7 @@ int api_instances_post(struct request *rq, struct lxm_err *e)
 	int r;
 
 	if (rq_body_fd(rq, NULL) >= 0)
-		return lxm_err_set(e, EOPNOTSUPP, "instances cannot be created from backups yet");
+		return api_instance_import(rq, e);
 	r = rq_need_json(rq, &body, e);
 	if (r < 0)
 		return r;
@@ -260,7 +252,7 @@ int api_instances_post(struct request *rq, struct lxm_err *e)
 	if (r == 0)
 		r = find_refresh(rq, j, e);
 	if (r == 0 && !j->refresh)
-		r = check_free(rq->d, &j->i.row, e);
+		r = instance_check_free(rq->d, &j->i.row, e);
 	if (r < 0) {
 		create_free(j);
 		return r;

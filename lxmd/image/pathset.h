@@ -18,6 +18,7 @@ enum path_kind {
 	PATH_FILE,
 	PATH_SYMLINK,
 	PATH_FIFO,
+	PATH_DEVICE,
 	PATH_LEFT_OUT, /* device node or socket: named in the archive, never made */
 };
 

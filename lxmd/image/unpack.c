@@ -28,6 +28,7 @@ struct late_time {
 
 struct target {
 	int dirfd;
+	const struct unpack_volume *volume; /* of a backup: the one that dirfd is of */
 	int parent_fd;	   /* the directory of the last entry, -1: none */
 	char *parent;	   /* its path */
 	struct late_time *late;
@@ -181,7 +182,7 @@ static int make_hardlink(struct target *t, int up, const char *base, const char 
 	return 0;
 }
 
-/* Symbolic links and pipes have no descriptor to set attributes through. */
+/* Symbolic links, pipes and devices have no descriptor to set attributes through. */
 static int make_special(int up, const char *base, const struct walk_entry *entry, struct lxm_err *e)
 {
 	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = archive_entry_mtime(entry->ae) } };
@@ -193,34 +194,22 @@ static int make_special(int up, const char *base, const struct walk_entry *entry
 			return lxm_err_set(e, EINVAL, "a symbolic link without a usable target");
 		if (symlinkat(to, up, base) < 0)
 			return lxm_err_sys(e, "make symbolic link");
+	} else if (entry->kind == PATH_DEVICE) {
+		mode_t type = archive_entry_filetype(entry->ae) == AE_IFBLK ? S_IFBLK : S_IFCHR;
+
+		if (mknodat(up, base, type | 0600, archive_entry_rdev(entry->ae)) < 0)
+			return lxm_err_sys(e, "make device node");
 	} else {
 		if (mknodat(up, base, S_IFIFO | 0600, 0) < 0)
 			return lxm_err_sys(e, "make pipe");
 	}
 	if (fchownat(up, base, (uid_t)archive_entry_uid(entry->ae), (gid_t)archive_entry_gid(entry->ae), AT_SYMLINK_NOFOLLOW) < 0)
 		return lxm_err_sys(e, "set the owner");
-	if (entry->kind == PATH_FIFO && fchmodat(up, base, archive_entry_perm(entry->ae) & 07777, 0) < 0)
+	if (entry->kind != PATH_SYMLINK && fchmodat(up, base, archive_entry_perm(entry->ae) & 07777, 0) < 0)
 		return lxm_err_sys(e, "set the mode");
 	if (utimensat(up, base, ts, AT_SYMLINK_NOFOLLOW) < 0)
 		return lxm_err_sys(e, "set the time");
 	return 0;
-}
-
-static int write_entry(struct walk *w, const struct walk_entry *entry, void *arg, struct lxm_err *e)
-{
-	struct target *t = arg;
-	const char *base;
-	int up = parent_of(t, entry->path, &base, e);
-
-	if (up < 0)
-		return up;
-	if (entry->hardlink)
-		return make_hardlink(t, up, base, entry->hardlink, e);
-	if (entry->kind == PATH_FILE)
-		return make_file(w, up, base, entry->ae, e);
-	if (entry->kind == PATH_DIR)
-		return make_dir(t, up, base, entry, e);
-	return make_special(up, base, entry, e);
 }
 
 /* Backwards: a directory's time is set after those below it. */
@@ -235,6 +224,35 @@ static void set_late_times(struct target *t)
 			(void)futimens(fd, ts);
 		free(l->path);
 	}
+}
+
+/* The next volume of a backup begins. */
+static void switch_target(struct target *t, const struct unpack_volume *v)
+{
+	set_late_times(t);
+	auto_fd_close(&t->parent_fd);
+	t->volume = v;
+	t->dirfd = v->dirfd;
+}
+
+static int write_entry(struct walk *w, const struct walk_entry *entry, void *arg, struct lxm_err *e)
+{
+	struct target *t = arg;
+	const char *base;
+	int up;
+
+	if (entry->volume != t->volume)
+		switch_target(t, entry->volume);
+	up = parent_of(t, entry->path, &base, e);
+	if (up < 0)
+		return up;
+	if (entry->hardlink)
+		return make_hardlink(t, up, base, entry->hardlink, e);
+	if (entry->kind == PATH_FILE)
+		return make_file(w, up, base, entry->ae, e);
+	if (entry->kind == PATH_DIR)
+		return make_dir(t, up, base, entry, e);
+	return make_special(up, base, entry, e);
 }
 
 static int limits(const struct unpack_spec *spec, int dirfd, uint64_t *bytes, uint64_t *entries, struct lxm_err *e)
@@ -292,6 +310,69 @@ int image_unpack(const struct unpack_spec *spec, int dirfd, const char *dir_path
 	return 0;
 }
 
+int backup_unpack(const struct unpack_spec *spec, struct unpack_report *report, struct lxm_err *e)
+{
+	lxm_auto(target) struct target t = { .dirfd = -1, .parent_fd = -1 };
+	struct unpack_report rep = { 0 };
+	uint64_t bytes, entries;
+	size_t i;
+	int r = limits(spec, spec->volumes[0].dirfd, &bytes, &entries, e);
+
+	if (r == 0)
+		r = walk_archive(spec, bytes, entries, write_entry, &t, &rep, e);
+	for (i = 0; r == 0 && i < spec->n_volumes; i++)
+		if (!spec->volumes[i].begun)
+			r = lxm_err_set(e, EINVAL, "it lacks '%.200s', of which its index speaks", spec->volumes[i].prefix);
+	if (r < 0)
+		return lxm_err_wrap(e, r, "unpack %s", spec->name);
+	set_late_times(&t);
+	if (report)
+		*report = rep;
+	return 0;
+}
+
+/* The whole of a small file into buf. */
+static int read_small(struct walk *w, struct archive_entry *ae, size_t max, struct lxm_buf *buf, struct lxm_err *e)
+{
+	const void *block;
+	int64_t off;
+	size_t len;
+	int r;
+
+	if (archive_entry_size(ae) > (int64_t)max)
+		return lxm_err_set(e, EINVAL, "it is larger than %zu MiB", max >> 20);
+	while ((r = walk_read(w, &block, &len, &off, e)) > 0) {
+		if (buf->len != (uint64_t)off || buf->len + len > max)
+			return lxm_err_set(e, EINVAL, "it is sparse or larger than %zu MiB", max >> 20);
+		lxm_buf_add(buf, block, len);
+	}
+	return r;
+}
+
+struct index_arg {
+	struct lxm_buf *buf;
+	size_t max;
+};
+
+static int take_index(struct walk *w, const struct walk_entry *entry, void *arg, struct lxm_err *e)
+{
+	struct index_arg *a = arg;
+	int r = read_small(w, entry->ae, a->max, a->buf, e);
+
+	return r < 0 ? r : 1;
+}
+
+int backup_peek_index(const struct unpack_spec *spec, size_t max, struct lxm_buf *index, struct lxm_err *e)
+{
+	struct index_arg a = { index, max };
+	struct unpack_report rep;
+	int r = walk_archive(spec, 2 * max, 16, take_index, &a, &rep, e);
+
+	if (r == 0 && !index->len)
+		r = lxm_err_set(e, EINVAL, "it does not begin with 'backup/index.yaml'");
+	return lxm_err_wrap(e, r, "read %s", spec->name);
+}
+
 /* image_check(): data is read, so that bombs and damage show, and thrown away but for metadata.yaml. */
 static int look_at_entry(struct walk *w, const struct walk_entry *entry, void *arg, struct lxm_err *e)
 {
@@ -304,15 +385,10 @@ static int look_at_entry(struct walk *w, const struct walk_entry *entry, void *a
 
 	if (entry->kind != PATH_FILE || entry->hardlink)
 		return 0;
-	if (keep && archive_entry_size(entry->ae) > IMAGE_METADATA_MAX)
-		return lxm_err_set(e, EINVAL, "it is larger than 1 MiB");
-	while ((r = walk_read(w, &block, &len, &off, e)) > 0) {
-		if (!keep)
-			continue;
-		if (meta->len != (uint64_t)off || meta->len + len > IMAGE_METADATA_MAX)
-			return lxm_err_set(e, EINVAL, "it is sparse or larger than 1 MiB");
-		lxm_buf_add(meta, block, len);
-	}
+	if (keep)
+		return read_small(w, entry->ae, IMAGE_METADATA_MAX, meta, e);
+	while ((r = walk_read(w, &block, &len, &off, e)) > 0)
+		;
 	return r;
 }
 

@@ -23,6 +23,14 @@ enum image_part {
 	IMAGE_UNIFIED,	/* metadata.yaml, templates/ and rootfs/ */
 	IMAGE_METADATA, /* metadata.yaml and templates/ */
 	IMAGE_ROOTFS,	/* the root file system itself */
+	IMAGE_BACKUP,	/* a backup: volumes below backup/ */
+};
+
+/* A volume of a backup: its rootfs/, metadata.yaml and templates/ go below dirfd. */
+struct unpack_volume {
+	char *prefix; /* where it lies in the archive: "backup/container"; owned by the caller */
+	int dirfd;    /* fresh directory that nobody else can reach; borrowed */
+	bool begun, ended; /* set while it is unpacked */
 };
 
 struct unpack_spec {
@@ -35,6 +43,9 @@ struct unpack_spec {
 	const char *progress_key;    /* "create_instance_from_image_unpack_progress"; NULL: none */
 	uint64_t max_bytes;	     /* refuse to write more than this; 0: by free space of the target */
 	uint64_t max_entries;	     /* 0: by free inodes, at most 4 million */
+	struct unpack_volume *volumes; /* IMAGE_BACKUP: where each goes, n_volumes of them; nothing else may be in it */
+	size_t n_volumes;
+	bool devices;		     /* IMAGE_BACKUP: make device nodes; false: leave them out */
 };
 
 struct unpack_report {
@@ -83,6 +94,24 @@ int image_check(const struct unpack_spec *spec, struct lxm_buf *metadata, struct
  * Any thread. Returns 0 or as image_unpack().
  */
 int image_peek_metadata(const struct unpack_spec *spec, struct lxm_buf *metadata, struct lxm_err *e);
+
+/**
+ * Unpack all volumes of a backup, with every check of image_unpack(); each must be there, in one piece. Times, owners and the
+ * rest are kept as there; on failure the caller removes the directories.
+ *
+ * Any thread; blocks on disk. Returns 0 or as image_unpack().
+ */
+int backup_unpack(const struct unpack_spec *spec, struct unpack_report *report, struct lxm_err *e);
+
+/**
+ * The bytes of backup/index.yaml, with which a backup begins.
+ *
+ * @spec  with part IMAGE_BACKUP and no volumes
+ * @max   what is longer is refused
+ *
+ * Any thread; reads the beginning of the archive. Returns 0, or -EINVAL (no backup, or one in another order).
+ */
+int backup_peek_index(const struct unpack_spec *spec, size_t max, struct lxm_buf *index, struct lxm_err *e);
 
 /**
  * Does an unpacked root have something that can be process 1 (/sbin/init, /lib/systemd/systemd, /init, /bin/init ...)?

@@ -119,8 +119,8 @@ static bool is_init_path(const char *p)
 	return false;
 }
 
-/* What the entry makes. Sockets and device nodes are never made. */
-static int entry_kind(struct archive_entry *ae, enum path_kind *kind, struct lxm_err *e)
+/* What the entry makes. Sockets are never made, device nodes for those who may; 0:0 would hide a file of an overlay. */
+static int entry_kind(const struct walk *w, struct archive_entry *ae, enum path_kind *kind, struct lxm_err *e)
 {
 	switch (archive_entry_filetype(ae)) {
 	case AE_IFREG:
@@ -137,11 +137,25 @@ static int entry_kind(struct archive_entry *ae, enum path_kind *kind, struct lxm
 		return 0;
 	case AE_IFCHR:
 	case AE_IFBLK:
+		*kind = w->spec->devices && archive_entry_rdev(ae) ? PATH_DEVICE : PATH_LEFT_OUT;
+		return 0;
 	case AE_IFSOCK:
 		*kind = PATH_LEFT_OUT;
 		return 0;
 	}
 	return lxm_err_set(e, EINVAL, "entry of an unknown kind");
+}
+
+static int place_in_root(struct walk *w, const char *name, enum path_kind kind, const char **path_out, struct lxm_err *e)
+{
+	/* w->path holds "rootfs/NAME" with name inside it */
+	if (!*name && kind != PATH_DIR)
+		return lxm_err_set(e, EINVAL, "the top of the root file system is not a directory");
+	w->path[6] = *name ? '/' : 0;
+	*path_out = w->path;
+	if (is_init_path(name) && (kind == PATH_FILE || kind == PATH_SYMLINK))
+		w->report.has_init = true;
+	return 0;
 }
 
 /*
@@ -152,17 +166,6 @@ static int place(struct walk *w, const char *name, enum path_kind kind, bool har
 {
 	bool tpl = strncmp(name, "templates/", 10) == 0;
 
-	*path_out = NULL;
-	if (w->spec->part == IMAGE_ROOTFS) {
-		/* w->path holds "rootfs/NAME" with name inside it */
-		if (!*name && kind != PATH_DIR)
-			return lxm_err_set(e, EINVAL, "the top of the root file system is not a directory");
-		w->path[6] = *name ? '/' : 0;
-		*path_out = w->path;
-		if (is_init_path(name) && (kind == PATH_FILE || kind == PATH_SYMLINK))
-			w->report.has_init = true;
-		return 0;
-	}
 	if (strcmp(name, "metadata.yaml") == 0) {
 		if (kind != PATH_FILE || hard)
 			return lxm_err_set(e, EINVAL, "'metadata.yaml' is not a regular file");
@@ -190,9 +193,73 @@ static int place(struct walk *w, const char *name, enum path_kind kind, bool har
 	return 0;
 }
 
-static bool same_root(const char *a, const char *b)
+/* name without the prefix and its '/'; "" for the prefix itself, NULL for anything else. */
+static const char *below(const char *name, const char *prefix)
 {
-	return (strncmp(a, "rootfs/", 7) == 0) == (strncmp(b, "rootfs/", 7) == 0);
+	size_t n = strlen(prefix);
+
+	if (strncmp(name, prefix, n) != 0 || (name[n] && name[n] != '/'))
+		return NULL;
+	return name[n] ? name + n + 1 : name + n;
+}
+
+/* The volumes come one after the other, so that names need to be remembered of one only. */
+static int begin_volume(struct walk *w, struct unpack_volume *v, struct lxm_err *e)
+{
+	if (v == w->volume)
+		return 0;
+	if (v->begun)
+		return lxm_err_set(e, EINVAL, "volume '%.200s' comes in two pieces", v->prefix);
+	if (w->volume)
+		w->volume->ended = true;
+	v->begun = true;
+	w->volume = v;
+	pathset_deinit(&w->seen);
+	return 0;
+}
+
+/* Which volume a name is of; NULL: of none. */
+static int find_volume(struct walk *w, const char *name, struct unpack_volume **out, struct lxm_err *e)
+{
+	size_t i;
+
+	*out = NULL;
+	for (i = 0; i < w->spec->n_volumes; i++)
+		if (below(name, w->spec->volumes[i].prefix)) {
+			*out = &w->spec->volumes[i];
+			return begin_volume(w, *out, e);
+		}
+	return 0;
+}
+
+/* An entry of a backup. Before its volumes are known only its index is of interest. */
+static int place_backup(struct walk *w, struct walk_entry *entry, const char *name, bool hard, struct lxm_err *e)
+{
+	if (entry->volume) {
+		name = below(name, entry->volume->prefix);
+		if (*name)
+			return place(w, name, entry->kind, hard, &entry->path, e);
+		return entry->kind == PATH_DIR ? 0 : lxm_err_set(e, EINVAL, "'%.200s' is not a directory", entry->volume->prefix);
+	}
+	if (strcmp(name, "backup/index.yaml") == 0) {
+		if (entry->kind != PATH_FILE || hard)
+			return lxm_err_set(e, EINVAL, "'backup/index.yaml' is not a regular file");
+		entry->path = w->spec->volumes ? NULL : name;
+		return 0;
+	}
+	if ((!*name || strcmp(name, "backup") == 0 || strcmp(name, "backup/snapshots") == 0) && entry->kind == PATH_DIR)
+		return 0;
+	if (!w->spec->volumes)
+		return lxm_err_set(e, EINVAL, "it does not begin with 'backup/index.yaml'");
+	return lxm_err_set(e, EINVAL, "'%.200s' is no part of the backup that its index speaks of", name);
+}
+
+/* Names that may be the same file: those below one rootfs/. */
+static const char *root_part(const struct walk *w, const char *name)
+{
+	const char *s = w->volume ? below(name, w->volume->prefix) : name;
+
+	return s && strncmp(s, "rootfs/", 7) == 0 ? s : NULL;
 }
 
 /* A hard link is one more name of a file that came earlier, in the same root. */
@@ -205,10 +272,10 @@ static int check_hardlink(struct walk *w, const char *raw, const char *name, cha
 	if (r < 0)
 		return r;
 	k = pathset_get(&w->seen, target);
-	if (k != PATH_FILE && k != PATH_SYMLINK && k != PATH_FIFO && k != PATH_LEFT_OUT)
+	if (k != PATH_FILE && k != PATH_SYMLINK && k != PATH_FIFO && k != PATH_DEVICE && k != PATH_LEFT_OUT)
 		return lxm_err_set(e, EINVAL, "entry '%.150s' is a hard link to '%.150s', which is no earlier file of the archive", name,
 				   target);
-	if (w->spec->part == IMAGE_UNIFIED && !same_root(name, target))
+	if (w->spec->part != IMAGE_ROOTFS && !root_part(w, name) != !root_part(w, target))
 		return lxm_err_set(e, EINVAL, "entry '%.150s' is a hard link to '%.150s' outside its root", name, target);
 	*kind = k;
 	return 0;
@@ -244,6 +311,15 @@ static int check_owner(struct archive_entry *ae, const char *name, struct lxm_er
 	return 0;
 }
 
+static int place_entry(struct walk *w, struct walk_entry *entry, const char *name, bool hard, struct lxm_err *e)
+{
+	if (w->spec->part == IMAGE_BACKUP)
+		return place_backup(w, entry, name, hard, e);
+	if (w->spec->part == IMAGE_ROOTFS)
+		return place_in_root(w, name, entry->kind, &entry->path, e);
+	return place(w, name, entry->kind, hard, &entry->path, e);
+}
+
 /* Checks one entry, remembers its name and hands it on. */
 static int one_entry(struct walk *w, struct archive_entry *ae, walk_fn fn, void *arg, struct lxm_err *e)
 {
@@ -256,18 +332,20 @@ static int one_entry(struct walk *w, struct archive_entry *ae, walk_fn fn, void 
 	memcpy(w->path, "rootfs/", 8);
 	memcpy(w->hardlink, "rootfs/", 8);
 	r = path_normalise(archive_entry_pathname(ae), name, e);
+	if (r == 0 && w->spec->part == IMAGE_BACKUP)
+		r = find_volume(w, name, &entry.volume, e);
 	if (r < 0)
 		return r;
 	if (raw)
 		r = check_hardlink(w, raw, name, target, &entry.kind, e);
 	else
-		r = entry_kind(ae, &entry.kind, e);
+		r = entry_kind(w, ae, &entry.kind, e);
 	if (r == 0)
 		r = check_owner(ae, name, e);
 	if (r == 0)
 		r = pathset_add(&w->seen, name, entry.kind, e);
 	if (r == 0)
-		r = place(w, name, entry.kind, raw != NULL, &entry.path, e);
+		r = place_entry(w, &entry, name, raw != NULL, e);
 	if (r < 0)
 		return r;
 	if (!entry.path)
@@ -276,7 +354,7 @@ static int one_entry(struct walk *w, struct archive_entry *ae, walk_fn fn, void 
 		left_out(w, name);
 		return 0;
 	}
-	entry.hardlink = raw ? w->hardlink : NULL;
+	entry.hardlink = !raw ? NULL : entry.volume ? below(w->hardlink, entry.volume->prefix) : w->hardlink;
 	r = fn(w, &entry, arg, e);
 	return lxm_err_wrap(e, r, "entry '%.200s'", name);
 }

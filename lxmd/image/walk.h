@@ -15,6 +15,7 @@ struct walk_entry {
 	enum path_kind kind;	    /* what it makes */
 	const char *path;	    /* where below the target directory: "rootfs/etc/passwd" */
 	const char *hardlink;	    /* NULL, or the earlier entry that it is another name of */
+	struct unpack_volume *volume; /* of a backup: whose path it is; NULL: backup/index.yaml */
 };
 
 struct walk;
@@ -30,6 +31,7 @@ struct walk {
 	uint64_t max_bytes, max_entries;
 	uint64_t pos;		 /* of the compressed file */
 	int64_t started_ms;
+	struct unpack_volume *volume; /* of a backup, the present one */
 	char path[PATHSET_PATH_MAX + 8], hardlink[PATHSET_PATH_MAX + 8];
 	char first_device[128];	 /* for the log */
 	unsigned char chunk[65536];

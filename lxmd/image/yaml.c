@@ -13,7 +13,7 @@
 
 struct reader {
 	yaml_parser_t p;
-	unsigned int nodes;
+	unsigned int nodes, max_nodes;
 	struct lxm_err *e;
 };
 
@@ -110,8 +110,8 @@ static int node(struct reader *r, const yaml_event_t *ev, int depth, json_t **ou
 	json_t *o;
 	int rc = 0;
 
-	if (++r->nodes > NODES_MAX)
-		return refuse(r, ev, "more than 10,000 values");
+	if (++r->nodes > r->max_nodes)
+		return refuse(r, ev, r->max_nodes == NODES_MAX ? "more than 10,000 values" : "too many values");
 	if (depth > DEPTH_MAX)
 		return refuse(r, ev, "nested too deeply");
 	switch (ev->type) {
@@ -166,10 +166,10 @@ static int document(struct reader *r, json_t **out)
 	return rc;
 }
 
-int yaml_parse(const char *text, size_t len, json_t **out, struct lxm_err *e)
+int yaml_parse_big(const char *text, size_t len, unsigned int max_nodes, json_t **out, struct lxm_err *e)
 {
 	struct lxm_err local = { 0 };
-	struct reader r = { .e = e ? e : &local };
+	struct reader r = { .max_nodes = max_nodes, .e = e ? e : &local };
 	json_t *tree = NULL;
 	int rc;
 
@@ -185,6 +185,82 @@ int yaml_parse(const char *text, size_t len, json_t **out, struct lxm_err *e)
 	}
 	*out = tree;
 	return 0;
+}
+
+int yaml_parse(const char *text, size_t len, json_t **out, struct lxm_err *e)
+{
+	return yaml_parse_big(text, len, NODES_MAX, out, e);
+}
+
+static void emit_node(struct lxm_buf *out, const json_t *v, int depth);
+
+/* Maps and lists begin on a line of their own, `depth` levels in; a list's maps go on behind the dash. */
+static void emit_map(struct lxm_buf *out, const json_t *o, int depth, bool behind_dash)
+{
+	lxm_auto(strv) struct lxm_strv keys = { 0 };
+	const char *key;
+	json_t *v;
+	size_t i;
+
+	json_object_foreach((json_t *)o, key, v)
+		lxm_strv_add(&keys, key);
+	lxm_strv_sort(&keys);
+	for (i = 0; i < keys.n; i++) {
+		if (i || !behind_dash)
+			lxm_buf_fmt(out, "%*s", depth * 2, "");
+		yaml_emit_string(out, keys.v[i]);
+		lxm_buf_chr(out, ':');
+		emit_node(out, json_object_get(o, keys.v[i]), depth + 1);
+	}
+}
+
+static void emit_list(struct lxm_buf *out, const json_t *a, int depth)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(a, i, v) {
+		lxm_buf_fmt(out, "%*s-", depth * 2, "");
+		if (json_is_object(v) && json_object_size(v)) {
+			lxm_buf_chr(out, ' ');
+			emit_map(out, v, depth + 1, true);
+		} else {
+			emit_node(out, v, depth + 1);
+		}
+	}
+}
+
+/* What stands behind a colon or a dash. */
+static void emit_node(struct lxm_buf *out, const json_t *v, int depth)
+{
+	if (json_is_object(v) && json_object_size(v)) {
+		lxm_buf_chr(out, '\n');
+		emit_map(out, v, depth, false);
+		return;
+	}
+	if (json_is_array(v) && json_array_size(v)) {
+		lxm_buf_chr(out, '\n');
+		emit_list(out, v, depth);
+		return;
+	}
+	lxm_buf_chr(out, ' ');
+	if (json_is_string(v))
+		yaml_emit_string(out, json_string_value(v));
+	else if (json_is_integer(v))
+		lxm_buf_fmt(out, "%lld", (long long)json_integer_value(v));
+	else if (json_is_boolean(v))
+		lxm_buf_str(out, json_is_true(v) ? "true" : "false");
+	else
+		lxm_buf_str(out, json_is_object(v) ? "{}" : json_is_array(v) ? "[]" : "null");
+	lxm_buf_chr(out, '\n');
+}
+
+void yaml_emit(struct lxm_buf *out, const json_t *tree)
+{
+	if (json_is_object(tree) && json_object_size(tree))
+		emit_map(out, tree, 0, false);
+	else
+		emit_node(out, tree, 0);
 }
 
 void yaml_emit_string(struct lxm_buf *out, const char *s)

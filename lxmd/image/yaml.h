@@ -20,6 +20,12 @@
  */
 int yaml_parse(const char *text, size_t len, json_t **out, struct lxm_err *e);
 
+/** The same with another bound on the number of nodes. */
+int yaml_parse_big(const char *text, size_t len, unsigned int max_nodes, json_t **out, struct lxm_err *e);
+
+/** Append a tree as a YAML document: maps sorted by key, strings in double quotes. */
+void yaml_emit(struct lxm_buf *out, const json_t *tree);
+
 /** Append a string as a double-quoted YAML scalar. */
 void yaml_emit_string(struct lxm_buf *out, const char *s);
 

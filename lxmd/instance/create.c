@@ -16,6 +16,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/image/image.h"
+#include "lxmd/instance/backup.h"
 #include "lxmd/instance/copy.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/life.h"
@@ -65,10 +66,11 @@ static void birth_keys(struct instance_new *n, struct lxm_kv *c)
 	lxm_kv_set(c, "volatile.uuid.generation", uuid);
 	lxm_uuid(uuid);
 	/* one that moved here is still the same to cloud-init */
-	if (n->source != SOURCE_MIGRATION || !lxm_kv_get(c, "volatile.cloud-init.instance-id"))
+	if ((n->source != SOURCE_MIGRATION && n->source != SOURCE_BACKUP) || !lxm_kv_get(c, "volatile.cloud-init.instance-id"))
 		lxm_kv_set(c, "volatile.cloud-init.instance-id", uuid);
 	lxm_kv_set(c, "volatile.last_state.power", "STOPPED");
-	if (n->source != SOURCE_NONE)
+	/* one that comes back is what it was: files that wait to be filled in still do, no others */
+	if (n->source != SOURCE_NONE && n->source != SOURCE_BACKUP)
 		lxm_kv_set(c, "volatile.apply_template", n->source == SOURCE_IMAGE ? "create" : "copy");
 	if (n->image)
 		lxm_kv_set(c, "volatile.base_image", n->image);
@@ -86,6 +88,8 @@ static int make_volume(struct lxmd *d, struct instance_new *n, struct op *op, st
 		return instance_fill_copy(d, n->i, n->copy, op, e);
 	if (n->source == SOURCE_MIGRATION)
 		return migrate_fill(d, n->i, n->sink, op, e);
+	if (n->source == SOURCE_BACKUP)
+		return backup_fill(d, n->i, n->backup, op, e);
 	if (n->source == SOURCE_NONE)
 		return pool_volume_create_empty(pool, v, e);
 	return pool_volume_create_from_image(pool, v, n->image, op, e);
@@ -193,6 +197,7 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	lxm_auto(free) char *logs = lxm_asprintf("%s/%s/%s", d->dirs.log.path, i->row.project, i->row.name);
 	const char *pool_is = i->row.pool ? i->row.pool : instance_root_pool(i);
+	lxm_auto(db_backups) struct db_backups backups = { 0 };
 	lxm_auto(kv) struct lxm_kv mark = { 0 };
 	int64_t id = i->row.id;
 	int r = 0;
@@ -214,9 +219,12 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
 	if (r == 0 && pool)
 		r = pool_volume_delete(pool, VOLUME_OF_INSTANCE(i->row.project, i->row.name), e);
 	if (r == 0)
+		r = backup_list(d, id, &backups, e);
+	if (r == 0)
 		r = db_write(d->db, delete_tx, &id, e);
 	if (r < 0)
 		return r;
+	backup_drop_files(d, &backups);
 	idmap_pool_drop(&d->instances->ids, id);
 	instance_remove_rundir(d, id);
 	r = lxm_rm_tree_at(AT_FDCWD, logs);

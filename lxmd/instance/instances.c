@@ -20,6 +20,7 @@
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/instance/apparmor.h"
+#include "lxmd/instance/backup.h"
 #include "lxmd/instance/exec.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/guest.h"
@@ -292,6 +293,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 		reconcile_one(d, &l.v[k]);
 	snapshots_mend(d);
 	snaptask_add(d);
+	backups_start(d);
 	sweep_strangers(d, &l);
 	pthread_mutex_lock(&in->lock);
 	running = in->n;

@@ -9,6 +9,7 @@
 #include "lxmd/instance/instance.h"
 
 struct caller;
+struct backup_source;
 struct copy_source;
 struct idmap;
 struct lock;
@@ -23,7 +24,7 @@ struct pool;
  * @caller  who asked, for events; may be NULL
  */
 
-enum instance_source { SOURCE_NONE, SOURCE_IMAGE, SOURCE_COPY, SOURCE_MIGRATION };
+enum instance_source { SOURCE_NONE, SOURCE_IMAGE, SOURCE_COPY, SOURCE_MIGRATION, SOURCE_BACKUP };
 
 /* A new instance; borrowed by instance_create(). */
 struct instance_new {
@@ -32,6 +33,7 @@ struct instance_new {
 	const char *image; /* SOURCE_IMAGE: full fingerprint; copies: that of their source, or NULL */
 	const struct copy_source *copy; /* SOURCE_COPY */
 	const struct migrate_sink *sink; /* SOURCE_MIGRATION */
+	const struct backup_source *backup; /* SOURCE_BACKUP */
 	bool start;
 };
 

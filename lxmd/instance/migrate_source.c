@@ -145,14 +145,9 @@ static int talk(struct sending *s, struct lxm_err *e)
 static int send_stand_in(struct sending *s, const struct volume_id *real, struct op *op, struct lxm_err *e)
 {
 	const struct volume_id *staged = VOLUME_OF_STAGED(s->from.row.project, s->from.row.name);
-	lxm_auto(still) struct still still = { 0 };
 	struct lxm_err e2 = { 0 };
-	int r = still_hold(s->d, &s->from, &still, e);
+	int r = still_copy(s->d, &s->from, s->pool, real, staged, op, e);
 
-	if (r < 0)
-		return r;
-	r = pool_volume_clone(s->pool, real, staged, op, e);
-	still_release(&still);
 	if (r < 0)
 		return r;
 	s->volume = staged;

@@ -173,14 +173,25 @@ int policy_check_profile(struct lxmd *d, const char *project, const struct db_pr
 	return r;
 }
 
-int policy_snapshots(struct lxmd *d, const char *project, struct lxm_err *e)
+/* A rule about what is done with instances and not about what they are. */
+static int need_allowed(struct lxmd *d, const char *project, const char *rule, const char *what, struct lxm_err *e)
 {
 	struct db_project p = { .name = lxm_strdup(project) };
 	int r = db_read(d->db, project_tx, &p, e);
 
 	if (r == 0 && lxm_kv_bool(&p.config, "restricted", false) &&
-	    !lxm_streq(lxm_kv_or(&p.config, "restricted.snapshots", "block"), "allow"))
-		r = refuse("restricted.snapshots", "a snapshot", e);
+	    !lxm_streq(lxm_kv_or(&p.config, rule, "block"), "allow"))
+		r = refuse(rule, what, e);
 	db_project_deinit(&p);
 	return r;
+}
+
+int policy_snapshots(struct lxmd *d, const char *project, struct lxm_err *e)
+{
+	return need_allowed(d, project, "restricted.snapshots", "a snapshot", e);
+}
+
+int policy_backups(struct lxmd *d, const char *project, struct lxm_err *e)
+{
+	return need_allowed(d, project, "restricted.backups", "a backup", e);
 }

@@ -24,5 +24,7 @@ int policy_check_profile(struct lxmd *d, const char *project, const struct db_pr
 
 /** May instances of the project have snapshots? Any thread; one read transaction. Returns 0, or -EPERM naming the rule. */
 int policy_snapshots(struct lxmd *d, const char *project, struct lxm_err *e);
+/** And backups? */
+int policy_backups(struct lxmd *d, const char *project, struct lxm_err *e);
 
 #endif

@@ -13,6 +13,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/instance/backup.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/snapshot.h"
 #include "lxmd/instance/usage.h"
@@ -210,6 +211,20 @@ static json_t *snapshots_json(struct lxmd *d, const struct instance *i, const st
 	return a;
 }
 
+static json_t *backups_json(struct lxmd *d, const struct instance *i)
+{
+	lxm_auto(db_backups) struct db_backups l = { 0 };
+	json_t *a;
+	size_t k;
+
+	if (backup_list(d, i->row.id, &l, NULL) < 0)
+		return json_null();
+	a = json_array();
+	for (k = 0; k < l.n; k++)
+		json_array_append_new(a, backup_json(&l.v[k]));
+	return a;
+}
+
 json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage,
 			   const struct db_snapshots *snapshots)
 {
@@ -220,6 +235,6 @@ json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run 
 		snapshots = &own;
 	json_object_set_new(o, "state", instance_state_json(d, i, run, usage));
 	json_object_set_new(o, "snapshots", snapshots ? snapshots_json(d, i, snapshots) : json_null());
-	json_object_set_new(o, "backups", json_null());
+	json_object_set_new(o, "backups", backups_json(d, i));
 	return o;
 }

@@ -8,6 +8,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/run.h"
+#include "lxmd/storage/pool.h"
 
 #define FREEZE_TIMEOUT_MS 10000
 
@@ -62,6 +63,15 @@ void still_release(struct still *s)
 		lxm_error("let instance '%s' go on: %s", s->run->name, e.msg);
 	run_unref(s->run);
 	s->run = NULL;
+}
+
+int still_copy(struct lxmd *d, const struct instance *i, struct pool *pool, const struct volume_id *from, const struct volume_id *to,
+	       struct op *op, struct lxm_err *e)
+{
+	lxm_auto(still) struct still still = { 0 };
+	int r = still_hold(d, i, &still, e);
+
+	return r < 0 ? r : pool_volume_clone(pool, from, to, op, e);
 }
 
 void still_mend(struct lxmd *d, const struct instance *i)

@@ -6,7 +6,10 @@
 
 struct instance;
 struct lxmd;
+struct op;
+struct pool;
 struct run;
+struct volume_id;
 
 /* Zeroed: nothing is held. */
 struct still {
@@ -25,6 +28,14 @@ int still_hold(struct lxmd *d, const struct instance *i, struct still *out, stru
 /** Let it go on. Safe on a zeroed struct and when it was called before. */
 void still_release(struct still *s);
 LXM_AUTO_STRUCT(still, struct still, still_release)
+
+/**
+ * Copy the volume of an instance, which stands still meanwhile if it runs.
+ *
+ * Worker threads; the caller holds the instance's lock. Returns 0 or -errno.
+ */
+int still_copy(struct lxmd *d, const struct instance *i, struct pool *pool, const struct volume_id *from, const struct volume_id *to,
+	       struct op *op, struct lxm_err *e);
 
 /** At start: an instance that was held when lxmd died goes on. */
 void still_mend(struct lxmd *d, const struct instance *i);

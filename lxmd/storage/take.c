@@ -523,6 +523,23 @@ int pool_volume_take(struct pool *pool, const struct transfer_take *how, const s
 	return r;
 }
 
+int transfer_begin(struct pool *pool, struct op *op, struct transfer_volume **out, int *dirfd_out, struct lxm_err *e)
+{
+	lxm_auto(transfer_drop) struct transfer_volume *v = lxm_alloc(sizeof(*v));
+	int r;
+
+	v->pool = pool_ref(pool);
+	v->tmp = pool_fresh_name("tmp", "vol");
+	r = begin_volume(v, &(struct transfer_take){ .form = TRANSFER_TREE }, op, e);
+	if (r < 0)
+		return r;
+	*dirfd_out = openat(pool->dirfd, v->tmp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*dirfd_out < 0)
+		return lxm_err_sys(e, "open '%s'", v->tmp);
+	*out = LXM_TAKE(v, NULL);
+	return 0;
+}
+
 void transfer_drop(struct transfer_volume *t)
 {
 	if (!t)

@@ -82,6 +82,15 @@ struct transfer_volume;
 int pool_volume_take(struct pool *pool, const struct transfer_take *how, const struct transfer_io *io, struct transfer_progress *p,
 		     struct op *op, struct transfer_volume **out, struct lxm_err *e);
 
+/**
+ * A volume with an empty root that the caller fills himself: rootfs/ (there already), metadata.yaml and templates/.
+ *
+ * @dirfd_out  its directory, which nobody else can reach; the caller closes it
+ *
+ * Worker threads. Returns 0 or -errno.
+ */
+int transfer_begin(struct pool *pool, struct op *op, struct transfer_volume **out, int *dirfd_out, struct lxm_err *e);
+
 /** Give it a name; it is gone or in place afterwards, in any case freed. Returns 0, -EEXIST or another -errno. */
 int transfer_keep(struct transfer_volume *t, const struct volume_id *v, struct lxm_err *e);
 /** Throw it away; NULL is fine. */
