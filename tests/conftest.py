@@ -36,6 +36,8 @@ def pytest_configure(config):
         pytest.exit("the system suites start containers: run them as root", 2)
     if not os.access(Daemon.bin("lxmd"), os.X_OK):
         pytest.exit(f"{Daemon.bin('lxmd')} is not built: run make", 2)
+    # a shell that runs the suite in its background ignores it, and so would all that tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):

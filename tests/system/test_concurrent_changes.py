@@ -16,7 +16,7 @@ NAMES = ("race-a", "race-b")
 REFUSALS = {400, 404, 409}
 # ... and so is an operation that fails for a reason that is none of a race
 FAIR = ("running", "busy", "not found", "already", "is being", "stopped", "in progress", "frozen", "cancelled", "in use", "no such", "stop it",
-        "not executable", "not exist", "ended", "killed", "is gone", "exists", "has gone")
+        "not executable", "not exist", "ended", "killed", "is gone", "exists", "has gone", "stopping")
 
 
 class Racer(threading.Thread):

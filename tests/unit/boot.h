@@ -46,7 +46,9 @@ struct boot {
 
 static inline bool boot_possible(void)
 {
-	return getuid() == 0 && access("/bin/busybox", X_OK) == 0;
+	struct cgroup_layout layout;
+
+	return getuid() == 0 && access("/bin/busybox", X_OK) == 0 && cgroup_layout_read(&layout, NULL) == 0;
 }
 
 static inline int boot_run(const char *const *argv, struct lxm_err *e)
