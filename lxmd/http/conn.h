@@ -15,7 +15,6 @@
 #define UPLOAD_MAX	((uint64_t)256 << 30)
 #define DRAIN_MAX	((uint64_t)1 << 30) /* how much of a refused body is read, so that the client sees why */
 #define REQUEST_WAIT_S	20		    /* a request whose headers or body stop coming */
-#define IDLE_WAIT_S	300		    /* between requests, and while a reply is read */
 
 enum body_kind {
 	BODY_DROP,   /* read and thrown away */

@@ -13,6 +13,7 @@
 #include "lxmd/core/identity.h"
 #include "lxmd/http/conn.h"
 #include "lxmd/http/http.h"
+#include "lxmd/http/limits.h"
 #include "lxmd/http/tls.h"
 
 /* ---- handing over */
@@ -82,7 +83,7 @@ static int start(struct http *h, struct lxm_err *e)
 	int r = 0;
 
 	if (!h->network.mhd)
-		r = side_start(&h->network, -1, TLS_CONNECTIONS, e);
+		r = side_start(&h->network, -1, http_limits()->places, e);
 	if (r == 0)
 		r = peer_ca_load(h->ca, h->d, e);
 	return r < 0 ? r : tls_start(h->d, h->ca, adopt, h, &h->tls, e);

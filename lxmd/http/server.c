@@ -20,6 +20,7 @@
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/http/conn.h"
+#include "lxmd/http/limits.h"
 
 #define HEADERS_MAX (64u * 1024)
 #define CONNECTIONS 4096u
@@ -129,7 +130,7 @@ static enum MHD_Result send_reply(struct http_conn *c)
 	enum MHD_Result r;
 
 	c->phase = PHASE_QUEUED;
-	set_timeout(c->mhd, IDLE_WAIT_S);
+	set_timeout(c->mhd, http_limits()->idle_s);
 	edge_finish(c);
 	r = MHD_queue_response(c->mhd, c->status, c->response);
 	MHD_destroy_response(LXM_TAKE(c->response, NULL));

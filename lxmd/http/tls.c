@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/identity.h"
+#include "lxmd/http/limits.h"
 #include "lxmd/http/tls_conn.h"
 
 #define LOOPS	    2
@@ -389,8 +390,8 @@ static unsigned int connections_max(void)
 {
 	struct rlimit rl;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur / (2 * FDS_EACH) >= TLS_CONNECTIONS)
-		return TLS_CONNECTIONS;
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur / (2 * FDS_EACH) >= http_limits()->places)
+		return http_limits()->places;
 	return (unsigned int)(rl.rlim_cur / (2 * FDS_EACH));
 }
 

@@ -11,8 +11,6 @@
 #include "lib/base/str.h"
 #include "lxmd/http/peer.h"
 
-#define TLS_CONNECTIONS 16384u /* most at one time; fewer where the limit of open files asks for it */
-
 struct lxmd;
 struct tls;
 

@@ -9,6 +9,7 @@
 #include "lxmd/http/tls_conn.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,13 +17,12 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
+#include "lxmd/http/limits.h"
 #include "lxmd/http/proxy_header.h"
 
-#define HANDSHAKE_MS 10000  /* PROXY header and handshake together */
-#define HEAD_MS	     30000  /* all headers of one request */
-#define IDLE_MS	     300000 /* no request yet; later ones are libmicrohttpd's to time */
 #define LINGER_MS    2000   /* after our goodbye */
 #define SWEEP_MS     1000
+#define TRIM_FALL    256    /* connections gone after which their memory goes back to the system */
 #define ROUNDS	     8	    /* buffers that one connection may move before others have their turn */
 
 enum state { STATE_PROXY, STATE_HANDSHAKE, STATE_OPEN, STATE_CLOSING };
@@ -428,7 +428,7 @@ static bool evict(struct tls_loop *l, const struct sockaddr_storage *from)
 	for (c = l->conns; c; c = c->next) {
 		if (atomic_load(&c->peer->known) || (from && (c->proxied || !addr_same_host(from, &c->from))))
 			continue;
-		if (!found || c->active_ms < found->active_ms)
+		if (!found || c->active_ms <= found->active_ms) /* of equals the oldest, which comes last */
 			found = c;
 	}
 	if (found)
@@ -492,6 +492,7 @@ void tls_conn_begin(void *arrival)
 		c->next->prev = c;
 	l->conns = c;
 	l->n++;
+	l->most = l->n > l->most ? l->n : l->most;
 	if (!l->sweep)
 		l->sweep = loop_timer(l->loop, SWEEP_MS, sweep, l);
 	c->ssl = SSL_new(a->ctx);
@@ -514,7 +515,7 @@ static bool head_in_time(struct tls_conn *c, int64_t now_ms)
 		return true;
 	if (atomic_load(&c->peer->upgraded) || atomic_load(&c->peer->in_request) || atomic_load(&c->peer->requests) != c->head_after)
 		c->head_ms = 0;
-	return !c->head_ms || now_ms - c->head_ms < HEAD_MS;
+	return !c->head_ms || now_ms - c->head_ms < http_limits()->head_s * 1000;
 }
 
 /* Ends what has taken too long. Runs while there are connections. */
@@ -534,13 +535,19 @@ static void sweep(void *arg)
 			late = age > LINGER_MS;
 			break;
 		case STATE_OPEN:
-			late = c->inner < 0 ? age > IDLE_MS : !head_in_time(c, now_ms);
+			/* later idle times are libmicrohttpd's to end */
+			late = c->inner < 0 ? age > http_limits()->idle_s * 1000 : !head_in_time(c, now_ms);
 			break;
 		default:
-			late = age > HANDSHAKE_MS;
+			late = age > http_limits()->handshake_s * 1000;
 		}
 		if (late)
 			conn_free(c);
+	}
+	/* the heap would keep for ever what a crowd needed once */
+	if (l->n + TRIM_FALL <= l->most && l->n <= l->most / 2) {
+		l->most = l->n;
+		(void)malloc_trim(0);
 	}
 	l->sweep = l->n ? loop_timer(l->loop, SWEEP_MS, sweep, l) : 0;
 }

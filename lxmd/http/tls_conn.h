@@ -21,7 +21,7 @@ struct tls_loop {
 	void *adopt_arg;
 	unsigned int max;      /* connections here */
 	struct tls_conn *conns;
-	unsigned int n;
+	unsigned int n, most; /* most: since memory was last given back */
 	loop_timer_id sweep;
 	bool closing;	       /* no new ones */
 	char scratch[TLS_SCRATCH];
