@@ -29,6 +29,7 @@
 struct identity {
 	pthread_mutex_t lock;
 	char *cert, *key; /* guarded by lock; PEM */
+	char *own;	  /* guarded by lock; the first certificate of cert: a chain behind it is for handshakes */
 	char fingerprint[LXM_CERT_HEX];
 	struct lxm_strv bound; /* guarded by lock */
 };
@@ -126,14 +127,21 @@ static int make_pair(struct lxmd *d, struct lxm_err *e)
 /* Takes both strings if they are a pair. */
 static int take(struct identity *id, char **cert, char **key, struct lxm_err *e)
 {
-	char fingerprint[LXM_CERT_HEX];
+	lxm_auto(buf) struct lxm_buf der = { 0 };
+	char fingerprint[LXM_CERT_HEX], *own = NULL;
 	int r = lxm_cert_check_pair(*cert, *key, e);
 
 	if (r == 0)
 		r = lxm_cert_pem_fingerprint(*cert, fingerprint, e);
+	if (r == 0)
+		r = lxm_cert_pem_to_der(*cert, &der, e);
+	if (r == 0)
+		r = lxm_cert_der_to_pem(der.data, der.len, &own, e);
 	if (r < 0)
 		return r;
 	(void)pthread_mutex_lock(&id->lock);
+	free(id->own);
+	id->own = own;
 	free(id->cert);
 	lxm_cert_key_free(id->key);
 	id->cert = LXM_TAKE(*cert, NULL);
@@ -184,6 +192,7 @@ void identity_stop(struct lxmd *d)
 	if (!id)
 		return;
 	free(id->cert);
+	free(id->own);
 	lxm_cert_key_free(id->key);
 	lxm_strv_deinit(&id->bound);
 	(void)pthread_mutex_destroy(&id->lock);
@@ -207,13 +216,10 @@ int identity_reload(struct lxmd *d, struct lxm_err *e)
 char *identity_certificate(struct lxmd *d)
 {
 	struct identity *id = d->identity;
-	lxm_auto(buf) struct lxm_buf der = { 0 };
-	char *out = NULL;
+	char *out;
 
 	(void)pthread_mutex_lock(&id->lock);
-	/* the first one only: a chain behind it is for handshakes */
-	if (lxm_cert_pem_to_der(id->cert, &der, NULL) == 0)
-		(void)lxm_cert_der_to_pem(der.data, der.len, &out, NULL);
+	out = lxm_strdup(id->own);
 	(void)pthread_mutex_unlock(&id->lock);
 	return out;
 }
