@@ -52,7 +52,7 @@ cunit:
 FUZZ_S   ?= 10
 FUZZ_B   := build/fuzz
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(FUZZ_B)/%,$(FUZZ_SRC))
-FUZZ_CF   = $(filter-out -O2 -Werror,$(CFLAGS)) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_CF   = $(filter-out -O2 -Werror,$(CFLAGS)) -O1 -g -Wno-missing-field-initializers -Wno-unused-but-set-variable -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_LIB := $(patsubst %.c,$(FUZZ_B)/obj/%.o,$(filter-out %/main.c,$(call srcs,$(LXMD_ROOMS) lxmd/fetch db $(LIB_ROOMS))))
 
 $(FUZZ_B)/obj/%.o: %.c

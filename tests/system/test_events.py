@@ -114,6 +114,7 @@ def test_browsers_origin_on_the_unix_socket_is_fine(bare):
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_pings_come_and_nobody_needs_to_answer(bare):
     listener = Listener(bare, "?type=network-acl", timeout=15)
     began = time.monotonic()

@@ -115,6 +115,7 @@ def test_headers_have_a_bound(bare):
     assert reply == b"" or status(reply) in (414, 431)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(90)
 def test_half_a_request_then_silence_is_cut_off(bare):
     began = time.monotonic()

@@ -6,6 +6,7 @@ import pytest
 import websocket
 
 from harness.daemon import SLOW
+from harness.instance import wait_until
 from harness.rest import Exec
 
 
@@ -58,8 +59,7 @@ def test_a_finished_one_stays_for_ten_seconds(rest, box):
     path = f"operations/{op['id']}"
     time.sleep(6)
     assert rest.get(path).status == 200
-    time.sleep(6 * SLOW)
-    assert rest.get(path).status == 404
+    wait_until(lambda: rest.get(path).status == 404, 6 * SLOW)
     assert path not in str(rest.read("operations"))
 
 
