@@ -1,4 +1,4 @@
-/* /1.0/instances/NAME/backups: list, make, show, rename, delete, download (contract section 8.6). */
+/* /1.0/instances/NAME/backups: list, make, show, rename, delete, download. */
 #include <string.h>
 
 #include "lib/base/alloc.h"

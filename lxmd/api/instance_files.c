@@ -1,4 +1,4 @@
-/* /1.0/instances/NAME/files: one file, directory or link each time; and the way to SFTP (contract section 6). */
+/* /1.0/instances/NAME/files: one file, directory or link each time; and the way to SFTP. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /*
- * /1.0/instances/NAME/metadata and its templates/ (contract section 8.6): what the image said, until somebody edits it;
+ * /1.0/instances/NAME/metadata and its templates/: what the image said, until somebody edits it;
  * then the volume gets its own. Templates are plain files in one directory; names are checked, links never followed.
  */
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* POST instances/NAME and snapshots/NAME with "migration": the sending side of a copy to another server (contract section 5.4). */
+/* POST instances/NAME and snapshots/NAME with "migration": the sending side of a copy to another server. */
 #include "lxmd/api/instance_migrate.h"
 
 #include "lib/base/alloc.h"

@@ -1,4 +1,4 @@
-/* POST instances/NAME with "migration": moves on this server (contract section 8.5); what names no place here goes to another server. */
+/* POST instances/NAME with "migration": moves on this server; what names no place here goes to another server. */
 #include <string.h>
 
 #include "lib/base/alloc.h"

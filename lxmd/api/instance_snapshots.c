@@ -1,4 +1,4 @@
-/* /1.0/instances/NAME/snapshots: list, take, show, set the expiry, rename, delete (contract section 8.3). */
+/* /1.0/instances/NAME/snapshots: list, take, show, set the expiry, rename, delete. */
 #include <string.h>
 
 #include "lib/base/alloc.h"

@@ -1,4 +1,4 @@
-/* What an instance is made or rebuilt from: the `source` of a body (contract section 8.4). */
+/* What an instance is made or rebuilt from: the `source` of a body. */
 #ifndef LXMD_API_INSTANCE_SOURCE_H
 #define LXMD_API_INSTANCE_SOURCE_H
 

@@ -1,4 +1,4 @@
-/* Events: what happens, told to everybody who listens on /1.0/events (contract section 4.1). */
+/* Events: what happens, told to everybody who listens on /1.0/events. */
 #ifndef LXMD_CORE_EVENT_H
 #define LXMD_CORE_EVENT_H
 
@@ -26,7 +26,7 @@ enum event_type {
  * Tell that something was done.
  *
  * @project   the project it belongs to, NULL: every listener hears it
- * @action    "instance-started"; contract section 4.1 lists them
+ * @action    "instance-started", as LXD names it
  * @source    URL of the thing, "/1.0/instances/c1"; "?project=P" is added for other projects than default
  * @context   stolen, may be NULL: more facts
  * @caller    who did it, NULL: the daemon itself

@@ -1,5 +1,5 @@
 /*
- * Operations: background work that the API shows below /1.0/operations (contract section 4).
+ * Operations: background work that the API shows below /1.0/operations.
  *
  * Life: op_new() registers it (Pending), op_start() sets it going (Running), it ends as Success, Failure
  * or Cancelled and stays readable for 10 s. Each change is an event to every listener of its project.

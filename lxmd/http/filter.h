@@ -1,4 +1,4 @@
-/* The filter= language of list requests (contract section 2): parse once, match many objects. */
+/* The filter= language of list requests: parse once, match many objects. */
 #ifndef LXMD_HTTP_FILTER_H
 #define LXMD_HTTP_FILTER_H
 

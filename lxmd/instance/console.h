@@ -1,4 +1,4 @@
-/* The console of an instance, attached to a client (contract section 5.3). */
+/* The console of an instance, attached to a client. */
 #ifndef LXMD_INSTANCE_CONSOLE_H
 #define LXMD_INSTANCE_CONSOLE_H
 

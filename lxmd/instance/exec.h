@@ -1,4 +1,4 @@
-/* Running programs inside an instance (contract section 5.2). */
+/* Running programs inside an instance. */
 #ifndef LXMD_INSTANCE_EXEC_H
 #define LXMD_INSTANCE_EXEC_H
 

@@ -1,4 +1,4 @@
-/* Files inside an instance, running or stopped: the daemon's side of lxm-helper's file job (contract section 6). */
+/* Files inside an instance, running or stopped: the daemon's side of lxm-helper's file job. */
 #ifndef LXMD_INSTANCE_FILES_H
 #define LXMD_INSTANCE_FILES_H
 

@@ -1,4 +1,4 @@
-/* Instances as the API shows them (contract sections 8.1 and 8.2). */
+/* Instances as the API shows them. */
 #ifndef LXMD_INSTANCE_RENDER_H
 #define LXMD_INSTANCE_RENDER_H
 
