@@ -97,6 +97,8 @@ int db_volume_update(struct db_tx *tx, const struct db_volume *v, struct lxm_err
 int db_volume_set_config_keys(struct db_tx *tx, int64_t id, const struct lxm_kv *kv, struct lxm_err *e);
 /** DB_NONE, -EEXIST. */
 int db_volume_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_err *e);
+/** Another pool, project and name at once; DB_NONE, -EEXIST, -ENOENT naming the unknown pool or project. */
+int db_volume_move(struct db_tx *tx, int64_t id, const char *pool, const char *project, const char *name, struct lxm_err *e);
 /** With its snapshots; DB_NONE. */
 int db_volume_delete(struct db_tx *tx, int64_t id, struct lxm_err *e);
 
@@ -109,6 +111,8 @@ int db_volsnap_create(struct db_tx *tx, struct db_volsnap *s, struct lxm_err *e)
 int db_volsnap_update(struct db_tx *tx, int64_t id, const char *description, lxm_time expires_at,
 		      struct lxm_err *e); /* DB_NONE */
 int db_volsnap_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_err *e); /* DB_NONE, -EEXIST */
+/** Set some config keys, "" deletes; DB_NONE. */
+int db_volsnap_set_config_keys(struct db_tx *tx, int64_t id, const struct lxm_kv *kv, struct lxm_err *e);
 int db_volsnap_delete(struct db_tx *tx, int64_t id, struct lxm_err *e);			 /* DB_NONE */
 
 #endif

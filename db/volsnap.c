@@ -120,6 +120,14 @@ int db_volsnap_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_e
 	return r == -EEXIST ? taken(to, e) : r;
 }
 
+int db_volsnap_set_config_keys(struct db_tx *tx, int64_t id, const struct lxm_kv *kv, struct lxm_err *e)
+{
+	int64_t found;
+	int r = sql_int(tx, &found, e, "SELECT id FROM volsnaps WHERE id = ?1", "i", id);
+
+	return r ? r : sql_set_keys(tx, &config, id, kv, e);
+}
+
 int db_volsnap_delete(struct db_tx *tx, int64_t id, struct lxm_err *e)
 {
 	return sql_run1(tx, e, "DELETE FROM volsnaps WHERE id = ?1", "i", id);

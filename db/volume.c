@@ -141,16 +141,20 @@ static int taken(const char *name, struct lxm_err *e)
 	return lxm_err_set(e, EEXIST, "storage volume '%s' already exists", name);
 }
 
+static int place_ids(struct db_tx *tx, const char *pool, const char *project, int64_t *pool_id, int64_t *project_id, struct lxm_err *e)
+{
+	int r = sql_project_id(tx, project, project_id, e);
+
+	if (r == 0)
+		r = sql_int(tx, pool_id, e, "SELECT id FROM pools WHERE name = ?1", "s", pool);
+	return r == DB_NONE ? lxm_err_set(e, ENOENT, "storage pool '%s' not found", pool ? pool : "") : r;
+}
+
 int db_volume_create(struct db_tx *tx, struct db_volume *v, struct lxm_err *e)
 {
 	int64_t project, pool;
-	int r = sql_project_id(tx, v->project, &project, e);
+	int r = place_ids(tx, v->pool, v->project, &pool, &project, e);
 
-	if (r == 0) {
-		r = sql_int(tx, &pool, e, "SELECT id FROM pools WHERE name = ?1", "s", v->pool);
-		if (r == DB_NONE)
-			return lxm_err_set(e, ENOENT, "storage pool '%s' not found", v->pool ? v->pool : "");
-	}
 	if (r < 0)
 		return r;
 	if (!v->created_at)
@@ -187,6 +191,18 @@ int db_volume_rename(struct db_tx *tx, int64_t id, const char *to, struct lxm_er
 	int r = sql_run1(tx, e, "UPDATE volumes SET name = ?2 WHERE id = ?1", "is", id, to);
 
 	return r == -EEXIST ? taken(to, e) : r;
+}
+
+int db_volume_move(struct db_tx *tx, int64_t id, const char *pool, const char *project, const char *name, struct lxm_err *e)
+{
+	int64_t project_id, pool_id;
+	int r = place_ids(tx, pool, project, &pool_id, &project_id, e);
+
+	if (r < 0)
+		return r;
+	r = sql_run1(tx, e, "UPDATE volumes SET pool_id = ?2, project_id = ?3, name = ?4 WHERE id = ?1", "iiis", id, pool_id, project_id,
+		     name);
+	return r == -EEXIST ? taken(name, e) : r;
 }
 
 int db_volume_delete(struct db_tx *tx, int64_t id, struct lxm_err *e)

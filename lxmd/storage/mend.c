@@ -10,6 +10,7 @@
 
 #include "db/instance.h"
 #include "db/snapshot.h"
+#include "db/storage.h"
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lxmd/storage/pool_priv.h"
@@ -124,4 +125,50 @@ void pool_mend(struct pool *pool, const struct db_instances *instances, const st
 	/* a snapshot lies where its instance does: elsewhere neither path is there */
 	for (i = 0; i < snapshots->n; i++)
 		finish_snapshot_rename(pool, &snapshots->v[i]);
+}
+
+/* The row was renamed or given to another project (the mark is PROJECT/NAME); the volume and its snapshots follow. */
+static void finish_custom_rename(struct pool *pool, const struct db_volume *v)
+{
+	const char *old = lxm_kv_get(&v->config, "volatile.lxm.renamed_from"), *slash = old ? strchr(old, '/') : NULL;
+	lxm_auto(free) char *project = slash ? lxm_strndup(old, (size_t)(slash - old)) : NULL;
+	lxm_auto(free) char *from = NULL, *to = NULL, *snaps_from = NULL, *snaps_to = NULL;
+
+	if (!slash || volume_id_check(VOLUME_ID(VOLUME_CUSTOM, project, slash + 1), NULL) < 0)
+		return;
+	from = volume_path(VOLUME_ID(VOLUME_CUSTOM, project, slash + 1));
+	to = volume_path(VOLUME_ID(VOLUME_CUSTOM, v->project, v->name));
+	snaps_from = lxm_asprintf("snapshots/@%s", strchr(from, '/') + 1);
+	snaps_to = lxm_asprintf("snapshots/@%s", strchr(to, '/') + 1);
+	finish_rename(pool, from, to);
+	finish_rename(pool, snaps_from, snaps_to);
+}
+
+static void finish_volsnap_rename(struct pool *pool, const struct db_volume *v, const struct db_volsnap *s)
+{
+	const char *old = lxm_kv_get(&s->config, "volatile.lxm.renamed_from");
+	lxm_auto(free) char *a = lxm_asprintf("%s/%s", v->name, old ? old : ""), *b = lxm_asprintf("%s/%s", v->name, s->name);
+	lxm_auto(free) char *from = NULL, *to = NULL;
+
+	if (lxm_empty(old) || volume_id_check(VOLUME_ID(VOLUME_CUSTOM, v->project, a), NULL) < 0)
+		return;
+	from = volume_path(VOLUME_ID(VOLUME_CUSTOM, v->project, a));
+	to = volume_path(VOLUME_ID(VOLUME_CUSTOM, v->project, b));
+	finish_rename(pool, from, to);
+}
+
+void pool_mend_custom(struct pool *pool, const struct db_volumes *customs, const struct db_volsnaps *snaps)
+{
+	size_t i, k;
+
+	for (i = 0; i < customs->n; i++) {
+		const struct db_volume *v = &customs->v[i];
+
+		if (strcmp(v->pool, pool->name) != 0)
+			continue;
+		finish_custom_rename(pool, v);
+		for (k = 0; k < snaps->n; k++)
+			if (snaps->v[k].volume_id == v->id)
+				finish_volsnap_rename(pool, v, &snaps->v[k]);
+	}
 }

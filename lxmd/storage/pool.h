@@ -167,6 +167,16 @@ int pool_volume_rename(struct pool *pool, const struct volume_id *from, const st
  */
 int pool_volume_replace(struct pool *pool, const struct volume_id *v, struct lxm_err *e);
 
+/**
+ * Let the staged custom volume or snapshot (VOLUME_CUSTOM_STAGED, made by any of the functions above) take its name, which must be free
+ * (-EEXIST). What is staged when lxmd dies is removed at the next start.
+ *
+ * @v  VOLUME_CUSTOM
+ */
+int pool_custom_place(struct pool *pool, const struct volume_id *v, struct lxm_err *e);
+/** Let it take the place of the volume that there is, in one step; nothing may have that mounted. @v as above. */
+int pool_custom_swap(struct pool *pool, const struct volume_id *v, struct lxm_err *e);
+
 /** Have everything that was written to the pool so far on the disk: before the only other copy is deleted. Slow. */
 int pool_sync(struct pool *pool, struct lxm_err *e);
 

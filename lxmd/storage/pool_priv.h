@@ -111,6 +111,18 @@ struct db_snapshots;
  */
 void pool_mend(struct pool *pool, const struct db_instances *instances, const struct db_snapshots *snapshots);
 
+struct db_volumes;
+struct db_volsnaps;
+
+/** The same for custom volumes. */
+void pool_mend_custom(struct pool *pool, const struct db_volumes *customs, const struct db_volsnaps *snaps);
+
+/* ---- custom.c, custom_snapshot.c */
+
+/** All pools are in order: what rows of custom volumes say of unfinished changes is done with. */
+void custom_forget_marks(struct lxmd *d, const struct db_volumes *customs);
+void custom_forget_snapshot_marks(struct lxmd *d, const struct db_volsnaps *snaps);
+
 /* ---- copy.c */
 
 struct tree_copy {

@@ -158,8 +158,7 @@ static void find_volumes(struct pool *pool, const struct lxm_strv *known)
 		for (k = 0; k < snaps.n; k++) {
 			const char *want = snaps.v[k];
 
-			/* those of custom volumes have no rows of their own to compare with */
-			if (strstr(want, "/@") || (known->n && bsearch(&want, known->v, known->n, sizeof(char *), by_name)))
+			if (known->n && bsearch(&want, known->v, known->n, sizeof(char *), by_name))
 				count_base(pool, want);
 			else
 				set_aside(pool, want);

@@ -22,6 +22,7 @@ struct rows {
 	struct db_instances instances;
 	struct db_snapshots snapshots;
 	struct db_volumes customs;
+	struct db_volsnaps volsnaps;
 };
 
 static int load_rows(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -33,7 +34,9 @@ static int load_rows(struct db_tx *tx, void *arg, struct lxm_err *e)
 		r = db_instance_list(tx, NULL, DB_ANY_TYPE, DB_WITH_CONFIG, &rows->instances, e);
 	if (r == 0)
 		r = db_snapshot_list(tx, 0, &rows->snapshots, e);
-	return r < 0 ? r : db_volume_list(tx, NULL, NULL, DB_VOL_CUSTOM, &rows->customs, e);
+	if (r == 0)
+		r = db_volume_list(tx, NULL, NULL, DB_VOL_CUSTOM, &rows->customs, e);
+	return r < 0 ? r : db_volsnap_list(tx, 0, &rows->volsnaps, e);
 }
 
 static char *path_of(struct lxmd *d, const char *name, const struct lxm_kv *config)
@@ -88,9 +91,24 @@ static void open_row(struct lxmd *d, const struct db_pool *row, const struct row
 		pool->why = lxm_strdup(e.msg);
 	} else {
 		pool_mend(pool, &rows->instances, &rows->snapshots);
+		pool_mend_custom(pool, &rows->customs, &rows->volsnaps);
 		pool_reconcile(pool, known);
 	}
 	set_add(d->storage, pool);
+}
+
+static void known_volsnaps(const struct rows *rows, const struct db_volume *v, struct lxm_strv *out)
+{
+	size_t i;
+
+	for (i = 0; i < rows->volsnaps.n; i++) {
+		lxm_auto(free) char *name = NULL;
+
+		if (rows->volsnaps.v[i].volume_id != v->id)
+			continue;
+		name = lxm_asprintf("%s/%s", v->name, rows->volsnaps.v[i].name);
+		lxm_strv_take(out, volume_path(VOLUME_ID(VOLUME_CUSTOM, v->project, name)));
+	}
 }
 
 /* The volumes that rows stand for, as paths in the pool, sorted. */
@@ -114,8 +132,10 @@ static void known_paths(const struct rows *rows, const char *pool, struct lxm_st
 	for (i = 0; i < rows->customs.n; i++) {
 		const struct db_volume *v = &rows->customs.v[i];
 
-		if (strcmp(v->pool, pool) == 0)
+		if (strcmp(v->pool, pool) == 0) {
 			lxm_strv_take(out, volume_path(VOLUME_ID(VOLUME_CUSTOM, v->project, v->name)));
+			known_volsnaps(rows, v, out);
+		}
 	}
 	lxm_strv_sort(out);
 }
@@ -178,7 +198,12 @@ int storage_start(struct lxmd *d, struct lxm_err *e)
 	db_pools_deinit(&rows.pools);
 	db_instances_deinit(&rows.instances);
 	db_snapshots_deinit(&rows.snapshots);
+	if (r >= 0) {
+		custom_forget_marks(d, &rows.customs);
+		custom_forget_snapshot_marks(d, &rows.volsnaps);
+	}
 	db_volumes_deinit(&rows.customs);
+	db_volsnaps_deinit(&rows.volsnaps);
 	return lxm_err_wrap(e, r < 0 ? r : 0, "start storage");
 }
 

@@ -212,6 +212,28 @@ int pool_volume_replace(struct pool *pool, const struct volume_id *v, struct lxm
 	return volume_put_in_place(pool, staged, v, e);
 }
 
+int pool_custom_place(struct pool *pool, const struct volume_id *v, struct lxm_err *e)
+{
+	lxm_auto(free) char *staged = NULL;
+	int r = find(pool, VOLUME_ID(VOLUME_CUSTOM_STAGED, v->project, v->name), &staged, e);
+
+	return r < 0 ? r : volume_put_in_place(pool, staged, v, e);
+}
+
+int pool_custom_swap(struct pool *pool, const struct volume_id *v, struct lxm_err *e)
+{
+	lxm_auto(free) char *staged = NULL, *path = NULL;
+	int r = find(pool, VOLUME_ID(VOLUME_CUSTOM_STAGED, v->project, v->name), &staged, e);
+
+	if (r == 0)
+		r = find(pool, v, &path, e);
+	if (r < 0)
+		return r;
+	if (renameat2(pool->dirfd, staged, pool->dirfd, path, RENAME_EXCHANGE) < 0)
+		return lxm_err_sys(e, "exchange '%s' and '%s'", staged, path);
+	return pool_volume_delete(pool, VOLUME_ID(VOLUME_CUSTOM_STAGED, v->project, v->name), e);
+}
+
 int pool_sync(struct pool *pool, struct lxm_err *e)
 {
 	return syncfs(pool->dirfd) < 0 ? lxm_err_sys(e, "sync '%s'", pool->path) : 0;

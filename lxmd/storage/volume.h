@@ -12,6 +12,7 @@ enum volume_kind {
 	VOLUME_SNAPSHOT, /* of an instance, name "c1/snap0" */
 	VOLUME_CUSTOM,	 /* name "data" or, for its snapshots, "data/snap0" */
 	VOLUME_STAGED,	 /* what is about to replace instance "c1": see pool_volume_replace() */
+	VOLUME_CUSTOM_STAGED, /* a custom volume or snapshot of one that is being made: see pool_custom_place() */
 };
 
 /* Names a volume of a pool; borrowed strings, meant to be written at the call. */
@@ -54,7 +55,8 @@ int volume_id_check(const struct volume_id *v, struct lxm_err *e);
  * The path of a checked volume inside its pool; free() it.
  *
  * instances/NAME in project default, else instances/PROJECT_NAME (an instance name holds no '_': reversible by the last one);
- * staged/ likewise; snapshots/INSTANCE/SNAP; custom/PROJECT@NAME and snapshots/@PROJECT@NAME/SNAP (a volume name holds no '@').
+ * staged/ likewise; snapshots/INSTANCE/SNAP; custom/PROJECT@NAME and snapshots/@PROJECT@NAME/SNAP (a volume name holds no '@');
+ * staged/@PROJECT@NAME and staged/@PROJECT@NAME@SNAP.
  */
 char *volume_path(const struct volume_id *v);
 

@@ -24,7 +24,7 @@ int volume_id_check(const struct volume_id *v, struct lxm_err *e)
 	if (r == 0 && (v->kind == VOLUME_INSTANCE || v->kind == VOLUME_STAGED) && slash)
 		return lxm_err_set(e, EINVAL, "'%.100s' does not name an instance", v->name);
 	if (r == 0)
-		r = v->kind == VOLUME_CUSTOM ? conf_name_volume(first, e) : conf_name_instance(first, e);
+		r = v->kind == VOLUME_CUSTOM || v->kind == VOLUME_CUSTOM_STAGED ? conf_name_volume(first, e) : conf_name_instance(first, e);
 	if (r == 0 && slash)
 		r = conf_name_snapshot(slash + 1, e);
 	return r;
@@ -43,6 +43,8 @@ char *volume_path(const struct volume_id *v)
 	size_t len = slash ? (size_t)(slash - v->name) : strlen(v->name);
 	lxm_auto(free) char *dir = NULL;
 
+	if (v->kind == VOLUME_CUSTOM_STAGED)
+		return lxm_asprintf("staged/@%s@%.*s%s%s", v->project, (int)len, v->name, slash ? "@" : "", slash ? slash + 1 : "");
 	if (v->kind == VOLUME_CUSTOM) {
 		if (!slash)
 			return lxm_asprintf("custom/%s@%s", v->project, v->name);
