@@ -10,10 +10,12 @@
 #include "db/project.h"
 #include "lib/base/alloc.h"
 #include "lib/conf/tables.h"
+#include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/idmap.h"
 #include "lxmd/instance/policy.h"
+#include "lxmd/storage/custom.h"
 
 static const struct lxm_dev *root_disk(const struct instance *i)
 {
@@ -69,16 +71,32 @@ static int check_together(const struct instance *i, struct lxm_err *e)
 	return 0;
 }
 
-static int check_devices(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e)
+/* A project may look for its custom volumes in default: what lies there is not for those who have no right to default. */
+static int check_volume(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev, const struct caller *who, struct lxm_err *e)
+{
+	lxm_auto(free) char *home = NULL;
+	int r;
+
+	if (!who || who->trust != CALLER_RESTRICTED || !lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk") ||
+	    lxm_empty(lxm_kv_get(&dev->kv, "pool")) || device_is_root(&dev->kv))
+		return 0;
+	r = custom_home(d, i->row.project, &home, e);
+	if (r == 0 && !caller_may_project(who, home))
+		r = lxm_err_set(e, EPERM, "device '%s': custom volumes of project '%s' are not this caller's", dev->name, home);
+	return r;
+}
+
+static int check_devices(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who,
+			 struct lxm_err *e)
 {
 	lxm_devs_each(dev, &i->devices) {
 		struct device_ctx c = instance_device(d, i, dev, NULL);
 		const struct lxm_dev *old = was ? lxm_devs_get(&was->devices, dev->name) : NULL;
-		int r;
+		bool same = old && lxm_kv_eq(&old->kv, &dev->kv);
+		int r = same && lxm_streq(was->row.project, i->row.project) ? 0 : check_volume(d, i, dev, who, e);
 
-		if (old && lxm_kv_eq(&old->kv, &dev->kv))
-			continue;
-		r = device_validate(&c, true, e);
+		if (r == 0 && !same)
+			r = device_validate(&c, true, e);
 		if (r < 0)
 			return r;
 	}
@@ -102,7 +120,7 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 	if (r == 0)
 		r = check_together(i, e);
 	if (r == 0)
-		r = check_devices(d, i, was, e);
+		r = check_devices(d, i, was, who, e);
 	if (r == 0)
 		r = idmap_compose(0, 1, lxm_kv_get(&i->config, "raw.idmap"), &map, e);
 	idmap_deinit(&map);

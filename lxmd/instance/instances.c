@@ -32,6 +32,7 @@
 #include "lxmd/instance/seccomp.h"
 #include "lxmd/instance/snapshot.h"
 #include "lxmd/instance/snaptask.h"
+#include "lxmd/instance/volumes.h"
 #include "lxmd/instance/still.h"
 #include "lxmd/instance/usage.h"
 #include "lxmd/spawn/spawn.h"
@@ -294,6 +295,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	snapshots_mend(d);
 	snaptask_add(d);
 	backups_start(d);
+	volumes_add_tasks(d);
 	sweep_strangers(d, &l);
 	pthread_mutex_lock(&in->lock);
 	running = in->n;

@@ -23,7 +23,7 @@ static bool stopping(struct lxmd *d)
 	return __atomic_load_n(&d->stopping, __ATOMIC_RELAXED);
 }
 
-static bool due(const char *spec, lxm_time since, lxm_time now, int64_t id)
+bool snaptask_due(const char *spec, lxm_time since, lxm_time now, int64_t id)
 {
 	/* instances follow each other closely in their ids, not in their minutes */
 	uint32_t spread = (uint32_t)id * 2654435761u >> 8;
@@ -64,7 +64,7 @@ static void take_scheduled(struct lxmd *d, lxm_time since, lxm_time now)
 		const char *spec = lxm_kv_get(&i->config, "snapshots.schedule");
 		lxm_auto(run_unref) struct run *run = NULL;
 
-		if (lxm_empty(spec) || !due(spec, since, now, i->row.id))
+		if (lxm_empty(spec) || !snaptask_due(spec, since, now, i->row.id))
 			continue;
 		run = run_get(d, i->row.id);
 		if (!run && !lxm_kv_bool(&i->config, "snapshots.schedule.stopped", false))
