@@ -177,6 +177,18 @@ API_HANDLER(api_storage_pool_patch);
 API_HANDLER(api_storage_pool_delete);
 API_HANDLER(api_storage_pool_resources_get);
 
+/* storage_volume_copy.c */
+API_HANDLER(api_volume_post);
+
+/* storage_volume_snapshots.c */
+API_HANDLER(api_volume_snapshots_get);
+API_HANDLER(api_volume_snapshots_post);
+API_HANDLER(api_volume_snapshot_get);
+API_HANDLER(api_volume_snapshot_put);
+API_HANDLER(api_volume_snapshot_patch);
+API_HANDLER(api_volume_snapshot_post);
+API_HANDLER(api_volume_snapshot_delete);
+
 /* storage_volumes.c */
 API_HANDLER(api_volumes_get);
 API_HANDLER(api_volumes_post);
@@ -185,7 +197,6 @@ API_HANDLER(api_volumes_type_post);
 API_HANDLER(api_volume_get);
 API_HANDLER(api_volume_put);
 API_HANDLER(api_volume_patch);
-API_HANDLER(api_volume_post);
 API_HANDLER(api_volume_delete);
 API_HANDLER(api_volume_state_get);
 

@@ -4,16 +4,16 @@
  */
 #include <string.h>
 
-#include "db/project.h"
 #include "lib/base/alloc.h"
 #include "lib/conf/names.h"
-#include "lib/conf/tables.h"
 #include "lxmd/api/api.h"
 #include "lxmd/api/scope.h"
 #include "lxmd/api/volume_json.h"
+#include "lxmd/api/volumes.h"
 #include "lxmd/core/daemon.h"
-#include "lxmd/core/event.h"
+#include "lxmd/core/locks.h"
 #include "lxmd/http/filter.h"
+#include "lxmd/storage/custom.h"
 #include "lxmd/storage/pool.h"
 
 /* ---- list and show */
@@ -34,6 +34,23 @@ static bool may_see(struct request *rq, const struct db_volume *v)
 	return !rq_all_projects(rq) || scope_sees(rq, v->project);
 }
 
+/* The snapshots of a custom volume, as entries of their own. */
+static int list_snapshots(struct request *rq, const struct db_volume *v, const struct filter *filter, json_t *out, struct lxm_err *e)
+{
+	lxm_auto(db_volsnaps) struct db_volsnaps snaps = { 0 };
+	size_t i;
+	int r = v->type == DB_VOL_CUSTOM ? custom_snapshots(rq->d, v, &snaps, e) : 0;
+
+	for (i = 0; r == 0 && i < snaps.n; i++) {
+		lxm_auto(json) json_t *o = volume_json_of_snapshot(rq, v, &snaps.v[i]);
+
+		if (filter_match(filter, o))
+			json_array_append_new(out, rq_recursion(rq) ? json_incref(o) :
+								      volume_snapshot_url(v, &snaps.v[i], rq_all_projects(rq)));
+	}
+	return r;
+}
+
 static int list(struct request *rq, int type, struct lxm_err *e)
 {
 	lxm_auto(db_volumes) struct db_volumes rows = { 0 };
@@ -48,11 +65,18 @@ static int list(struct request *rq, int type, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	out = json_array();
-	for (i = 0; i < rows.n; i++) {
+	for (i = 0; r == 0 && i < rows.n; i++) {
 		lxm_auto(json) json_t *o = volume_json(rq, &rows.v[i]);
 
-		if (may_see(rq, &rows.v[i]) && filter_match(filter, o))
+		if (!may_see(rq, &rows.v[i]))
+			continue;
+		if (filter_match(filter, o))
 			json_array_append_new(out, rq_recursion(rq) ? json_incref(o) : volume_url(&rows.v[i], all));
+		r = list_snapshots(rq, &rows.v[i], filter, out, e);
+	}
+	if (r < 0) {
+		json_decref(out);
+		return r;
 	}
 	return reply_sync(rq, out);
 }
@@ -82,14 +106,18 @@ static int find(struct request *rq, struct db_volumes *rows, struct lxm_err *e)
 	return r;
 }
 
-/* The same for changes: only custom volumes have a life of their own. */
-static int find_custom(struct request *rq, struct db_volumes *rows, struct lxm_err *e)
+int volume_find_custom(struct request *rq, struct db_volume *out, struct lxm_err *e)
 {
-	int r = find(rq, rows, e);
+	lxm_auto(db_volumes) struct db_volumes rows = { 0 };
+	int r = find(rq, &rows, e);
 
-	if (r == 0 && rows->v[0].type != DB_VOL_CUSTOM)
+	if (r == 0 && rows.v[0].type != DB_VOL_CUSTOM)
 		return lxm_err_set(e, EINVAL, "volume '%.100s' of type '%s' follows its owner and cannot be changed by itself", rq_arg(rq, 2),
 				   rq_arg(rq, 1));
+	if (r == 0) {
+		*out = rows.v[0];
+		memset(&rows.v[0], 0, sizeof(rows.v[0]));
+	}
 	return r;
 }
 
@@ -126,73 +154,20 @@ int api_volume_state_get(struct request *rq, struct lxm_err *e)
 
 struct volume_tx {
 	struct db_volume row;
-	const char *project, *to;
 };
-
-static int create_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
-{
-	struct volume_tx *a = arg;
-
-	return db_volume_create(tx, &a->row, e);
-}
-
-static int home_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
-{
-	struct volume_tx *a = arg;
-
-	free(a->row.project);
-	a->row.project = NULL;
-	return db_project_for(tx, a->project, DB_FEATURE_VOLUMES, &a->row.project, e);
-}
-
-static int gone(int r, const struct volume_tx *a, struct lxm_err *e)
-{
-	return r == DB_NONE ? lxm_err_set(e, ENOENT, "storage volume '%.100s' not found", a->row.name) : r;
-}
 
 static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
 	struct volume_tx *a = arg;
+	int r = db_volume_update(tx, &a->row, e);
 
-	return gone(db_volume_update(tx, &a->row, e), a, e);
+	return r == DB_NONE ? lxm_err_set(e, ENOENT, "storage volume '%.100s' not found", a->row.name) : r;
 }
 
-static int rename_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
-{
-	struct volume_tx *a = arg;
-
-	return gone(db_volume_rename(tx, a->row.id, a->to, e), a, e);
-}
-
-static int delete_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
-{
-	struct volume_tx *a = arg;
-
-	return gone(db_volume_delete(tx, a->row.id, e), a, e);
-}
-
-static void tell(struct request *rq, const char *action, const struct db_volume *v)
-{
-	lxm_auto(free) char *url = lxm_asprintf("/1.0/storage-pools/%s/volumes/custom/%s", v->pool, v->name);
-
-	event_lifecycle(rq->d, rq_project(rq), action, url, NULL, rq_caller(rq));
-}
-
-static int check_config(struct pool *pool, const struct lxm_kv *was, struct lxm_kv *config, struct lxm_err *e)
-{
-	const struct conftable *table = conf_volume(pool_driver(pool));
-
-	conf_drop_empty(config);
-	if (!table)
-		return lxm_err_set(e, EOPNOTSUPP, "driver '%s' has no volumes", pool_driver(pool));
-	return was ? conf_check_change(table, was, config, e) : conf_check(table, config, e);
-}
-
-/* What a new volume shall be; a copy or an import is another matter. */
+/* What a new volume shall be. */
 static int read_new(struct request *rq, json_t *body, struct pool *pool, struct db_volume *row, struct lxm_err *e)
 {
 	const char *name = NULL, *type = "custom", *content = "filesystem", *description = "";
-	json_t *source = NULL;
 	int r = js_need_str(body, "name", &name, e);
 
 	if (r == 0)
@@ -204,56 +179,51 @@ static int read_new(struct request *rq, json_t *body, struct pool *pool, struct 
 	if (r == 0)
 		r = js_get_kv(body, "config", &row->config, NULL, e);
 	if (r == 0)
-		r = js_get_obj(body, "source", &source, e);
-	if (r == 0)
 		r = conf_name_volume(name, e);
-	if (r == 0)
-		r = check_config(pool, NULL, &row->config, e);
 	if (r < 0)
 		return r;
 	if (!lxm_empty(type) && strcmp(type, "custom") != 0)
 		return lxm_err_set(e, EINVAL, "only volumes of type 'custom' can be created");
 	if (!lxm_empty(content) && strcmp(content, "filesystem") != 0)
 		return lxm_err_set(e, EINVAL, "driver '%s' has volumes of content_type 'filesystem' only", pool_driver(pool));
-	if (!lxm_empty(js_str(source, "type")))
-		return lxm_err_http(e, 501, EOPNOTSUPP, "copying volumes is not there yet");
 	row->pool = lxm_strdup(pool_name(pool));
 	row->name = lxm_strdup(name);
 	row->description = lxm_strdup(description);
 	row->type = DB_VOL_CUSTOM;
 	row->content = DB_FILESYSTEM;
-	return 0;
+	return custom_home(rq->d, rq_project(rq), &row->project, e);
 }
 
-/* Directory first, row last: what a crash leaves has no row and is found at the next start. */
+static int create_empty(struct request *rq, struct pool *pool, struct db_volume *row, struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	int r = custom_defaults(rq->d, row->pool, &row->config, e);
+
+	if (r == 0)
+		r = volume_check_config(pool, NULL, &row->config, e);
+	if (r == 0)
+		r = custom_lock(rq->d, row->pool, row->project, row->name, "Creating storage volume", 0, &lock, e);
+	if (r == 0)
+		r = custom_create(rq->d, row, rq_caller(rq), e);
+	return r < 0 ? r : reply_sync(rq, NULL);
+}
+
 static int create(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(pool_unref) struct pool *pool = NULL;
-	struct volume_tx a = { .project = rq_project(rq) };
-	struct volume_id id = { .kind = VOLUME_CUSTOM };
-	json_t *body;
+	lxm_auto(db_volume) struct db_volume row = { 0 };
+	json_t *body, *source = NULL;
 	int r = rq_need_json(rq, &body, e);
 
 	if (r == 0)
 		r = storage_pool_get(rq->d, rq_arg(rq, 0), &pool, e);
 	if (r == 0)
-		r = read_new(rq, body, pool, &a.row, e);
+		r = read_new(rq, body, pool, &row, e);
 	if (r == 0)
-		r = db_read(rq->d->db, home_tx, &a, e);
-	if (r == 0) {
-		id.project = a.row.project;
-		id.name = a.row.name;
-		r = pool_volume_create_empty(pool, &id, e);
-	}
-	if (r == 0) {
-		r = db_write(rq->d->db, create_tx, &a, e);
-		if (r < 0)
-			(void)pool_volume_delete(pool, &id, NULL);
-		else
-			tell(rq, "storage-volume-created", &a.row);
-	}
-	db_volume_deinit(&a.row);
-	return r < 0 ? r : reply_sync(rq, NULL);
+		r = js_get_obj(body, "source", &source, e);
+	if (r < 0)
+		return r;
+	return lxm_empty(js_str(source, "type")) ? create_empty(rq, pool, &row, e) : volume_copy_post(rq, source, pool, &row, e);
 }
 
 int api_volumes_post(struct request *rq, struct lxm_err *e)
@@ -272,20 +242,22 @@ int api_volumes_type_post(struct request *rq, struct lxm_err *e)
 
 static int change(struct request *rq, bool patch, struct lxm_err *e)
 {
-	lxm_auto(db_volumes) struct db_volumes rows = { 0 };
+	lxm_auto(db_volume) struct db_volume row = { 0 };
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	lxm_auto(kv) struct lxm_kv config = { 0 }, wanted = { 0 };
-	const char *description = NULL;
+	const char *description = NULL, *restore = NULL;
 	struct volume_tx a = { 0 };
 	json_t *body;
 	int r = rq_need_json(rq, &body, e);
 
 	if (r == 0)
-		r = find_custom(rq, &rows, e);
+		r = volume_find_custom(rq, &row, e);
 	if (r == 0)
-		r = rq_check_etag(rq, volume_json_editable(&rows.v[0]), e);
-	if (r == 0 && js_get(body, "restore"))
-		r = lxm_err_http(e, 501, EOPNOTSUPP, "restoring snapshots of volumes is not there yet");
+		r = rq_check_etag(rq, volume_json_editable(&row), e);
+	if (r == 0)
+		r = js_get_str(body, "restore", &restore, e);
+	if (r == 0 && !lxm_empty(restore))
+		return volume_restore(rq, &row, restore, e);
 	if (r == 0)
 		r = storage_pool_get(rq->d, rq_arg(rq, 0), &pool, e);
 	if (r == 0)
@@ -295,18 +267,18 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	if (patch)
-		lxm_kv_copy(&wanted, &rows.v[0].config);
+		lxm_kv_copy(&wanted, &row.config);
 	lxm_kv_merge(&wanted, &config);
-	r = check_config(pool, &rows.v[0].config, &wanted, e);
+	r = volume_check_config(pool, &row.config, &wanted, e);
 	if (r < 0)
 		return r;
-	a.row = rows.v[0];
+	a.row = row;
 	a.row.config = wanted;
-	a.row.description = description || !patch ? (char *)(description ? description : "") : rows.v[0].description;
+	a.row.description = description || !patch ? (char *)(description ? description : "") : row.description;
 	r = db_write(rq->d->db, update_tx, &a, e);
 	if (r < 0)
 		return r;
-	tell(rq, "storage-volume-updated", &rows.v[0]);
+	volume_tell(rq, "storage-volume-updated", &row);
 	return reply_sync(rq, NULL);
 }
 
@@ -320,65 +292,17 @@ int api_volume_patch(struct request *rq, struct lxm_err *e)
 	return change(rq, true, e);
 }
 
-int api_volume_post(struct request *rq, struct lxm_err *e)
-{
-	lxm_auto(db_volumes) struct db_volumes rows = { 0 };
-	lxm_auto(pool_unref) struct pool *pool = NULL;
-	lxm_auto(free) char *url = NULL;
-	struct volume_tx a = { 0 };
-	struct volume_id from, to;
-	json_t *body;
-	int r = rq_need_json(rq, &body, e);
-
-	if (r == 0)
-		r = find_custom(rq, &rows, e);
-	if (r == 0)
-		r = js_need_str(body, "name", &a.to, e);
-	if (r == 0)
-		r = conf_name_volume(a.to, e);
-	if (r == 0 && (js_bool(body, "migration", false) || !lxm_empty(js_str(body, "pool")) || !lxm_empty(js_str(body, "project"))))
-		r = lxm_err_http(e, 501, EOPNOTSUPP, "moving volumes is not there yet");
-	if (r == 0 && rows.v[0].used_by.n)
-		r = lxm_err_set(e, EBUSY, "volume '%s' is in use: detach it first", rows.v[0].name);
-	if (r == 0)
-		r = storage_pool_get(rq->d, rq_arg(rq, 0), &pool, e);
-	if (r < 0)
-		return r;
-	a.row = rows.v[0];
-	from = (struct volume_id){ VOLUME_CUSTOM, a.row.project, a.row.name };
-	to = (struct volume_id){ VOLUME_CUSTOM, a.row.project, a.to };
-	r = pool_volume_rename(pool, &from, &to, e);
-	if (r < 0)
-		return r;
-	r = db_write(rq->d->db, rename_tx, &a, e);
-	if (r < 0) {
-		(void)pool_volume_rename(pool, &to, &from, NULL);
-		return r;
-	}
-	tell(rq, "storage-volume-renamed", &rows.v[0]);
-	url = lxm_asprintf("/1.0/storage-pools/%s/volumes/custom/%s", a.row.pool, a.to);
-	return reply_created(rq, url);
-}
-
 int api_volume_delete(struct request *rq, struct lxm_err *e)
 {
-	lxm_auto(db_volumes) struct db_volumes rows = { 0 };
-	lxm_auto(pool_unref) struct pool *pool = NULL;
-	struct volume_tx a = { 0 };
-	int r = find_custom(rq, &rows, e);
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(db_volume) struct db_volume row = { 0 };
+	int r = volume_find_custom(rq, &row, e);
 
-	if (r == 0 && rows.v[0].used_by.n)
-		r = lxm_err_http(e, 400, EBUSY, "volume '%s' is in use: detach it first", rows.v[0].name);
+	if (r == 0 && row.used_by.n)
+		r = lxm_err_http(e, 400, EBUSY, "volume '%s' is in use: detach it first", row.name);
 	if (r == 0)
-		r = storage_pool_get(rq->d, rq_arg(rq, 0), &pool, e);
-	if (r < 0)
-		return r;
-	a.row = rows.v[0];
-	r = db_write(rq->d->db, delete_tx, &a, e);
+		r = custom_lock(rq->d, row.pool, row.project, row.name, "Deleting storage volume", 0, &lock, e);
 	if (r == 0)
-		r = pool_volume_delete(pool, VOLUME_ID(VOLUME_CUSTOM, a.row.project, a.row.name), e);
-	if (r < 0)
-		return r;
-	tell(rq, "storage-volume-deleted", &rows.v[0]);
-	return reply_sync(rq, NULL);
+		r = custom_delete(rq->d, &row, rq_caller(rq), e);
+	return r < 0 ? r : reply_sync(rq, NULL);
 }

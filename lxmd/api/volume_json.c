@@ -147,3 +147,36 @@ json_t *volume_url(const struct db_volume *v, bool with_project)
 		return js_url("/1.0/storage-pools/%s/volumes/%s/%s?project=%s", v->pool, db_volume_type_name(v->type), v->name, v->project);
 	return js_url("/1.0/storage-pools/%s/volumes/%s/%s", v->pool, db_volume_type_name(v->type), v->name);
 }
+
+json_t *volume_snapshot_editable(const struct db_volsnap *s)
+{
+	return json_pack("{s:o, s:o}", "description", js_string(s->description), "expires_at", js_time_unset(s->expires_at));
+}
+
+json_t *volume_snapshot_json(const struct db_volume *v, const struct db_volsnap *s)
+{
+	json_t *o = volume_snapshot_editable(s);
+
+	json_object_set_new(o, "name", js_string(s->name));
+	json_object_set_new(o, "config", js_from_kv(&s->config));
+	json_object_set_new(o, "content_type", json_string(db_content_name(v->content)));
+	json_object_set_new(o, "created_at", js_time_unset(s->created_at));
+	return o;
+}
+
+json_t *volume_json_of_snapshot(const struct request *rq, const struct db_volume *v, const struct db_volsnap *s)
+{
+	lxm_auto(free) char *name = lxm_asprintf("%s/%s", v->name, s->name);
+	/* borrowed from both */
+	struct db_volume as = { .name = name, .description = s->description, .type = v->type, .content = v->content, .project = v->project,
+				.created_at = s->created_at, .config = s->config };
+
+	return volume_json(rq, &as);
+}
+
+json_t *volume_snapshot_url(const struct db_volume *v, const struct db_volsnap *s, bool with_project)
+{
+	if (with_project && strcmp(v->project, "default") != 0)
+		return js_url("/1.0/storage-pools/%s/volumes/custom/%s/snapshots/%s?project=%s", v->pool, v->name, s->name, v->project);
+	return js_url("/1.0/storage-pools/%s/volumes/custom/%s/snapshots/%s", v->pool, v->name, s->name);
+}

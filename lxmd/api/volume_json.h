@@ -25,4 +25,13 @@ json_t *volume_json_editable(const struct db_volume *v);
 /** "/1.0/storage-pools/P/volumes/TYPE/V". New reference. */
 json_t *volume_url(const struct db_volume *v, bool with_project);
 
+/** A snapshot as the API shows it by itself (name "s"). New reference. */
+json_t *volume_snapshot_json(const struct db_volume *v, const struct db_volsnap *s);
+/** What PUT can change of it. New reference. */
+json_t *volume_snapshot_editable(const struct db_volsnap *s);
+/** The same as one of the volumes of a pool (name "v/s"). New reference. */
+json_t *volume_json_of_snapshot(const struct request *rq, const struct db_volume *v, const struct db_volsnap *s);
+/** "/1.0/storage-pools/P/volumes/custom/V/snapshots/S". New reference. */
+json_t *volume_snapshot_url(const struct db_volume *v, const struct db_volsnap *s, bool with_project);
+
 #endif

@@ -224,7 +224,6 @@ def test_volume_of_instance_is_listed(ok, fresh):
     assert f"container,{name}," in ok("storage", "volume", "list", "default", "-f", "csv")
 
 
-@pytest.mark.lxmd_lacks("extension storage_api_volume_snapshots")
 def test_volume_info(lxc, volume):
     """Its space is not known everywhere: the driver dir says so without a quota."""
     done = lxc("storage", "volume", "info", "default", volume)
