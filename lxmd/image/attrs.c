@@ -15,6 +15,7 @@
 
 #define ACL_ENTRIES_MAX 512
 #define XATTR_VALUE_MAX 65536
+#define OVERFLOW_ID	65534
 
 /* The kernel's form of an ACL, little endian. */
 struct acl_entry {
@@ -72,7 +73,22 @@ static int by_tag(const void *a, const void *b)
 	return le32toh(x->id) < le32toh(y->id) ? -1 : x->id != y->id;
 }
 
-static int acl_apply(int fd, struct archive_entry *ae, int want, const char *xattr, struct lxm_err *e)
+uint32_t entry_id(const struct unpack_volume *v, bool gid, uint32_t id)
+{
+	size_t k;
+
+	if (!v || !v->n_ids)
+		return id;
+	for (k = 0; k < v->n_ids; k++) {
+		const struct unpack_ids *m = &v->ids[k];
+
+		if ((gid ? m->gids : m->uids) && id >= m->host && id - m->host < m->n)
+			return m->ns + (id - m->host);
+	}
+	return OVERFLOW_ID;
+}
+
+static int acl_apply(int fd, struct archive_entry *ae, const struct unpack_volume *v, int want, const char *xattr, struct lxm_err *e)
 {
 	lxm_auto(free) struct acl_xattr *x = NULL;
 	int type, perm, tag, qual;
@@ -93,6 +109,8 @@ static int acl_apply(int fd, struct archive_entry *ae, int want, const char *xat
 			continue;
 		if (n == ACL_ENTRIES_MAX)
 			return lxm_err_set(e, EINVAL, "too many ACL entries");
+		if (t == TAG_USER || t == TAG_GROUP)
+			id = entry_id(v, t == TAG_GROUP, id);
 		x->v[n].tag = htole16((uint16_t)t);
 		x->v[n].perm = htole16((uint16_t)(perm & 7));
 		x->v[n++].id = htole32(id);
@@ -103,8 +121,31 @@ static int acl_apply(int fd, struct archive_entry *ae, int want, const char *xat
 	return 0;
 }
 
-static int xattrs_apply(int fd, struct archive_entry *ae, struct lxm_err *e)
+/*
+ * File capabilities of a shifted tree name the host's id of the instance's root (version 3): that root is 0 here, which version 2 means.
+ * Returns the length to write.
+ */
+static size_t caps_translate(const struct unpack_volume *v, unsigned char caps[24], const void *value, size_t len)
 {
+	uint32_t root, magic;
+
+	memcpy(caps, value, len);
+	if (len != 24)
+		return len;
+	memcpy(&magic, caps, 4);
+	memcpy(&root, caps + 20, 4);
+	root = htole32(entry_id(v, false, le32toh(root)));
+	memcpy(caps + 20, &root, 4);
+	if (root)
+		return len;
+	magic = htole32((le32toh(magic) & 0x00ffffff) | 0x02000000);
+	memcpy(caps, &magic, 4);
+	return 20;
+}
+
+static int xattrs_apply(int fd, struct archive_entry *ae, const struct unpack_volume *v, struct lxm_err *e)
+{
+	unsigned char own[24];
 	const char *name;
 	const void *value;
 	size_t len;
@@ -117,13 +158,17 @@ static int xattrs_apply(int fd, struct archive_entry *ae, struct lxm_err *e)
 			continue;
 		if (strlen(name) > 255 || len > XATTR_VALUE_MAX || (caps && len != 20 && len != 24))
 			return lxm_err_set(e, EINVAL, "impossible xattr '%.100s'", name);
+		if (caps && v && v->n_ids) {
+			len = caps_translate(v, own, value, len);
+			value = own;
+		}
 		if (fsetxattr(fd, name, value, len, 0) < 0 && (caps || errno != EOPNOTSUPP))
 			return lxm_err_sys(e, "set xattr '%.100s'", name);
 	}
 	return 0;
 }
 
-int entry_attrs_apply(int fd, struct archive_entry *ae, bool times, struct lxm_err *e)
+int entry_attrs_apply(int fd, struct archive_entry *ae, const struct unpack_volume *v, bool times, struct lxm_err *e)
 {
 	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } };
 	int r;
@@ -133,11 +178,11 @@ int entry_attrs_apply(int fd, struct archive_entry *ae, bool times, struct lxm_e
 		return lxm_err_sys(e, "set the owner");
 	if (fchmod(fd, archive_entry_perm(ae) & 07777) < 0)
 		return lxm_err_sys(e, "set the mode");
-	r = acl_apply(fd, ae, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", e);
+	r = acl_apply(fd, ae, v, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", e);
 	if (r == 0 && archive_entry_filetype(ae) == AE_IFDIR)
-		r = acl_apply(fd, ae, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", e);
+		r = acl_apply(fd, ae, v, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", e);
 	if (r == 0)
-		r = xattrs_apply(fd, ae, e);
+		r = xattrs_apply(fd, ae, v, e);
 	if (r < 0 || !times)
 		return r;
 	ts[1].tv_sec = archive_entry_mtime(ae);

@@ -134,15 +134,15 @@ static int write_data(struct walk *w, int fd, struct archive_entry *ae, struct l
 	return 0;
 }
 
-static int make_file(struct walk *w, int up, const char *base, struct archive_entry *ae, struct lxm_err *e)
+static int make_file(struct walk *w, int up, const char *base, const struct walk_entry *entry, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int fd = openat(up, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r;
 
 	if (fd < 0)
 		return lxm_err_sys(e, "create");
-	r = write_data(w, fd, ae, e);
-	return r < 0 ? r : entry_attrs_apply(fd, ae, true, e);
+	r = write_data(w, fd, entry->ae, e);
+	return r < 0 ? r : entry_attrs_apply(fd, entry->ae, entry->volume, true, e);
 }
 
 static int make_dir(struct target *t, int up, const char *base, const struct walk_entry *entry, struct lxm_err *e)
@@ -165,7 +165,7 @@ static int make_dir(struct target *t, int up, const char *base, const struct wal
 	l->mtime.tv_nsec = archive_entry_mtime_nsec(entry->ae);
 	if (l->mtime.tv_nsec < 0 || l->mtime.tv_nsec > 999999999)
 		l->mtime.tv_nsec = 0;
-	return entry_attrs_apply(fd, entry->ae, false, e);
+	return entry_attrs_apply(fd, entry->ae, entry->volume, false, e);
 }
 
 static int make_hardlink(struct target *t, int up, const char *base, const char *path, struct lxm_err *e)
@@ -249,7 +249,7 @@ static int write_entry(struct walk *w, const struct walk_entry *entry, void *arg
 	if (entry->hardlink)
 		return make_hardlink(t, up, base, entry->hardlink, e);
 	if (entry->kind == PATH_FILE)
-		return make_file(w, up, base, entry->ae, e);
+		return make_file(w, up, base, entry, e);
 	if (entry->kind == PATH_DIR)
 		return make_dir(t, up, base, entry, e);
 	return make_special(up, base, entry, e);

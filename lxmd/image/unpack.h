@@ -26,10 +26,18 @@ enum image_part {
 	IMAGE_BACKUP,	/* a backup: volumes below backup/ */
 };
 
+/* A range of ids as they are in the archive, and what the instance sees: LXD stores some trees shifted. */
+struct unpack_ids {
+	bool uids, gids;
+	uint32_t host, ns, n;
+};
+
 /* A volume of a backup: its rootfs/, metadata.yaml and templates/ go below dirfd. */
 struct unpack_volume {
 	char *prefix; /* where it lies in the archive: "backup/container"; owned by the caller */
 	int dirfd;    /* fresh directory that nobody else can reach; borrowed */
+	const struct unpack_ids *ids; /* of its root; borrowed, n_ids of them; none: owners are what the instance sees */
+	size_t n_ids;
 	bool begun, ended; /* set while it is unpacked */
 };
 

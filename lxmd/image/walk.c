@@ -354,6 +354,10 @@ static int one_entry(struct walk *w, struct archive_entry *ae, walk_fn fn, void 
 		left_out(w, name);
 		return 0;
 	}
+	if (entry.volume && strncmp(entry.path, "rootfs", 6) == 0) {
+		archive_entry_set_uid(ae, entry_id(entry.volume, false, (uint32_t)archive_entry_uid(ae)));
+		archive_entry_set_gid(ae, entry_id(entry.volume, true, (uint32_t)archive_entry_gid(ae)));
+	}
 	entry.hardlink = !raw ? NULL : entry.volume ? below(w->hardlink, entry.volume->prefix) : w->hardlink;
 	r = fn(w, &entry, arg, e);
 	return lxm_err_wrap(e, r, "entry '%.200s'", name);

@@ -48,8 +48,15 @@ int walk_archive(const struct unpack_spec *spec, uint64_t max_bytes, uint64_t ma
  */
 int walk_read(struct walk *w, const void **block, size_t *len, int64_t *offset, struct lxm_err *e);
 
-/** Write owner, mode, xattrs, ACLs and (not for directories) times of an entry to what fd refers to. */
-int entry_attrs_apply(int fd, struct archive_entry *ae, bool times, struct lxm_err *e);
+/**
+ * Write owner, mode, xattrs, ACLs and (not for directories) times of an entry to what fd refers to.
+ *
+ * @v  NULL, or the volume by whose ids those in ACLs and capabilities are translated (the entry's owner has been already)
+ */
+int entry_attrs_apply(int fd, struct archive_entry *ae, const struct unpack_volume *v, bool times, struct lxm_err *e);
+
+/** An id of the archive as the instance sees it; the overflow id if none of its ranges has it. v may be NULL. */
+uint32_t entry_id(const struct unpack_volume *v, bool gid, uint32_t id);
 
 /** Bytes of a file system that an unpack leaves alone: 2 % of it, at most 64 MiB. */
 static inline uint64_t unpack_reserve(const struct statvfs *v)

@@ -22,6 +22,11 @@
 
 void backup_index_deinit(struct backup_index *x)
 {
+	size_t k;
+
+	for (k = 0; x->ids && k <= x->snapshots.n; k++)
+		free(x->ids[k].v);
+	free(x->ids);
 	free(x->pool);
 	db_instance_deinit(&x->row);
 	db_snapshots_deinit(&x->snapshots);
@@ -96,7 +101,60 @@ static int get_dup(const json_t *o, const char *key, char **out, struct lxm_err 
 	return r;
 }
 
-static int read_row(const json_t *o, struct db_instance *row, struct lxm_err *e)
+static int get_id(const json_t *o, const char *key, uint32_t *out, struct lxm_err *e)
+{
+	int64_t n = -1;
+	int r = js_get_int(o, key, &n, e);
+
+	if (r == 0 && (n < 0 || n >= UINT32_MAX))
+		r = lxm_err_set(e, EINVAL, "key '%s' is no id", key);
+	*out = (uint32_t)n;
+	return r;
+}
+
+static int read_range(const json_t *o, struct unpack_ids *m, struct lxm_err *e)
+{
+	int r = js_get_bool(o, "Isuid", &m->uids, e);
+
+	if (r == 0)
+		r = js_get_bool(o, "Isgid", &m->gids, e);
+	if (r == 0)
+		r = get_id(o, "Hostid", &m->host, e);
+	if (r == 0)
+		r = get_id(o, "Nsid", &m->ns, e);
+	if (r == 0)
+		r = get_id(o, "Maprange", &m->n, e);
+	if (r == 0 && (UINT32_MAX - m->n < m->ns || UINT32_MAX - m->n < m->host))
+		r = lxm_err_set(e, EINVAL, "a range of ids that goes too far");
+	return r;
+}
+
+/* How the tree is shifted; the configuration still holds all of volatile.*. */
+static int read_ids(const struct lxm_kv *config, struct backup_ids *out, struct lxm_err *e)
+{
+	const char *text = lxm_kv_get(config, "volatile.last_state.idmap");
+	lxm_auto(json) json_t *a = NULL;
+	json_t *o;
+	size_t k;
+	int r;
+
+	if (lxm_empty(text))
+		return 0;
+	r = js_parse(text, strlen(text), &a, e);
+	if (r == 0 && (!json_is_array(a) || json_array_size(a) > BACKUP_IDS_MAX))
+		r = lxm_err_set(e, EINVAL, "it is no list of up to %d ranges", BACKUP_IDS_MAX);
+	if (r == 0)
+		out->v = lxm_alloc((json_array_size(a) + 1) * sizeof(*out->v));
+	if (r == 0)
+		json_array_foreach(a, k, o) {
+			r = json_is_object(o) ? read_range(o, &out->v[out->n++], e) : lxm_err_set(e, EINVAL, "a range is no map");
+			if (r < 0)
+				break;
+		}
+	return lxm_err_wrap(e, r, "volatile.last_state.idmap");
+}
+
+static int read_row(const json_t *o, struct db_instance *row, struct backup_ids *ids, struct lxm_err *e)
 {
 	const char *type = NULL;
 	int r = get_dup(o, "name", &row->name, e);
@@ -122,6 +180,8 @@ static int read_row(const json_t *o, struct db_instance *row, struct lxm_err *e)
 	if (r == 0)
 		r = js_get_kv(o, "config", &row->config, NULL, e);
 	if (r == 0)
+		r = read_ids(&row->config, ids, e);
+	if (r == 0)
 		r = js_get_devs(o, "devices", &row->devices, NULL, e);
 	if (r == 0)
 		r = js_get_strv(o, "profiles", &row->profiles, NULL, e);
@@ -132,7 +192,7 @@ static int read_row(const json_t *o, struct db_instance *row, struct lxm_err *e)
 	return 0;
 }
 
-static int read_snapshot(const json_t *o, struct db_snapshot *s, struct lxm_err *e)
+static int read_snapshot(const json_t *o, struct db_snapshot *s, struct backup_ids *ids, struct lxm_err *e)
 {
 	const char *name = NULL, *slash;
 	int r = js_need_str(o, "name", &name, e);
@@ -154,6 +214,8 @@ static int read_snapshot(const json_t *o, struct db_snapshot *s, struct lxm_err 
 	if (r == 0)
 		r = js_get_kv(o, "config", &s->config, NULL, e);
 	if (r == 0)
+		r = read_ids(&s->config, ids, e);
+	if (r == 0)
 		r = js_get_devs(o, "devices", &s->devices, NULL, e);
 	if (r == 0)
 		r = js_get_strv(o, "profiles", &s->profiles, NULL, e);
@@ -171,15 +233,16 @@ static int read_snapshots(const json_t *config, struct backup_index *x, struct l
 	size_t k;
 	int r = js_get_arr(config, "snapshots", &a, e);
 
-	if (r < 0 || !a)
+	if (r < 0)
 		return r;
 	if (json_array_size(a) > BACKUP_SNAPSHOTS_MAX)
 		return lxm_err_set(e, EINVAL, "it speaks of more than %d snapshots", BACKUP_SNAPSHOTS_MAX);
+	x->ids = lxm_alloc((json_array_size(a) + 1) * sizeof(*x->ids));
 	x->snapshots.v = lxm_alloc((json_array_size(a) + 1) * sizeof(*x->snapshots.v));
 	json_array_foreach(a, k, o) {
 		struct db_snapshot *s = &x->snapshots.v[x->snapshots.n++];
 
-		r = read_snapshot(o, s, e);
+		r = read_snapshot(o, s, &x->ids[k], e);
 		if (r == 0 && lxm_strv_has(&seen, s->name))
 			r = lxm_err_set(e, EINVAL, "snapshot '%.100s' comes twice", s->name);
 		if (r < 0)
@@ -213,8 +276,8 @@ static int read_index(const json_t *tree, struct backup_index *x, struct lxm_err
 	if (r == 0 && !o)
 		r = lxm_err_set(e, EINVAL, "it has no 'config.container': the server that made it is too old");
 	if (r == 0)
-		r = read_row(o, &x->row, e);
-	return r < 0 ? r : read_snapshots(config, x, e);
+		r = read_snapshots(config, x, e);
+	return r < 0 ? r : read_row(o, &x->row, &x->ids[x->snapshots.n], e);
 }
 
 int backup_index_parse(const char *text, size_t len, struct backup_index *out, struct lxm_err *e)

@@ -9,18 +9,27 @@
 #include "db/snapshot.h"
 #include "lib/base/err.h"
 #include "lib/base/str.h"
+#include "lxmd/image/unpack.h"
 
 struct instance;
 struct lxmd;
 
 #define BACKUP_INDEX_MAX     (4u << 20) /* bytes of an index that we read */
 #define BACKUP_SNAPSHOTS_MAX 1000
+#define BACKUP_IDS_MAX	     200
+
+/* How the owners in a tree are shifted (volatile.last_state.idmap): none for what we write, often some in what LXD does. */
+struct backup_ids {
+	struct unpack_ids *v; /* owned, n of them */
+	size_t n;
+};
 
 /* Zeroed is empty. */
 struct backup_index {
 	char *pool;		  /* where the instance lay, "" unknown */
 	struct db_instance row;	  /* without project, id and pool */
 	struct db_snapshots snapshots; /* rows without project and instance, in the order of the index */
+	struct backup_ids *ids;	  /* owned: of each snapshot's tree, and last of the instance's */
 };
 
 void backup_index_deinit(struct backup_index *x);

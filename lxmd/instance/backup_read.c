@@ -49,25 +49,28 @@ static void filling_deinit(struct filling *f)
 }
 LXM_AUTO_STRUCT(filling, struct filling, filling_deinit)
 
-static int add_volume(struct filling *f, struct pool *pool, char *prefix, struct op *op, struct lxm_err *e)
+static int add_volume(struct filling *f, struct pool *pool, char *prefix, const struct backup_ids *ids, struct op *op, struct lxm_err *e)
 {
 	struct unpack_volume *v = &f->volumes[f->n];
 
 	v->prefix = prefix;
 	v->dirfd = -1;
+	v->ids = ids->v;
+	v->n_ids = ids->n;
 	return transfer_begin(pool, op, &f->made[f->n++], &v->dirfd, e);
 }
 
-static int begin(struct filling *f, struct pool *pool, const struct db_snapshots *l, struct op *op, struct lxm_err *e)
+static int begin(struct filling *f, struct pool *pool, const struct backup_index *x, struct op *op, struct lxm_err *e)
 {
+	const struct db_snapshots *l = &x->snapshots;
 	size_t k;
 	int r = 0;
 
 	f->volumes = lxm_alloc((l->n + 1) * sizeof(*f->volumes));
 	f->made = lxm_alloc((l->n + 1) * sizeof(*f->made));
 	for (k = 0; r == 0 && k < l->n; k++)
-		r = add_volume(f, pool, lxm_asprintf("backup/snapshots/%s", l->v[k].name), op, e);
-	return r < 0 ? r : add_volume(f, pool, lxm_strdup("backup/container"), op, e);
+		r = add_volume(f, pool, lxm_asprintf("backup/snapshots/%s", l->v[k].name), &x->ids[k], op, e);
+	return r < 0 ? r : add_volume(f, pool, lxm_strdup("backup/container"), &x->ids[l->n], op, e);
 }
 
 /* snapshot_fill_fn: what was unpacked gets its name. */
@@ -108,7 +111,7 @@ int backup_fill(struct lxmd *d, const struct instance *to, const struct backup_s
 	if (r == 0)
 		r = storage_pool_get(d, to->row.pool, &pool, e);
 	if (r == 0)
-		r = begin(&f, pool, l, op, e);
+		r = begin(&f, pool, &s->index, op, e);
 	if (r == 0) {
 		spec.volumes = f.volumes;
 		spec.n_volumes = f.n;
