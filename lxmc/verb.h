@@ -27,6 +27,9 @@ VERB(restore);
 VERB(copy);
 VERB(move);
 VERB(publish);
+/* export.c */
+VERB(export);
+VERB(import);
 /* entity.c: verb->data is a struct entity */
 VERB(entity_list);
 VERB(entity_show);

@@ -170,6 +170,19 @@ static const struct flag publish_flags[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
+static const struct flag export_flags[] = {
+	{ 0, "instance-only", NULL, "Without snapshots" },
+	{ 0, "compression", "ALGORITHM", "gzip, zstd, xz, bzip2 or none (default: as the server is set)" },
+	{ 0, "optimized-storage", NULL, "In the storage driver's own form, where it has one" },
+	{ 'f', "force", NULL, "Overwrite FILE" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag import_backup_flags[] = {
+	{ 's', "storage", "POOL", "Storage pool to put it into" },
+	{ 0, NULL, NULL, NULL },
+};
+
 static const struct flag import_flags[] = {
 	{ 0, "alias", "ALIAS", "Name for the image (repeatable)" },
 	{ 0, "reuse", NULL, "Move aliases that exist to this image" },
@@ -334,6 +347,8 @@ const struct verb verbs[] = {
 	{ "snapshot", G_INST, "INSTANCE [SNAPSHOT]", snapshot_flags, "Take a snapshot", verb_snapshot, NULL, 0, ON },
 	{ "restore", G_INST, "INSTANCE SNAPSHOT", stateful_flags, "Bring an instance back to a snapshot", verb_restore, NULL, 0, ON },
 	{ "rebuild", G_INST, "[IMAGE] INSTANCE", rebuild_flags, "Give a stopped instance a fresh root from an image", verb_rebuild, NULL, 0, ON },
+	{ "export", G_INST, "INSTANCE [FILE]", export_flags, "Write an instance with its snapshots to a file or stdout (-)", verb_export, NULL, 0, 0 },
+	{ "import", G_INST, "[REMOTE:] FILE [NAME]", import_backup_flags, "Make an instance of an exported file or stdin (-)", verb_import, NULL, 0, 0 },
 	{ "publish", G_INST, "INSTANCE [KEY=VALUE...]", publish_flags, "Make an image of an instance or a snapshot", verb_publish, NULL, 0, ON },
 	{ "file push", G_INST, "FILE... INSTANCE/PATH", push_flags, "Send files into an instance (- is stdin)", verb_file_push, NULL, 0, ON_STDIN },
 	{ "file pull", G_INST, "INSTANCE/PATH... FILE", pull_flags, "Fetch files from an instance (- is stdout)", verb_file_pull, NULL, 0, 0 },
