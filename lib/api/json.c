@@ -208,12 +208,21 @@ int js_get_arr(const json_t *o, const char *key, json_t **out, struct lxm_err *e
 	return 0;
 }
 
+/* Maps and lists take longer the longer they are: what nobody needs is refused before it costs anything. */
+static int check_count(const char *where, size_t n, size_t max, struct lxm_err *e)
+{
+	return n <= max ? 0 : lxm_err_set(e, EINVAL, "key '%s' holds %zu entries, %zu at most are accepted", where, n, max);
+}
+
 /* Adds the pairs of an object; `where` is its name in messages. */
 static int kv_from(const json_t *o, const char *where, struct lxm_kv *out, struct lxm_err *e)
 {
 	const char *k;
 	json_t *v;
+	int r = check_count(where, json_object_size(o), JS_KEYS_MAX, e);
 
+	if (r < 0)
+		return r;
 	json_object_foreach((json_t *)o, k, v) {
 		if (json_is_null(v)) {
 			lxm_kv_set(out, k, "");
@@ -261,6 +270,9 @@ int js_get_devs(const json_t *o, const char *key, struct lxm_devs *out, bool *pr
 		*present = all != NULL;
 	if (r < 0 || !all)
 		return r;
+	r = check_count(key, json_object_size(all), JS_DEVICES_MAX, e);
+	if (r < 0)
+		return r;
 	json_object_foreach(all, name, v) {
 		struct lxm_dev *dev;
 
@@ -289,6 +301,9 @@ int js_get_strv(const json_t *o, const char *key, struct lxm_strv *out, bool *pr
 	if (present)
 		*present = a != NULL;
 	if (r < 0 || !a)
+		return r;
+	r = check_count(key, json_array_size(a), JS_STRINGS_MAX, e);
+	if (r < 0)
 		return r;
 	json_array_foreach(a, i, v) {
 		if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))

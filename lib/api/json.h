@@ -81,6 +81,11 @@ int js_get_time(const json_t *o, const char *key, lxm_time *out, struct lxm_err 
 int js_get_obj(const json_t *o, const char *key, json_t **out, struct lxm_err *e);
 /** Array; borrowed. */
 int js_get_arr(const json_t *o, const char *key, json_t **out, struct lxm_err *e);
+/* What the next three accept; more gives -EINVAL. */
+#define JS_KEYS_MAX    10000
+#define JS_DEVICES_MAX 1000
+#define JS_STRINGS_MAX 100000
+
 /** {string:string}, replacing *out; null values become "". *present (may be NULL) tells if the key was there. */
 int js_get_kv(const json_t *o, const char *key, struct lxm_kv *out, bool *present, struct lxm_err *e);
 /** {name:{string:string}}, replacing *out. */

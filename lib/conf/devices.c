@@ -140,3 +140,27 @@ int conf_devices_check_change(const struct lxm_devs *was, const struct lxm_devs 
 	}
 	return 0;
 }
+
+static size_t bytes_of(const struct lxm_kv *kv)
+{
+	size_t n = 0;
+
+	lxm_kv_each(p, kv)
+		n += strlen(p->key) + strlen(p->value);
+	return n;
+}
+
+int conf_check_size(const struct lxm_kv *config, const struct lxm_devs *devs, struct lxm_err *e)
+{
+	size_t bytes = bytes_of(config);
+
+	if (config->n > CONF_KEYS_MAX)
+		return lxm_err_set(e, EINVAL, "its configuration has %zu keys, %d at most are possible", config->n, CONF_KEYS_MAX);
+	if (devs->n > CONF_DEVICES_MAX)
+		return lxm_err_set(e, EINVAL, "it has %zu devices, %d at most are possible", devs->n, CONF_DEVICES_MAX);
+	lxm_devs_each(d, devs)
+		bytes += strlen(d->name) + bytes_of(&d->kv);
+	if (bytes > CONF_BYTES_MAX)
+		return lxm_err_set(e, EINVAL, "its configuration has %zu bytes, %u at most are possible", bytes, CONF_BYTES_MAX);
+	return 0;
+}

@@ -55,4 +55,16 @@ int conf_devices_check(const struct lxm_devs *devs, struct lxm_err *e);
 /** As above, passing devices that are equal in `was`. */
 int conf_devices_check_change(const struct lxm_devs *was, const struct lxm_devs *now, struct lxm_err *e);
 
+/**
+ * Is that too much for one instance (with what its profiles give it) or one profile? Whoever lists instances pays for all of them, so
+ * that each has a bound: CONF_KEYS_MAX keys, CONF_DEVICES_MAX devices, CONF_BYTES_MAX bytes of names and values.
+ *
+ * Returns 0 or -EINVAL.
+ */
+int conf_check_size(const struct lxm_kv *config, const struct lxm_devs *devs, struct lxm_err *e);
+
+#define CONF_KEYS_MAX	 2000
+#define CONF_DEVICES_MAX 500
+#define CONF_BYTES_MAX	 (1u << 20)
+
 #endif

@@ -19,6 +19,9 @@
 #include "lxmd/instance/snapshot.h"
 #include "lxmd/storage/pool.h"
 
+#define PROFILES_MAX	100
+#define DESCRIPTION_MAX 65536
+
 json_t *instance_list_url(struct request *rq, const struct instance *i)
 {
 	if (rq_all_projects(rq) && strcmp(i->row.project, "default") != 0) {
@@ -57,6 +60,10 @@ int instance_body_read(json_t *body, struct db_instance *row, struct lxm_err *e)
 		r = js_get_devs(body, "devices", &row->devices, NULL, e);
 	if (r == 0)
 		r = js_get_strv(body, "profiles", &row->profiles, NULL, e);
+	if (r == 0 && row->profiles.n > PROFILES_MAX)
+		r = lxm_err_set(e, EINVAL, "key 'profiles' holds %zu entries, %d at most are possible", row->profiles.n, PROFILES_MAX);
+	if (r == 0 && row->description && strlen(row->description) > DESCRIPTION_MAX)
+		r = lxm_err_set(e, EINVAL, "key 'description' has more than %d bytes", DESCRIPTION_MAX);
 	return r;
 }
 

@@ -181,8 +181,10 @@ static void drop_empty(struct db_profile *p)
 /* Keys and devices by themselves; what is as it was passes unseen. */
 static int check(struct request *rq, const struct db_profile *was, const struct db_profile *p, struct lxm_err *e)
 {
-	int r = conf_check_change(&conf_profile, &was->config, &p->config, e);
+	int r = conf_check_size(&p->config, &p->devices, e);
 
+	if (r == 0)
+		r = conf_check_change(&conf_profile, &was->config, &p->config, e);
 	if (r == 0 && p->description && (strlen(p->description) > 4096 || !lxm_utf8_ok(p->description,
 										       strlen(p->description))))
 		r = lxm_err_set(e, EINVAL, "key 'description' must be UTF-8 of 4096 bytes at most");

@@ -111,7 +111,9 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 	struct idmap map = { 0 };
 	int r;
 
-	r = conf_check_change(&conf_instance, was ? &was->config : &no_kv, &i->config, e);
+	r = conf_check_size(&i->config, &i->devices, e);
+	if (r == 0)
+		r = conf_check_change(&conf_instance, was ? &was->config : &no_kv, &i->config, e);
 	if (r == 0)
 		r = conf_devices_check_change(was ? &was->devices : &no_devs, &i->devices, e);
 	/* before a device is looked at: what is refused must not tell what the host has at a path */
