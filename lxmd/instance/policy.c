@@ -57,9 +57,14 @@ static int rule_interception(const struct instance *i, const char *value, struct
 
 static int rule_lowlevel(const struct instance *i, const char *value, struct lxm_err *e)
 {
+	/*
+	 * The second half takes from others what all share: the host's ids, the time that it has to go down, its CPUs (no
+	 * limit of a cgroup holds for real-time classes).
+	 */
 	static const char *const keys[] = { "raw.apparmor", "raw.idmap", "raw.lxc", "raw.seccomp", "linux.kernel_modules",
 					    "security.syscalls.allow", "security.syscalls.deny_default",
-					    "security.syscalls.deny", "security.idmap.base" };
+					    "security.syscalls.deny", "security.idmap.base", "security.idmap.size",
+					    "boot.host_shutdown_timeout", "limits.kernel.rtprio", "limits.kernel.rttime" };
 	size_t k;
 
 	if (lxm_streq(value, "allow"))
@@ -93,7 +98,8 @@ static int rule_nic(const struct instance *i, const char *value, struct lxm_err 
 	lxm_devs_each(d, &i->devices) {
 		if (!is_type(d, "nic") || lxm_streq(value, "allow"))
 			continue;
-		if (lxm_streq(value, "managed") && !lxm_empty(lxm_kv_get(&d->kv, "network")))
+		/* a name on the host is what its firewall and routes may go by, and tells which links there are */
+		if (lxm_streq(value, "managed") && !lxm_empty(lxm_kv_get(&d->kv, "network")) && lxm_empty(lxm_kv_get(&d->kv, "host_name")))
 			continue;
 		return refuse("restricted.devices.nic", d->name, e);
 	}
