@@ -329,12 +329,55 @@ static bool wants_start(const struct instance *i)
 	return b < 0 ? lxm_streq(lxm_kv_get(&i->row.config, "volatile.last_state.power"), "RUNNING") : b;
 }
 
+/* Starts one that is to run and does not; true if it was. */
+static bool autostart_one(struct lxmd *d, const struct instance *i)
+{
+	lxm_auto(run_unref) struct run *run = run_get(d, i->row.id);
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance now = { 0 };
+	struct lxm_err e = { 0 };
+
+	if (run || !wants_start(i))
+		return false;
+	/* anew: the first ones may have taken minutes, and clients are served meanwhile */
+	if (instance_lock(d, i->row.id, "Starting instance", &now, &lock, &e) < 0)
+		return false;
+	if (instance_start(d, &now, NULL, NULL, &e) < 0) {
+		lxm_error("%s", e.msg);
+		return false;
+	}
+	return true;
+}
+
+/* Of those left the first whose project does not wait; else *wait_ms until one may be looked at. */
+static size_t autostart_next(const struct instance_list *l, const bool *done, const struct lxm_kv *due, int64_t *wait_ms)
+{
+	int64_t now = lxm_mono_ms(), t;
+	size_t k;
+
+	*wait_ms = -1;
+	for (k = 0; k < l->n; k++) {
+		if (done[k])
+			continue;
+		t = 0;
+		(void)lxm_parse_i64(lxm_kv_or(due, l->v[k].row.project, "0"), &t);
+		if (t <= now)
+			return k;
+		if (*wait_ms < 0 || t - now < *wait_ms)
+			*wait_ms = t - now;
+	}
+	return l->n;
+}
+
+/* By priority over all projects; a delay holds up its own project only. */
 static void autostart_job(void *arg)
 {
 	lxm_auto(instance_list) struct instance_list l = { 0 };
+	lxm_auto(kv) struct lxm_kv due = { 0 }; /* of a project: when it may go on, in monotonic ms */
+	lxm_auto(free) bool *done = NULL;
 	struct lxmd *d = arg;
 	struct lxm_err e = { 0 };
-	size_t k;
+	int64_t wait_ms = 0;
 
 	if (instance_load_all(d, NULL, &l, &e) < 0) {
 		lxm_error("autostart: %s", e.msg);
@@ -342,22 +385,22 @@ static void autostart_job(void *arg)
 	}
 	if (l.n)
 		qsort(l.v, l.n, sizeof(*l.v), cmp_autostart);
-	for (k = 0; k < l.n && !__atomic_load_n(&d->stopping, __ATOMIC_RELAXED); k++) {
-		lxm_auto(run_unref) struct run *run = run_get(d, l.v[k].row.id);
-		lxm_auto(lock_release) struct lock *lock = NULL;
-		lxm_auto(instance) struct instance now = { 0 };
-		int64_t delay = number(&l.v[k], "boot.autostart.delay");
+	done = lxm_alloc((l.n + 1) * sizeof(*done));
+	while (!__atomic_load_n(&d->stopping, __ATOMIC_RELAXED)) {
+		size_t k = autostart_next(&l, done, &due, &wait_ms);
+		int64_t delay;
 
-		if (run || !wants_start(&l.v[k]))
+		if (k == l.n && wait_ms < 0)
+			return;
+		if (k == l.n) {
+			/* the daemon may be told to end meanwhile */
+			nanosleep(&(struct timespec){ .tv_nsec = (wait_ms < 500 ? wait_ms : 500) * 1000000 }, NULL);
 			continue;
-		lxm_err_clear(&e);
-		/* anew: the first ones may have taken minutes, and clients are served meanwhile */
-		if (instance_lock(d, l.v[k].row.id, "Starting instance", &now, &lock, &e) < 0)
-			continue;
-		if (instance_start(d, &now, NULL, NULL, &e) < 0)
-			lxm_error("%s", e.msg);
-		else if (delay > 0 && delay < 3600)
-			nanosleep(&(struct timespec){ .tv_sec = delay }, NULL);
+		}
+		done[k] = true;
+		delay = number(&l.v[k], "boot.autostart.delay");
+		if (autostart_one(d, &l.v[k]) && delay > 0 && delay < 3600)
+			lxm_kv_setf(&due, l.v[k].row.project, "%lld", (long long)(lxm_mono_ms() + delay * 1000));
 	}
 }
 
