@@ -308,6 +308,7 @@ static int bulk_run(struct op *op, void *arg, struct lxm_err *e)
 	lxm_auto(instance_list) struct instance_list l = { 0 };
 	lxm_auto(free) struct bulk_one *v = NULL;
 	struct bulk *b = arg;
+	char share[CALLER_SHARE_LEN];
 	size_t k, bad = 0;
 	int r = instance_load_all(op_daemon(op), b->project, &l, e);
 
@@ -319,7 +320,7 @@ static int bulk_run(struct op *op, void *arg, struct lxm_err *e)
 	for (k = 0; k < l.n; k++) {
 		v[k].b = b;
 		v[k].id = l.v[k].row.id;
-		workers_run(op_daemon(op)->workers, bulk_one, &v[k]);
+		workers_run_share(op_daemon(op)->workers, caller_share(op_caller(op), CALLER_SHARE_PART, share), bulk_one, &v[k]);
 	}
 	pthread_mutex_lock(&b->lock);
 	while (b->left)

@@ -48,4 +48,15 @@ struct caller {
  */
 bool caller_may_project(const struct caller *c, const char *project);
 
+/** What a caller's long and short jobs do not take from each other's. */
+enum caller_share { CALLER_SHARE_REQUEST, CALLER_SHARE_OPERATION, CALLER_SHARE_PART };
+
+#define CALLER_SHARE_LEN 72
+
+/**
+ * The share of workers (core/workers.h) that a caller's job belongs to; NULL for administrators and the daemon itself (NULL or
+ * zeroed with no protocol), who wait for nobody. All strangers have one together. Any thread. Returns out or NULL.
+ */
+const char *caller_share(const struct caller *c, enum caller_share kind, char out[CALLER_SHARE_LEN]);
+
 #endif

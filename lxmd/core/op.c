@@ -310,6 +310,7 @@ static void on_connect_time(void *arg)
 /* Starts run() when everything it waits for is there; with the lock held. */
 static void begin_if_complete(struct op *op)
 {
+	char share[CALLER_SHARE_LEN];
 	size_t i;
 
 	if (!op->started || op->run_begun || op->status != API_RUNNING)
@@ -322,7 +323,7 @@ static void begin_if_complete(struct op *op)
 		op_unref(op);
 	op->connect_timer = 0;
 	if (op->spec.run)
-		workers_run(op->d->workers, op_work, op_ref(op));
+		workers_run_share(op->d->workers, caller_share(&op->caller, CALLER_SHARE_OPERATION, share), op_work, op_ref(op));
 }
 
 void op_start(struct op *op)

@@ -71,7 +71,7 @@ struct op_spec {
  * @spec    see above; stolen parts are gone in any case
  * @op_out  receives a reference for the caller, op_unref() it
  *
- * Any thread. Returns 0, or -ESHUTDOWN while the daemon stops.
+ * Any thread. Returns 0, -ESHUTDOWN while the daemon stops, or -EAGAIN when a restricted caller has too many.
  */
 int op_new(struct lxmd *d, const struct op_spec *spec, struct op **op_out, struct lxm_err *e);
 

@@ -35,8 +35,9 @@ struct op {
 	struct op_spec spec;	     /* callbacks and arg only */
 	struct caller caller;
 	lxm_time created_at;
-	struct op *hash_next; /* guarded by the registry's lock; so is slot */
+	struct op *hash_next; /* guarded by the registry's lock; so are slot and over */
 	int slot;	      /* its note in op_slots.h, -1: none */
+	bool over;	      /* final */
 
 	pthread_mutex_t lock;
 	pthread_cond_t ended;

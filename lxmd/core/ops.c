@@ -19,6 +19,7 @@
 #include "lxmd/core/op_slots.h"
 
 #define BUCKETS 256
+#define OPS_ONE 500 /* not yet final, of one caller who is no administrator */
 
 struct ops {
 	struct lxmd *d;
@@ -93,6 +94,20 @@ json_t *op_resources(json_t *resources)
 }
 
 /* ---- making and forgetting */
+
+/* Has whoever asks for this one enough of them? With the registry's lock held. */
+static bool has_enough(const struct ops *ops, const struct caller *who)
+{
+	const struct op *op;
+	size_t i, n = 0;
+
+	if (who->trust != CALLER_RESTRICTED)
+		return false;
+	for (i = 0; i < BUCKETS; i++)
+		for (op = ops->bucket[i]; op; op = op->hash_next)
+			n += !op->over && op->caller.trust == CALLER_RESTRICTED && strcmp(op->caller.fingerprint, who->fingerprint) == 0;
+	return n >= OPS_ONE;
+}
 
 static struct op *op_make(struct lxmd *d, const struct op_spec *spec)
 {
@@ -177,21 +192,23 @@ int op_new(struct lxmd *d, const struct op_spec *spec, struct op **op_out, struc
 {
 	struct ops *ops = d->ops;
 	struct op *op = op_make(d, spec);
-	bool closed;
+	bool closed, full;
 
 	if (spec->id)
 		forget_lost(ops, spec->id);
 	pthread_mutex_lock(&ops->lock);
 	closed = ops->closed;
-	if (!closed) {
+	full = has_enough(ops, &op->caller);
+	if (!closed && !full) {
 		insert(ops, op);
 		ops->n_running++;
 		op->slot = note(ops, op);
 	}
 	pthread_mutex_unlock(&ops->lock);
-	if (closed) {
+	if (closed || full) {
 		op_unref(op);
-		return lxm_err_http(e, 503, ESHUTDOWN, "the daemon is stopping");
+		return closed ? lxm_err_http(e, 503, ESHUTDOWN, "the daemon is stopping") :
+				lxm_err_http(e, 503, EAGAIN, "%d of your operations are running: wait until some have ended", OPS_ONE);
 	}
 	event_send(d->events, EVENT_OPERATION, op->project, op_json(op));
 	*op_out = op;
@@ -285,6 +302,7 @@ void ops_ended(struct ops *ops, struct op *op, bool well)
 {
 	pthread_mutex_lock(&ops->lock);
 	assert(ops->n_running > 0);
+	op->over = true;
 	ops->n_running--;
 	ops->n_lasting -= op->lasting;
 	if (well || !ops->closed) { /* what ends because we end was cut off: the next lxmd will say so */

@@ -212,6 +212,15 @@ bool caller_may_project(const struct caller *c, const char *project)
 	return c->projects ? lxm_strv_has(&c->projects->names, project) : c->trust != CALLER_RESTRICTED;
 }
 
+const char *caller_share(const struct caller *c, enum caller_share kind, char out[CALLER_SHARE_LEN])
+{
+	/* the fingerprint of an unknown certificate is anybody's choice: strangers are one */
+	if (!c || !c->protocol[0] || c->trust == CALLER_ADMIN)
+		return NULL;
+	(void)snprintf(out, CALLER_SHARE_LEN, "%d/%s", (int)kind, c->trust >= CALLER_RESTRICTED ? c->fingerprint : "");
+	return out;
+}
+
 struct trust_hold *trust_hold(struct lxmd *d, const struct caller *who, int fd)
 {
 	struct trust *t = d->trust;

@@ -3,6 +3,9 @@
  * maximum; beyond that jobs queue. A thread that waited IDLE_S seconds in vain ends, so that a daemon with
  * nothing to do keeps neither threads nor their stacks. Threads are detached; workers_free() counts
  * them out.
+ *
+ * Jobs of a share (one for each client that is not trusted with everything) get a part of the threads: a share that has its
+ * part keeps further jobs back in a queue of its own, and all shares together leave some threads to everybody else.
  */
 #include "lxmd/core/workers.h"
 
@@ -25,7 +28,16 @@
 struct job {
 	worker_fn fn;
 	void *arg;
+	struct share *share; /* NULL: of none */
 	struct job *next;
+};
+
+/* Lives while it has jobs. Guarded by the pool's lock. */
+struct share {
+	char *name;
+	unsigned int going; /* in the pool's queue or running */
+	struct job *first, **last_at; /* kept back */
+	struct share *next;
 };
 
 struct workers {
@@ -34,6 +46,8 @@ struct workers {
 	pthread_cond_t gone; /* a thread ended */
 	struct job *first, **last_at; /* guarded by lock, and the rest */
 	unsigned int max, threads, idle, queued, running;
+	unsigned int shared; /* going, of all shares */
+	struct share *shares;
 	bool stop;
 };
 
@@ -78,6 +92,74 @@ static struct job *job_next(struct workers *w)
 	return j;
 }
 
+static void let_go(struct workers *w, struct job *j);
+
+/* May one more job of a share go? With the lock held. */
+static bool share_may(const struct workers *w, const struct share *s)
+{
+	return w->stop || (s->going < (w->max + 7) / 8 && w->shared < w->max - w->max / 4);
+}
+
+static struct share *share_get(struct workers *w, const char *name)
+{
+	struct share *s;
+
+	for (s = w->shares; s && strcmp(s->name, name) != 0; s = s->next)
+		;
+	if (s)
+		return s;
+	s = lxm_alloc(sizeof(*s));
+	s->name = lxm_strdup(name);
+	s->last_at = &s->first;
+	s->next = w->shares;
+	w->shares = s;
+	return s;
+}
+
+static void share_drop(struct workers *w, struct share *s)
+{
+	struct share **at;
+
+	for (at = &w->shares; *at != s; at = &(*at)->next)
+		;
+	*at = s->next;
+	free(s->name);
+	free(s);
+}
+
+/* Gives jobs that were kept back to the pool, one of each share in turn: who got one goes to the end. With the lock held. */
+static void share_feed(struct workers *w)
+{
+	struct share **at = &w->shares, *s, *served = NULL, **end = &served;
+
+	while ((s = *at)) {
+		struct job *j = s->first;
+
+		if (!j || !share_may(w, s)) {
+			at = &s->next;
+			continue;
+		}
+		s->first = j->next;
+		if (!s->first)
+			s->last_at = &s->first;
+		*at = s->next;
+		s->next = NULL;
+		*end = s;
+		end = &s->next;
+		let_go(w, j);
+	}
+	*at = served;
+}
+
+static void share_ended(struct workers *w, struct share *s)
+{
+	s->going--;
+	w->shared--;
+	if (!s->going && !s->first)
+		share_drop(w, s);
+	share_feed(w);
+}
+
 static void *worker_main(void *arg)
 {
 	struct workers *w = arg;
@@ -89,9 +171,11 @@ static void *worker_main(void *arg)
 		w->running++;
 		pthread_mutex_unlock(&w->lock);
 		j->fn(j->arg);
-		free(j);
 		pthread_mutex_lock(&w->lock);
 		w->running--;
+		if (j->share)
+			share_ended(w, j->share);
+		free(j);
 	}
 	w->threads--;
 	if (w->threads == 0)
@@ -121,10 +205,31 @@ static int thread_start(struct workers *w)
 	return r;
 }
 
-void workers_run(struct workers *w, worker_fn fn, void *arg)
+/* Into the pool's queue, and somebody to take it. With the lock held. */
+static void let_go(struct workers *w, struct job *j)
+{
+	int r = 0;
+
+	if (j->share) {
+		j->share->going++;
+		w->shared++;
+	}
+	j->next = NULL;
+	*w->last_at = j;
+	w->last_at = &j->next;
+	w->queued++;
+	if (w->queued <= w->idle) /* idle threads count until they wake, so compare with all that is queued */
+		pthread_cond_signal(&w->work);
+	else if (w->threads < w->max)
+		r = thread_start(w);
+	if (r)
+		lxm_warn("start a worker thread: %s; the job waits for another", strerror(r));
+}
+
+void workers_run_share(struct workers *w, const char *name, worker_fn fn, void *arg)
 {
 	struct job *j = lxm_alloc(sizeof(*j));
-	int r = 0;
+	struct share *s;
 
 	j->fn = fn;
 	j->arg = arg;
@@ -134,16 +239,19 @@ void workers_run(struct workers *w, worker_fn fn, void *arg)
 		free(j);
 		return;
 	}
-	*w->last_at = j;
-	w->last_at = &j->next;
-	w->queued++;
-	if (w->queued <= w->idle) /* idle threads count until they wake, so compare with all that is queued */
-		pthread_cond_signal(&w->work);
-	else if (w->threads < w->max)
-		r = thread_start(w);
+	s = j->share = name ? share_get(w, name) : NULL;
+	if (s && (s->first || !share_may(w, s))) {
+		*s->last_at = j;
+		s->last_at = &j->next;
+	} else {
+		let_go(w, j);
+	}
 	pthread_mutex_unlock(&w->lock);
-	if (r)
-		lxm_warn("start a worker thread: %s; the job waits for another", strerror(r));
+}
+
+void workers_run(struct workers *w, worker_fn fn, void *arg)
+{
+	workers_run_share(w, NULL, fn, arg);
 }
 
 unsigned int workers_busy(struct workers *w)
@@ -162,6 +270,7 @@ void workers_close(struct workers *w)
 		return;
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
+	share_feed(w);
 	pthread_cond_broadcast(&w->work);
 	while (w->threads > 0)
 		pthread_cond_wait(&w->gone, &w->lock);

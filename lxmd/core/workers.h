@@ -32,7 +32,15 @@ void workers_free(struct workers *w);
  */
 void workers_run(struct workers *w, worker_fn fn, void *arg);
 
-/** Jobs queued and running now. Any thread. */
+/**
+ * The same for a job of a share: of one share an eighth of the threads are busy at most, and of all shares three quarters; what
+ * comes beyond that waits, and keeps nobody else waiting. Jobs of one share must not wait for each other.
+ *
+ * @name  copied; NULL: no share, as workers_run()
+ */
+void workers_run_share(struct workers *w, const char *name, worker_fn fn, void *arg);
+
+/** Jobs queued and running now; not those that are kept back for their share. Any thread. */
 unsigned int workers_busy(struct workers *w);
 
 #endif

@@ -195,6 +195,8 @@ static void run_on_worker(void *arg)
 
 void dispatch_run(struct http_conn *c)
 {
+	char share[CALLER_SHARE_LEN];
+
 	atomic_init(&c->holders, 1);
 	if (c->failed.code || c->preflight || (c->rq.route->flags & RT_INLINE)) {
 		run(c);
@@ -202,7 +204,7 @@ void dispatch_run(struct http_conn *c)
 	}
 	c->suspended = true;
 	MHD_suspend_connection(c->mhd);
-	workers_run(c->rq.d->workers, run_on_worker, c);
+	workers_run_share(c->rq.d->workers, caller_share(&c->rq.caller, CALLER_SHARE_REQUEST, share), run_on_worker, c);
 }
 
 void rq_defer(struct request *rq)
