@@ -23,6 +23,7 @@
 
 #define QUEUE_MAX     (4u * 1024 * 1024) /* bytes waiting for one listener */
 #define LISTENERS_MAX 2000
+#define LISTENERS_ONE 100 /* of one caller who is no administrator: each may leave QUEUE_MAX unread */
 
 struct event_listener {
 	struct events *owner;
@@ -208,6 +209,17 @@ void event_lifecycle(struct lxmd *d, const char *project, const char *action, co
 
 /* ---- listeners */
 
+/* With the list's lock held. */
+static unsigned int listeners_of(const struct events *ev, const struct caller *who)
+{
+	const struct event_listener *l;
+	unsigned int n = 0;
+
+	for (l = ev->first; l; l = l->next)
+		n += l->who.trust != CALLER_ADMIN && strcmp(l->who.fingerprint, who->fingerprint) == 0;
+	return n;
+}
+
 int event_listen(struct events *ev, int types, const char *project, const struct caller *who, struct event_listener **l_out,
 		 struct lxm_err *e)
 {
@@ -219,12 +231,11 @@ int event_listen(struct events *ev, int types, const char *project, const struct
 	l->project = lxm_strdup(project);
 	l->who = *who;
 	pthread_mutex_lock(&ev->lock);
-	if (ev->n >= LISTENERS_MAX) {
+	if (ev->n >= LISTENERS_MAX || (who->trust != CALLER_ADMIN && listeners_of(ev, who) >= LISTENERS_ONE)) {
 		pthread_mutex_unlock(&ev->lock);
 		free(l->project);
 		free(l);
-		return lxm_err_http(e, 503, EAGAIN, "there are %d event listeners already",
-				    LISTENERS_MAX);
+		return lxm_err_http(e, 503, EAGAIN, "there are too many event listeners already");
 	}
 	l->next = ev->first;
 	if (l->next)

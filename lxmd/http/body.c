@@ -42,6 +42,12 @@ static void spool_open(struct http_conn *c)
 	}
 }
 
+/* What strangers have to say is short, and thousands of them may say it at the same time. */
+static uint64_t json_max(const struct http_conn *c)
+{
+	return c->rq.caller.trust < CALLER_RESTRICTED ? STRANGER_BODY_MAX : JSON_BODY_MAX;
+}
+
 void body_begin(struct http_conn *c)
 {
 	const char *type = rq_raw_header(&c->rq, "Content-Type");
@@ -59,8 +65,8 @@ void body_begin(struct http_conn *c)
 		spool_open(c);
 	} else {
 		c->body_kind = BODY_MEMORY;
-		if (length && lxm_parse_u64(length, &n) == 0 && n > JSON_BODY_MAX)
-			fail_too_large(c, JSON_BODY_MAX);
+		if (length && lxm_parse_u64(length, &n) == 0 && n > json_max(c))
+			fail_too_large(c, json_max(c));
 	}
 }
 
@@ -81,8 +87,8 @@ static void spool(struct http_conn *c, const char *data, size_t len)
 bool body_feed(struct http_conn *c, const char *data, size_t len)
 {
 	c->body_size += len;
-	if (c->body_kind == BODY_MEMORY && c->body_size > JSON_BODY_MAX)
-		fail_too_large(c, JSON_BODY_MAX);
+	if (c->body_kind == BODY_MEMORY && c->body_size > json_max(c))
+		fail_too_large(c, json_max(c));
 	else if (c->body_kind == BODY_SPOOL && c->body_size > UPLOAD_MAX)
 		fail_too_large(c, UPLOAD_MAX);
 	if (c->body_kind == BODY_MEMORY)

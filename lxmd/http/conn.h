@@ -12,6 +12,7 @@
 #include "lxmd/http/routes.h"
 
 #define JSON_BODY_MAX	(4u * 1024 * 1024)
+#define STRANGER_BODY_MAX (64u * 1024)
 #define UPLOAD_MAX	((uint64_t)256 << 30)
 #define DRAIN_MAX	((uint64_t)1 << 30) /* how much of a refused body is read, so that the client sees why */
 #define REQUEST_WAIT_S	20		    /* a request whose headers or body stop coming */

@@ -29,22 +29,39 @@ static void end_op(struct op *op)
 	op_unref(op);
 }
 
+const char *image_owner(const struct op *op)
+{
+	const struct caller *c = op_caller(op);
+
+	return c->trust == CALLER_RESTRICTED ? c->fingerprint : "";
+}
+
 int image_secret_add(struct lxmd *d, const char *fp, const char *secret, struct op *op, struct lxm_err *e)
 {
 	struct images *im = d->images;
 	struct image_secret *free_one = NULL;
 	struct op *old = NULL;
+	const char *owner = image_owner(op);
 	int64_t now = lxm_mono_ms();
-	size_t i;
+	size_t i, own = 0;
 
 	pthread_mutex_lock(&im->lock);
-	for (i = 0; i < IMAGE_SECRETS_MAX && !free_one; i++)
-		if (im->secrets[i].until_ms <= now)
-			free_one = &im->secrets[i];
+	for (i = 0; i < IMAGE_SECRETS_MAX; i++) {
+		struct image_secret *s = &im->secrets[i];
+
+		/* one whose operation was cancelled opens nothing any more */
+		if (s->until_ms <= now || (s->op && op_is_final(s->op)))
+			free_one = s;
+		else
+			own += *owner && strcmp(s->owner, owner) == 0;
+	}
+	if (own >= IMAGE_OPEN_ONE)
+		free_one = NULL;
 	if (free_one) {
 		old = clear_one(free_one);
 		snprintf(free_one->fp, sizeof(free_one->fp), "%s", fp);
 		snprintf(free_one->secret, sizeof(free_one->secret), "%s", secret);
+		snprintf(free_one->owner, sizeof(free_one->owner), "%s", owner);
 		free_one->until_ms = now + UNUSED_MS;
 		free_one->op = op_ref(op);
 	}

@@ -40,18 +40,24 @@ int image_slot_add(struct lxmd *d, const char *project, const char *fp, const ch
 {
 	struct images *im = d->images;
 	struct image_slot_row old = { 0 }, *row = NULL;
+	const char *owner = image_owner(op);
 	int64_t now = lxm_mono_ms();
-	size_t i;
+	size_t i, own = 0;
 
 	pthread_mutex_lock(&im->lock);
-	for (i = 0; i < IMAGE_SLOTS_MAX && !row; i++)
+	for (i = 0; i < IMAGE_SLOTS_MAX; i++)
 		if (!is_open(&im->slots[i], now))
 			row = &im->slots[i];
+		else
+			own += *owner && strcmp(im->slots[i].owner, owner) == 0;
+	if (own >= IMAGE_OPEN_ONE)
+		row = NULL;
 	if (row) {
 		old = *row;
 		memset(row, 0, sizeof(*row));
 		snprintf(row->fp, sizeof(row->fp), "%s", fp);
 		snprintf(row->secret, sizeof(row->secret), "%s", secret);
+		snprintf(row->owner, sizeof(row->owner), "%s", owner);
 		row->until_ms = now + OPEN_MS;
 		row->slot.project = lxm_strdup(project);
 		row->slot.body = json_deep_copy(body);
