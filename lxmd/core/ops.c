@@ -252,7 +252,7 @@ static void recall(struct ops *ops, int slot, struct op_note *n)
 	};
 	struct op *op = op_make(ops->d, &spec);
 
-	op->started = true;
+	op->started = op->over = true;
 	op->status = API_FAILURE;
 	op->err = lxm_strdup("lxmd was restarted while this ran");
 	op->slot = slot;
