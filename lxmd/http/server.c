@@ -22,7 +22,7 @@
 #include "lxmd/http/conn.h"
 #include "lxmd/http/limits.h"
 
-#define HEADERS_MAX (64u * 1024)
+#define HEADERS_MAX (32u * 1024) /* up to here libmicrohttpd takes it from the heap instead of a mapping for each connection */
 #define CONNECTIONS 4096u
 #define THREADS	    2u
 #ifdef LXM_SAN

@@ -135,11 +135,12 @@ def kept_alive(address, certificate, n):
     return n / (time.monotonic() - start)
 
 
-def s_time(address, seconds):
-    """Resumed TLS connections each second, by openssl's own client."""
-    out = subprocess.run(["openssl", "s_time", "-connect", address, "-reuse", "-time", str(seconds)], capture_output=True, text=True).stdout
+def s_time(address, path, seconds):
+    """Resumed TLS connections each second, by openssl's own client. It has to ask for something: without a reply it never sees a ticket."""
+    out = subprocess.run(["openssl", "s_time", "-connect", address, "-www", path, "-reuse", "-time", str(seconds)], capture_output=True, text=True).stdout
     found = re.findall(r"(\d+) connections in (\d+) real seconds", out)
-    return int(found[-1][0]) / int(found[-1][1]) if found else 0.0
+    assert re.search(r"r{50}", out) and not re.search(r"\*{50}", out), f"{address}: connections are not resumed"
+    return int(found[-1][0]) / int(found[-1][1])
 
 
 def s_server_time(seconds):
@@ -151,11 +152,12 @@ def s_server_time(seconds):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        server = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", crt, "-key", key, "-tls1_3", "-quiet"],
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", crt, "-key", key, "-tls1_3", "-WWW", "-quiet"],
+                                  cwd=tmp, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
+            Path(f"{tmp}/file").write_text("x" * 250)  # about what lxmd answers
             time.sleep(0.5)
-            return s_time(f"127.0.0.1:{port}", seconds)
+            return s_time(f"127.0.0.1:{port}", "/file", seconds)
         finally:
             server.terminate()
             server.wait()
@@ -183,7 +185,7 @@ def main():
         sock.close()
     time.sleep(1)
     result["gets_per_s"] = round(kept_alive(args.address, args.certificate, 5000))
-    result["resumed_per_s"] = round(s_time(args.address, args.seconds))
+    result["resumed_per_s"] = round(s_time(args.address, "/", args.seconds))
     result["s_server_resumed_per_s"] = round(s_server_time(args.seconds))
     json.dump(result, sys.stdout, indent=1)
     print()
