@@ -20,6 +20,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/instance.h"
+#include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/spawn/spawn.h"
@@ -40,10 +41,13 @@ void exec_env(const struct instance *i, uint32_t uid, const struct lxm_kv *reque
 
 /* ---- start; worker thread */
 
-static int make_pipe(int p[2], struct lxm_err *e)
+/* It belongs to the program's user: scripts open /dev/stderr by its name. */
+static int make_pipe(const struct session *x, int p[2], struct lxm_err *e)
 {
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return lxm_err_sys(e, "make a pipe");
+	if (fchown(p[1], x->owner, x->group) < 0)
+		return lxm_err_sys(e, "own a pipe");
 	(void)fcntl(p[1], F_SETPIPE_SZ, PIPE_BYTES);
 	return 0;
 }
@@ -233,11 +237,11 @@ static int start_program(struct op *op, struct session *x, struct lxm_err *e)
 	int r = 0;
 
 	if (x->rq.websockets && !x->rq.interactive) {
-		r = make_pipe(p.in, e);
+		r = make_pipe(x, p.in, e);
 		if (r == 0)
-			r = make_pipe(p.out, e);
+			r = make_pipe(x, p.out, e);
 		if (r == 0)
-			r = make_pipe(p.err, e);
+			r = make_pipe(x, p.err, e);
 	}
 	if (r == 0)
 		r = helper_start(x, &p, e);
@@ -362,14 +366,19 @@ struct op_spec exec_op_spec(struct session *x)
 static int prepare(struct session *x, const struct instance *i, struct lxm_err *e)
 {
 	struct instances *in = x->d->instances;
+	lxm_auto(idmap) struct idmap map = { 0 };
 	int r;
 
 	x->notify = instance_notify_path(x->d, i);
 	r = instance_seccomp(x->d, i, x->notify != NULL, &x->seccomp, e);
 	if (r == 0)
 		r = instance_rlimits(x->d, i, x->rlimits, &x->nrlimits, e);
+	if (r == 0)
+		r = instance_idmap(i, &map, e);
 	if (r == 0 && x->rq.record && !x->rq.websockets)
 		r = open_records(x, i, e);
+	x->owner = idmap_outside(map.uid, map.nuid, x->rq.uid);
+	x->group = idmap_outside(map.gid, map.ngid, x->rq.gid);
 	x->privileged = instance_privileged(i);
 	cgroup_exec_paths(&in->cgroups, in->cgroup_parent, strrchr(x->run->cgroup, '/') + 1, &x->cgroup_procs);
 	return r;

@@ -26,6 +26,8 @@ struct session {
 	struct wire_bytes seccomp;
 	char *notify; /* see instance_notify_path() */
 	bool privileged;
+	uid_t owner; /* of the pipes, as the host numbers the program's user; -1 leaves them ours */
+	gid_t group;
 	struct lxm_strv cgroup_procs;
 	lxm_time created_at;
 

@@ -190,6 +190,16 @@ void idmap_pool_drop(struct idmap_pool *p, int64_t owner)
 	pthread_mutex_unlock(&p->lock);
 }
 
+uint32_t idmap_outside(const struct idmap_line *v, size_t n, uint32_t inside)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (inside >= v[i].inside && inside - v[i].inside < v[i].count)
+			return v[i].outside + (inside - v[i].inside);
+	return n ? UINT32_MAX : inside;
+}
+
 /* Give the ids [add.inside, +count) of a map a line of their own. */
 static int lines_punch(struct idmap_line **v, size_t *n, struct idmap_line add)
 {

@@ -26,6 +26,9 @@ struct idmap {
 void idmap_deinit(struct idmap *m);
 LXM_AUTO_STRUCT(idmap, struct idmap, idmap_deinit)
 
+/** The host's id for one inside, by m->uid or m->gid; the same without lines (privileged), UINT32_MAX when it has none. */
+uint32_t idmap_outside(const struct idmap_line *v, size_t n, uint32_t inside);
+
 struct idmap_range {
 	int64_t owner; /* instance id */
 	uint32_t base, size;

@@ -58,6 +58,10 @@ static void raw_idmap_punches_holes(void)
 	CU_ASSERT(m.uid[1].inside == 1000 && m.uid[1].outside == 1000 && m.uid[1].count == 1);
 	CU_ASSERT(m.uid[2].inside == 1001 && m.uid[2].outside == 1001001 && m.uid[2].count == 64535);
 	CU_ASSERT(m.gid[1].inside == 60 && m.gid[1].outside == 50 && m.gid[1].count == 2);
+	CU_ASSERT(idmap_outside(m.uid, m.nuid, 0) == 1000000 && idmap_outside(m.uid, m.nuid, 1000) == 1000);
+	CU_ASSERT(idmap_outside(m.gid, m.ngid, 61) == 51 && idmap_outside(m.gid, m.ngid, 62) == 1000062);
+	CU_ASSERT(idmap_outside(m.uid, m.nuid, 65536) == UINT32_MAX);
+	CU_ASSERT(idmap_outside(NULL, 0, 7) == 7);
 	idmap_deinit(&m);
 }
 
