@@ -1,34 +1,15 @@
 """Ansible: community.general's lxd_container, lxd_profile and lxd_project and the connection plug-in lxd."""
-import json
 import shutil
 
 import pytest
-import yaml
+from ansible_play import Player
 
 pytestmark = pytest.mark.skipif(not shutil.which("ansible-playbook"), reason="the package ansible is not installed")
 
 
 @pytest.fixture
 def play(server, tmp_path):
-    """play(task, ...) runs tasks on this host and returns their results; play.results() does so if one fails, too."""
-
-    def run(*tasks, hosts="localhost", inventory="localhost ansible_connection=local ansible_python_interpreter=/usr/bin/python3\n"):
-        book = [{"hosts": hosts, "gather_facts": False, "tasks": [dict(t, name=str(i)) for i, t in enumerate(tasks)]}]
-        (tmp_path / "book.yml").write_text(yaml.safe_dump(book))
-        (tmp_path / "hosts").write_text(inventory)
-        done = server.run(["ansible-playbook", "-i", tmp_path / "hosts", tmp_path / "book.yml"], timeout=110,
-                          ANSIBLE_STDOUT_CALLBACK="json", ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"), ANSIBLE_RETRY_FILES_ENABLED="0",
-                          ANSIBLE_REMOTE_TEMP="/tmp/.ansible")
-        book = json.loads(done.out[done.out.index("{"):])
-        return [next(iter(task["hosts"].values())) for task in book["plays"][0]["tasks"]]
-
-    def ok(*tasks, **kw):
-        results = run(*tasks, **kw)
-        assert len(results) == len(tasks) and not any(r.get("failed") for r in results), [r.get("msg", "ok") for r in results]
-        return results
-
-    ok.results = run
-    return ok
+    return Player(server, tmp_path, {})
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_guesses_are_counted(own_daemon, tmp_path):
 # ---- who is in already
 def test_already_trusted(served, cert):
     cert.trust(served.rest)
-    assert join(served, cert).error == "Client is already trusted"
+    assert join(served, cert).error == "Certificate already in trust store"
     token, op = make_token(served)
     assert join(served, cert, trust_token=token).status in (400, 409)
     served.rest.delete(f"operations/{op['id']}")
@@ -171,7 +171,7 @@ def test_a_tenant_adds_nobody(served, cert, tmp_path):
     other = base64.b64encode(Certificate(tmp_path, "friend").der).decode()
     assert join(served, cert, certificate=other).status == 403
     assert join(served, cert, token=True, name="friend").status == 403
-    assert join(served, cert).error == "Client is already trusted"
+    assert join(served, cert).error == "Certificate already in trust store"
 
 
 # ---- one's own entry
