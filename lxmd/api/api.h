@@ -115,6 +115,7 @@ API_HANDLER(api_internal_reload_put);
 API_HANDLER(api_internal_shutdown_put);
 
 /* metadata.c */
+API_HANDLER(api_cluster_get);
 API_HANDLER(api_metadata_configuration_get);
 
 /* metrics.c */

@@ -1,4 +1,4 @@
-/* `GET /` and `GET /1.0`: what every client reads first. */
+/* `GET /` and `GET /1.0`: what every client reads first; `GET /1.0/cluster`. */
 #include "lxmd/api/api.h"
 
 #include <string.h>
@@ -141,4 +141,11 @@ int api_server_get(struct request *rq, struct lxm_err *e)
 	}
 	json_object_set_new(o, "config", server_config_json(&config));
 	return reply_sync_etag(rq, o, js_from_kv(&config));
+}
+
+/* Clients ask before they tell people that there is no cluster. */
+int api_cluster_get(struct request *rq, struct lxm_err *e)
+{
+	(void)e;
+	return reply_sync(rq, json_pack("{s:s, s:b, s:[]}", "server_name", "", "enabled", false, "member_config"));
 }

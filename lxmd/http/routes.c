@@ -20,6 +20,7 @@ static const struct route routes[] = {
 	{ "PUT",    "/1.0/certificates/{fingerprint}",        MAY_SELF,    0,          api_certificate_put,           "Replace what is known of a certificate" },
 	{ "PATCH",  "/1.0/certificates/{fingerprint}",        MAY_SELF,    0,          api_certificate_patch,         "Change what is known of a certificate" },
 	{ "DELETE", "/1.0/certificates/{fingerprint}",        MAY_ADMIN,   0,          api_certificate_delete,        "Trust a certificate no longer" },
+	{ "GET",    "/1.0/cluster",                           MAY_TRUSTED, 0,          api_cluster_get,               "Say that this server is in no cluster" },
 	{ "GET",    "/1.0/events",                            MAY_PROJECT, RT_PROJECT | RT_ALLPROJECTS, api_events_get, "Websocket of events" },
 	{ "GET",    "/1.0/images",                            MAY_ALL,     RT_PROJECT | RT_ALLPROJECTS, api_images_get, "List images" },
 	{ "POST",   "/1.0/images",                            MAY_PROJECT, RT_PROJECT | RT_OF_IMAGES | RT_EITHER | RT_ASYNC | RT_SLOT, api_images_post, "Import an image, publish an instance, build a template" },

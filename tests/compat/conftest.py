@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         missing = item.get_closest_marker("lxmd_lacks")
         if missing and not ON_LXD:
-            item.add_marker(pytest.mark.xfail(reason=missing.args[0]))
+            item.add_marker(pytest.mark.xfail(reason=missing.args[0], strict=True))
 
 
 class Server:
