@@ -86,6 +86,9 @@ int disk_volume_check(const struct device_ctx *c, bool instance, struct lxm_err 
 		r = conf_name_volume(name, e);
 	if (r == 0 && lxm_kv_bool(c->kv, "shift", false))
 		r = lxm_err_set(e, EINVAL, "'shift' is for host paths: a volume is shifted unless it has security.unmapped=true");
+	/* as a peer of the pool's mount it would carry an instance's mounts to the host */
+	if (r == 0 && propagation_of(lxm_kv_or(c->kv, "propagation", "private")) != MS_PRIVATE)
+		r = lxm_err_set(e, EINVAL, "'propagation' is for host paths: what is mounted below a volume stays in the instance");
 	if (r < 0 || !instance)
 		return r;
 	r = db_read(c->d->db, lookup_tx, &l, e);
@@ -108,6 +111,7 @@ static int find_volume(const struct device_ctx *c, struct disk_mount *out, struc
 		r = pool_volume_root(pool, VOLUME_ID(VOLUME_CUSTOM, l.row.project, l.row.name), &root, e);
 	if (r == 0 && root.kind != VOLUME_ROOT_BIND)
 		r = lxm_err_set(e, EINVAL, "volume '%s' is no plain directory", l.row.name);
+	out->propagation = MS_PRIVATE;
 	if (r == 0) {
 		out->source = LXM_TAKE(root.lower, NULL);
 		out->directory = true;

@@ -29,3 +29,20 @@ def test_mounts_of_the_host_do_not_come_in(instance, shared_dir):
     subprocess.run(["mount", "-t", "tmpfs", "none", shared_dir / "below"], check=True)
     (shared_dir / "below/secret").write_text("later")
     assert inst.sh("ls /mnt/data/below") == ""
+
+
+@pytest.mark.parametrize("propagation", ["shared", "rshared", "slave", "rslave", "unbindable"])
+def test_what_is_mounted_below_a_volume_stays_inside(rest, instance, propagation):
+    """A peer of the pool's mount would carry mounts of the instance to the host, where lxmd walks over them."""
+    inst = instance()
+    rest.change("POST", "storage-pools/default/volumes/custom", {"name": "spread"})
+    disk = {"type": "disk", "pool": "default", "source": "spread", "path": "/srv/v"}
+    try:
+        assert "propagation" in rest.refused("PATCH", inst.path, {"devices": {"v": {**disk, "propagation": propagation}}})
+        rest.change("PATCH", inst.path, {"devices": {"v": {**disk, "propagation": "private"}}})
+        inst.sh("mkdir /srv/v/x && mount -t tmpfs none /srv/v/x && grep -q ' /srv/v/x ' /proc/mounts")
+        assert "shared:" not in inst.sh("grep ' /srv/v ' /proc/self/mountinfo")
+        assert "custom" not in open("/proc/self/mountinfo").read()
+    finally:
+        inst.remove()
+        rest.change("DELETE", "storage-pools/default/volumes/custom/spread")
