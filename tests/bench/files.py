@@ -91,7 +91,7 @@ def main():
         rate = tree(daemon, inst.name, scratch)
         inst.remove()
     finally:
-        daemon.discard()
+        print("\n".join(daemon.end()), end="")
     want = min(SHARE * speed["cp"], ENOUGH_MBS)
     print(f"cp of {MIB} MiB    {speed['cp']:8.0f} MB/s")
     for what in ("push", "pull"):
