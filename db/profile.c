@@ -34,7 +34,7 @@ static int by_name(const void *a, const void *b)
 	return c ? c : strcmp(p->name, q->name);
 }
 
-static int load(struct db_tx *tx, const char *project, const char *name, struct db_profiles *out,
+static int load(struct db_tx *tx, const char *project, const char *name, bool used_by, struct db_profiles *out,
 		struct lxm_err *e)
 {
 	lxm_auto(sql) sqlite3_stmt *st = NULL;
@@ -63,27 +63,46 @@ static int load(struct db_tx *tx, const char *project, const char *name, struct 
 		r = SQL_LOAD_KV(tx, &config, out, struct db_profile, config, e);
 	if (r == 0)
 		r = SQL_LOAD_DEVS(tx, &devices, out, struct db_profile, devices, e);
-	if (r == 0)
+	if (r == 0 && used_by)
 		r = SQL_LOAD_URLS(tx, USED_BY, out, struct db_profile, used_by, e);
 	return r;
 }
 
-int db_profile_list(struct db_tx *tx, const char *project, struct db_profiles *out, struct lxm_err *e)
+static int list(struct db_tx *tx, const char *project, bool used_by, struct db_profiles *out, struct lxm_err *e)
 {
-	int r = load(tx, project, NULL, out, e);
+	int r = load(tx, project, NULL, used_by, out, e);
 
 	if (r == 0 && out->n)
 		qsort(out->v, out->n, sizeof(*out->v), by_name);
 	return r;
 }
 
-int db_profile_get(struct db_tx *tx, const char *project, const char *name, struct db_profile *out,
-		   struct lxm_err *e)
+int db_profile_list(struct db_tx *tx, const char *project, struct db_profiles *out, struct lxm_err *e)
+{
+	return list(tx, project, true, out, e);
+}
+
+int db_profile_list_values(struct db_tx *tx, const char *project, struct db_profiles *out, struct lxm_err *e)
+{
+	return list(tx, project, false, out, e);
+}
+
+static int get(struct db_tx *tx, const char *project, const char *name, bool used_by, struct db_profile *out, struct lxm_err *e)
 {
 	lxm_auto(db_profiles) struct db_profiles l = { 0 };
-	int r = load(tx, project, name, &l, e);
+	int r = load(tx, project, name, used_by, &l, e);
 
 	return r < 0 ? r : SQL_ONLY(&l, out, db_profile_deinit);
+}
+
+int db_profile_get(struct db_tx *tx, const char *project, const char *name, struct db_profile *out, struct lxm_err *e)
+{
+	return get(tx, project, name, true, out, e);
+}
+
+int db_profile_get_values(struct db_tx *tx, const char *project, const char *name, struct db_profile *out, struct lxm_err *e)
+{
+	return get(tx, project, name, false, out, e);
 }
 
 int db_profile_names(struct db_tx *tx, const char *project, struct lxm_strv *out, struct lxm_err *e)

@@ -31,6 +31,9 @@ int db_profile_list(struct db_tx *tx, const char *project, struct db_profiles *o
 /** One profile; DB_NONE. */
 int db_profile_get(struct db_tx *tx, const char *project, const char *name, struct db_profile *out,
 		   struct lxm_err *e);
+/** Both without used_by, which grows with the instances: for what is done with each request. */
+int db_profile_list_values(struct db_tx *tx, const char *project, struct db_profiles *out, struct lxm_err *e);
+int db_profile_get_values(struct db_tx *tx, const char *project, const char *name, struct db_profile *out, struct lxm_err *e);
 /** Names only, sorted. */
 int db_profile_names(struct db_tx *tx, const char *project, struct lxm_strv *out, struct lxm_err *e);
 /** Insert p with everything; sets p->id. -EEXIST when the name is taken, -ENOENT for an unknown project. */

@@ -39,7 +39,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* All projects, or the one of that name. */
-static int load(struct db_tx *tx, const char *name, struct db_projects *out, struct lxm_err *e)
+static int load(struct db_tx *tx, const char *name, bool used_by, struct db_projects *out, struct lxm_err *e)
 {
 	lxm_auto(sql) sqlite3_stmt *st = NULL;
 	int r;
@@ -56,26 +56,36 @@ static int load(struct db_tx *tx, const char *name, struct db_projects *out, str
 	}
 	if (r == 0)
 		r = SQL_LOAD_KV(tx, &config, out, struct db_project, config, e);
-	if (r == 0)
+	if (r == 0 && used_by)
 		r = SQL_LOAD_URLS(tx, USED_BY, out, struct db_project, used_by, e);
 	return r;
 }
 
 int db_project_list(struct db_tx *tx, struct db_projects *out, struct lxm_err *e)
 {
-	int r = load(tx, NULL, out, e);
+	int r = load(tx, NULL, true, out, e);
 
 	if (r == 0 && out->n)
 		qsort(out->v, out->n, sizeof(*out->v), by_name);
 	return r;
 }
 
-int db_project_get(struct db_tx *tx, const char *name, struct db_project *out, struct lxm_err *e)
+static int get(struct db_tx *tx, const char *name, bool used_by, struct db_project *out, struct lxm_err *e)
 {
 	lxm_auto(db_projects) struct db_projects l = { 0 };
-	int r = load(tx, name, &l, e);
+	int r = load(tx, name, used_by, &l, e);
 
 	return r < 0 ? r : SQL_ONLY(&l, out, db_project_deinit);
+}
+
+int db_project_get(struct db_tx *tx, const char *name, struct db_project *out, struct lxm_err *e)
+{
+	return get(tx, name, true, out, e);
+}
+
+int db_project_get_values(struct db_tx *tx, const char *name, struct db_project *out, struct lxm_err *e)
+{
+	return get(tx, name, false, out, e);
 }
 
 int db_project_exists(struct db_tx *tx, const char *name, struct lxm_err *e)

@@ -27,6 +27,8 @@ LXM_AUTO_STRUCT(db_projects, struct db_projects, db_projects_deinit)
 int db_project_list(struct db_tx *tx, struct db_projects *out, struct lxm_err *e);
 /** One project. Returns 0, DB_NONE or -errno. */
 int db_project_get(struct db_tx *tx, const char *name, struct db_project *out, struct lxm_err *e);
+/** The same without used_by, which grows with what is in it. */
+int db_project_get_values(struct db_tx *tx, const char *name, struct db_project *out, struct lxm_err *e);
 /** 0 if there is such a project, DB_NONE, or -errno; costs one look-up. */
 int db_project_exists(struct db_tx *tx, const char *name, struct lxm_err *e);
 

@@ -37,7 +37,7 @@ static int load_settings(struct db_tx *tx, void *arg, struct lxm_err *e)
 	struct settings *s = arg;
 	int r = db_config_load(tx, &s->server, e);
 
-	return r < 0 || !s->project ? r : db_project_get(tx, s->project, &s->row, e);
+	return r < 0 || !s->project ? r : db_project_get_values(tx, s->project, &s->row, e);
 }
 
 char *image_setting(struct lxmd *d, const char *project, const char *key)

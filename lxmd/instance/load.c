@@ -57,7 +57,7 @@ static int expand_tx(struct db_tx *tx, struct instance *i, struct lxm_err *e)
 	for (k = 0; k < i->row.profiles.n; k++) {
 		struct db_profile p = { 0 };
 
-		r = db_profile_get(tx, home, i->row.profiles.v[k], &p, e);
+		r = db_profile_get_values(tx, home, i->row.profiles.v[k], &p, e);
 		if (r == 0)
 			apply_profile(i, &p);
 		db_profile_deinit(&p);
@@ -168,7 +168,7 @@ static int load_all_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	instance_list_deinit(a->out);
 	r = db_instance_list(tx, a->project, DB_ANY_TYPE, DB_WITH_ALL, &rows, e);
 	if (r == 0)
-		r = db_profile_list(tx, NULL, &profiles, e);
+		r = db_profile_list_values(tx, NULL, &profiles, e);
 	if (r < 0)
 		return r;
 	a->out->v = lxm_realloc_n(NULL, rows.n, sizeof(*a->out->v));

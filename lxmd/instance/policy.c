@@ -146,7 +146,7 @@ static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
 	struct db_project *p = arg;
 	lxm_auto(free) char *name = lxm_strdup(p->name);
-	int r = db_project_get(tx, name, p, e);
+	int r = db_project_get_values(tx, name, p, e);
 
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "project '%s' not found", name) : r;
 }
