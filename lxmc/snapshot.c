@@ -5,6 +5,7 @@
 #include "lib/base/alloc.h"
 #include "lxmc/entity.h"
 #include "lxmc/json.h"
+#include "lxmc/out.h"
 #include "lxmc/verb.h"
 
 int verb_snapshot(struct cli *cli, struct lxm_err *e)
@@ -44,10 +45,65 @@ int verb_restore(struct cli *cli, struct lxm_err *e)
 				title, NULL, e);
 }
 
+/* Returns 1 if it was running and is stopped now, 0 if there was nothing to stop. */
+static int stop_for_publish(struct client *c, const char *name, struct lxm_err *e)
+{
+	lxm_auto(json) json_t *o = NULL;
+	lxm_auto(free) char *title = lxm_asprintf("Stopping %s", name);
+	const char *status;
+	int r;
+
+	if (strchr(name, '/')) /* a snapshot does not run */
+		return 0;
+	r = client_get(c, client_url(c, "/1.0/instances/%s", name), &o, e);
+	if (r < 0)
+		return r;
+	status = jtext(o, "status");
+	if (strcmp(status, "Stopped") == 0)
+		return 0;
+	/* the server deletes it when it stops */
+	if (json_is_true(json_object_get(o, "ephemeral")))
+		return lxm_err_set(e, EINVAL, "'%s' is ephemeral: it would be gone once stopped; publish a snapshot of it", name);
+	/* a frozen one cannot be asked */
+	r = client_change_op(c, "PUT", client_url(c, "/1.0/instances/%s/state", name),
+			     json_pack("{s:s, s:i, s:b}", "action", "stop", "timeout", -1, "force", strcmp(status, "Frozen") == 0),
+			     title, NULL, e);
+	return r < 0 ? r : 1;
+}
+
+static int start_again(struct client *c, const char *name, struct lxm_err *e)
+{
+	lxm_auto(free) char *title = lxm_asprintf("Starting %s", name);
+
+	return client_change_op(c, "PUT", client_url(c, "/1.0/instances/%s/state", name),
+				json_pack("{s:s, s:i}", "action", "start", "timeout", -1), title, NULL, e);
+}
+
+/* POST /1.0/images; with --force around a stop and a start. Takes body. */
+static int publish(struct cli *cli, struct client *c, const char *name, json_t *body, json_t **op, struct lxm_err *e)
+{
+	lxm_auto(free) char *title = lxm_asprintf("Publishing %s", name);
+	struct lxm_err again = { 0 };
+	int stopped = cli_has(cli, "force") ? stop_for_publish(c, name, e) : 0, r;
+
+	if (stopped < 0) {
+		json_decref(body);
+		return stopped;
+	}
+	r = client_change_op(c, "POST", client_url(c, "/1.0/images"), body, title, op, e);
+	/* whatever became of the image: it ran before */
+	if (stopped && start_again(c, name, &again) < 0) {
+		if (r == 0)
+			r = lxm_err_set(e, again.code, "the image is there, but '%s' does not start again: %s", name, again.msg);
+		else
+			out_error(again.msg);
+	}
+	return r;
+}
+
 int verb_publish(struct cli *cli, struct lxm_err *e)
 {
 	lxm_auto(json) json_t *op = NULL;
-	lxm_auto(free) char *title = NULL;
 	json_t *body, *aliases = json_array();
 	const char *name, *v, *fingerprint;
 	struct client *c;
@@ -66,8 +122,7 @@ int verb_publish(struct cli *cli, struct lxm_err *e)
 	}
 	json_object_set_new(body, "source", json_pack("{s:s, s:s}", "type", strchr(name, '/') ? "snapshot" : "instance",
 						      "name", name));
-	title = lxm_asprintf("Publishing %s", name);
-	r = client_change_op(c, "POST", client_url(c, "/1.0/images"), body, title, &op, e);
+	r = publish(cli, c, name, body, &op, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "publish '%s'", name);
 	fingerprint = jtext(json_object_get(op, "metadata"), "fingerprint");

@@ -167,6 +167,7 @@ static const struct flag snapshot_flags[] = {
 static const struct flag publish_flags[] = {
 	{ 0, "alias", "ALIAS", "Name for the image (repeatable)" },
 	{ 0, "public", NULL, "Anybody may fetch it" },
+	{ 'f', "force", NULL, "Stop it for that if it runs, and start it again" },
 	{ 0, NULL, NULL, NULL },
 };
 

@@ -133,15 +133,31 @@ void instance_remove_rundir(struct lxmd *d, int64_t id)
 		lxm_warn("remove '%s': %s", path, strerror(-r));
 }
 
-/* LOG/PROJECT/NAME/lxc.log: what the monitor complains about; -1 when it cannot be had (the log of lxmd serves then). */
-static int open_log(struct lxmd *d, const struct instance *i)
+/*
+ * LOG/PROJECT/NAME/lxc.log: what the monitor complains about; -1 when it cannot be had (the log of lxmd serves then).
+ * @how  O_TRUNC for a new start, O_APPEND
+ */
+static int open_log(struct lxmd *d, const struct instance *i, int how)
 {
 	lxm_auto(free) char *dir = lxm_asprintf("%s/%s/%s", d->dirs.log.path, i->row.project, i->row.name);
 	lxm_auto(free) char *file = lxm_asprintf("%s/lxc.log", dir);
 
 	if (lxm_mkdir_p(dir, 0700) < 0)
 		return -1;
-	return open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return open(file, O_WRONLY | O_CREAT | how | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* Why it did not start, where somebody looks for that; the monitor tells only lxmd. */
+static void log_failure(struct lxmd *d, const struct instance *i, const struct lxm_err *e)
+{
+	lxm_auto(fd_close) int fd = open_log(d, i, O_APPEND);
+	lxm_auto(free) char *line = NULL;
+	char now[32];
+
+	if (fd < 0)
+		return;
+	line = lxm_asprintf("%s error   %s\n", lxm_time_str(lxm_now(), now), e->msg);
+	(void)lxm_write_all(fd, line, strlen(line));
 }
 
 struct started {
@@ -161,7 +177,7 @@ static int spawn_and_wait(struct lxmd *d, struct run *run, const struct instance
 			  int *mon_pidfd_out, struct mon_hello *hello, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int plan_fd = -1;
-	lxm_auto(fd_close) int log_fd = open_log(d, i);
+	lxm_auto(fd_close) int log_fd = open_log(d, i, O_TRUNC);
 	lxm_auto(fd_close) int sock = -1;
 	lxm_auto(fd_close) int pidfd = -1;
 	char id[24];
@@ -266,7 +282,10 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 		/* what devices chose (a MAC) stays chosen */
 		lxm_kv_del(&changes, "volatile.apply_template");
 		(void)instance_set_volatile(d, i->row.id, &changes, &e2);
-		return lxm_err_wrap(e, r, "start instance '%s'", i->row.name);
+		r = lxm_err_wrap(e, r, "start instance '%s'", i->row.name);
+		if (e)
+			log_failure(d, i, e);
+		return r;
 	}
 	url = instance_url(i->row.name);
 	event_lifecycle(d, i->row.project, "instance-started", url, NULL, caller);

@@ -351,3 +351,47 @@ def test_admin(lxmc):
         assert undone.code == 1 and lxmc("profile", "show", f"{name}u").code == 1
     finally:
         lxmc("profile", "delete", name, check=True)
+
+
+def test_publish_by_force_stops_and_starts(lxmc, rest, instance):
+    inst = instance()
+    inst.sh("echo mine > /root/file")
+    refused = lxmc("publish", inst.name)
+    assert refused.code == 1 and "running" in refused.err and inst.status == "Running"
+    pid = inst.pid
+    done = lxmc("-q", "publish", inst.name, "--force", "--alias", f"{inst.name}-image", check=True)
+    try:
+        assert rest.read(f"images/aliases/{inst.name}-image")["target"] == done.out.strip()
+        assert inst.status == "Running" and inst.pid != pid and inst.sh("cat /root/file") == "mine\n"
+        inst.stop()
+        lxmc("publish", inst.name, "--force", "--alias", f"{inst.name}-again", check=True)
+        assert inst.status == "Stopped", "what did not run is not started"
+        inst.start()
+        failed = lxmc("publish", inst.name, "--force", "--alias", f"{inst.name}-image")
+        assert failed.code == 1 and inst.status == "Running", failed
+    finally:
+        for image in {rest.read(f"images/aliases/{inst.name}-{x}")["target"] for x in ("image", "again")}:
+            rest.change("DELETE", f"images/{image}")
+
+
+def test_publish_by_force_keeps_an_ephemeral_one(lxmc, instance):
+    inst = instance(ephemeral=True)
+    refused = lxmc("publish", inst.name, "--force")
+    assert refused.code == 1 and "ephemeral" in refused.err and inst.status == "Running"
+
+
+def test_log_of_a_failed_start(lxmc, rest, instance):
+    inst = instance()
+    inst.sh("mv /sbin/init /sbin/no-init")
+    inst.stop()
+    failed = lxmc("start", inst.name)
+    assert failed.code == 1 and "init" in failed.err
+    shown = lxmc("info", inst.name, "--show-log", check=True).out
+    assert failed.err.strip().split("Error: ")[-1] in shown.split("Log:")[1]
+
+
+def test_help_of_a_family_lists_its_verbs(lxmc):
+    for family, verbs in (("file", ("push", "pull", "delete")), ("image", ("list", "copy", "export")), ("config device", ("add", "override"))):
+        out = lxmc("help", *family.split(), check=True).out
+        for verb in verbs:
+            assert f"  {family} {verb} " in out
