@@ -18,6 +18,7 @@ struct files {
 	pthread_cond_t changed;
 	struct root *roots;	       /* guarded by lock */
 	unsigned int nsessions;	       /* guarded by lock: SFTP sessions that are not cleaned up yet */
+	struct sftp_session *all;      /* guarded by lock: these */
 	struct sftp_session *sessions; /* loop thread only: those that are served */
 };
 

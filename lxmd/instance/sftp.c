@@ -20,6 +20,7 @@
 #include "lxmd/instance/run.h"
 
 #define EXTRA_MAX 65536u /* bytes behind the request; clients wait for the 101 */
+#define SESSIONS_ONE 50	 /* of one caller who is no administrator: each is a process */
 
 struct sftp_session {
 	struct lxmd *d;
@@ -28,24 +29,55 @@ struct sftp_session {
 	struct caller who;
 	int guard_fd;		 /* the client's connection once more, -1: to cut it off if the caller loses the right */
 	struct trust_hold *hold;
+	struct sftp_session *all_next; /* guarded by files->lock */
 	struct loop_watch *watch;	   /* loop thread, and what follows */
 	struct sftp_session *next, **prev; /* prev NULL: not in the list */
 };
+
+/* Counts a session in, if its caller may have one more. */
+static int count_in(struct sftp_session *s, struct lxm_err *e)
+{
+	struct files *f = s->files;
+	const struct sftp_session *o;
+	unsigned int own = 0;
+
+	pthread_mutex_lock(&f->lock);
+	for (o = f->all; o && s->who.trust != CALLER_ADMIN; o = o->all_next)
+		own += o->who.trust != CALLER_ADMIN && strcmp(o->who.fingerprint, s->who.fingerprint) == 0;
+	if (own < SESSIONS_ONE) {
+		s->all_next = f->all;
+		f->all = s;
+		f->nsessions++;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return own < SESSIONS_ONE ? 0 : lxm_err_http(e, 503, EAGAIN, "you have %d SFTP sessions already", SESSIONS_ONE);
+}
+
+/* The session is gone after this. */
+static void count_out(struct sftp_session *s)
+{
+	struct files *f = s->files;
+	struct sftp_session **at;
+
+	pthread_mutex_lock(&f->lock);
+	for (at = &f->all; *at != s; at = &(*at)->all_next)
+		;
+	*at = s->all_next;
+	f->nsessions--;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	free(s);
+}
 
 /* Worker. */
 static void end_job(void *arg)
 {
 	struct sftp_session *s = arg;
-	struct files *f = s->files;
 
 	helper_end(s->d, &s->h);
 	trust_release(s->hold);
 	auto_fd_close(&s->guard_fd);
-	free(s);
-	pthread_mutex_lock(&f->lock);
-	f->nsessions--;
-	pthread_cond_broadcast(&f->changed);
-	pthread_mutex_unlock(&f->lock);
+	count_out(s);
 }
 
 /* Loop thread: the helper has ended, or lxmd does. */
@@ -101,14 +133,16 @@ int instance_sftp(struct lxmd *d, const struct instance *i, const struct caller 
 	s->guard_fd = -1;
 	s->files = d->instances->files;
 	s->h = (struct helper){ .pidfd = -1, .sock = -1, .session = true };
-	r = helper_start(d, i, &job, -1, &s->h, e);
+	r = count_in(s, e);
 	if (r < 0) {
 		free(s);
 		return r;
 	}
-	pthread_mutex_lock(&s->files->lock);
-	s->files->nsessions++;
-	pthread_mutex_unlock(&s->files->lock);
+	r = helper_start(d, i, &job, -1, &s->h, e);
+	if (r < 0) {
+		count_out(s);
+		return r;
+	}
 	*out = s;
 	return 0;
 }

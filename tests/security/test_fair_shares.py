@@ -132,6 +132,21 @@ def test_listeners_of_one_leave_some_to_others(world, blue):
             s.close()
 
 
+def test_sftp_sessions_of_one_have_a_number(world, blue):
+    """Each is a process of the host."""
+    request = b"GET /1.0/instances/%s/sftp?project=%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: sftp\r\n\r\n"
+    sockets, heads = [], []
+    try:
+        for client, name in [(blue, b"blue")] * 55 + [(world.red.client(), b"red")]:
+            sockets.append(client.dial(20))
+            sockets[-1].sendall(request % (name + b"inst", name))
+            heads.append(sockets[-1].recv(4096).split(b" ")[1])
+        assert heads == [b"101"] * 50 + [b"503"] * 5 + [b"101"]
+    finally:
+        for s in sockets:
+            s.close()
+
+
 def test_strangers_may_say_little(world):
     body = b'{"password": "' + b"x" * 100000 + b'"}'
     reply = world.client("none").request("POST", "/1.0/certificates", data=body, headers={"Content-Type": "application/json"})
