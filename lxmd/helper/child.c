@@ -90,6 +90,8 @@ static int identity(const struct exec_job *j, struct lxm_err *e)
 		return lxm_err_sys(e, "become group %u", j->gid);
 	if (syscall(SYS_setresuid, j->uid, j->uid, j->uid) < 0)
 		return lxm_err_sys(e, "become user %u", j->uid);
+	/* a change of ids makes memory readable again where fs.suid_dumpable is 1, and from here on processes of the same ids see us */
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	/* the change of ids clears it; the program ends with the helper */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return lxm_err_sys(e, "tie the program to its session");

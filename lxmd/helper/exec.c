@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -54,6 +55,8 @@ int enter_instance(const struct exec_job *job, struct lxm_err *e)
 	/* host ids mean nothing inside: without this a terminal made here would belong to nobody */
 	if (!job->privileged && (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
 		return lxm_err_sys(e, "become root of the instance");
+	/* the child is born into the container's sight, and a change of ids decides anew about this (fs.suid_dumpable) */
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	return 0;
 }
 

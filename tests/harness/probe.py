@@ -22,10 +22,18 @@ def program():
         return out.read_bytes()
 
 
+def put(inst):
+    inst.exec("sh", "-c", "cat > /root/probe; chmod 755 /root/probe", stdin=program())
+
+
+def parse(text):
+    pairs = (line.split() for line in text.splitlines())
+    return {name: result if result == "ok" else errno.errorcode[int(result)] for name, result in pairs}
+
+
 def probe(inst, what, **body):
     """{name: "ok" or the error's name} of what root inside tries."""
-    inst.exec("sh", "-c", "cat > /root/probe; chmod 755 /root/probe", stdin=program())
+    put(inst)
     done = inst.exec("/root/probe", what, **body)
     assert done.code == 0, done
-    pairs = (line.split() for line in done.out.decode().splitlines())
-    return {name: result if result == "ok" else errno.errorcode[int(result)] for name, result in pairs}
+    return parse(done.out.decode())

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -142,6 +144,74 @@ static void intercept(void)
 		say("null_in_own_userns", mknod("/root/i-userns", S_IFCHR | 0666, makedev(1, 3)));
 }
 
+/* A filesystem of ours on /root/stuck that answers nothing but its first request: whoever looks into it stands still. */
+static int stuck_mount(void)
+{
+	struct fuse_init_out out = { .major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION, .max_write = 4096 };
+	struct fuse_out_header head = { .len = sizeof(head) + sizeof(out) };
+	const struct iovec v[] = { { &head, sizeof(head) }, { &out, sizeof(out) } };
+	char options[64], request[FUSE_MIN_READ_BUFFER];
+	int fd = open("/dev/fuse", O_RDWR);
+
+	(void)mkdir("/root/stuck", 0755);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (mount("stuck", "/root/stuck", "fuse", 0, options) < 0 || read(fd, request, sizeof(request)) < (ssize_t)sizeof(struct fuse_in_header))
+		return -1;
+	head.unique = ((struct fuse_in_header *)request)->unique;
+	return writev(fd, v, 2) < 0 ? -1 : fd;
+}
+
+static int open_of(int pid, const char *name, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	return open(path, flags);
+}
+
+static long link_of(int pid, const char *name)
+{
+	char path[64], to[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	return readlink(path, to, sizeof(to));
+}
+
+/* Who stands still in /root/stuck is held in front of its execve for as long as we like: what of it is within reach? */
+static void window(void)
+{
+	char request[FUSE_MIN_READ_BUFFER] = "", comm[16] = "";
+	struct iovec here = { request, 8 }, there = { (void *)0x400000, 8 };
+	int fd = stuck_mount(), pid, self;
+
+	say("stuck", fd);
+	say("ready", open("/root/ready", O_WRONLY | O_CREAT, 0600));
+	if (fd < 0 || read(fd, request, sizeof(request)) < 0)
+		return;
+	pid = (int)((struct fuse_in_header *)request)->pid;
+	(void)!read(open_of(pid, "comm", O_RDONLY), comm, sizeof(comm) - 1);
+	say("is_the_helper", strncmp(comm, "lxm-helper", 10) == 0 ? 0 : -1);
+	say("exe", link_of(pid, "exe"));
+	say("cwd", link_of(pid, "cwd"));
+	say("root", link_of(pid, "root"));
+	say("fd", open_of(pid, "fd/0", O_RDONLY));
+	say("fd_dir", open_of(pid, "fd", O_RDONLY | O_DIRECTORY));
+	say("map_files", open_of(pid, "map_files", O_RDONLY | O_DIRECTORY));
+	say("environ", open_of(pid, "environ", O_RDONLY));
+	say("maps", open_of(pid, "maps", O_RDONLY));
+	say("auxv", open_of(pid, "auxv", O_RDONLY));
+	say("mem_read", open_of(pid, "mem", O_RDONLY));
+	say("mem_write", open_of(pid, "mem", O_RDWR));
+	say("vm_read", process_vm_readv(pid, &here, 1, &there, 1, 0));
+	say("vm_write", process_vm_writev(pid, &here, 1, &there, 1, 0));
+	say("seize", ptrace(PTRACE_SEIZE, pid, 0, 0));
+	say("attach", ptrace(PTRACE_ATTACH, pid, 0, 0));
+	self = (int)syscall(SYS_pidfd_open, pid, 0);
+	say("pidfd", self);
+	say("getfd", syscall(SYS_pidfd_getfd, self, 0, 0));
+	say("setns", setns(self, CLONE_NEWNS));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -156,6 +226,8 @@ int main(int argc, char **argv)
 		fill();
 	else if (strcmp(argv[1], "intercept") == 0)
 		intercept();
+	else if (strcmp(argv[1], "window") == 0)
+		window();
 	else if (strcmp(argv[1], "terminal") == 0)
 		terminal();
 	return 0;
