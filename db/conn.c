@@ -101,12 +101,21 @@ void sql_db_close(struct sql_db *db)
 	db->path = NULL;
 }
 
+/* Its statistics of memory, which nobody reads, are a process-wide lock taken twice for each piece. Before its first use only. */
+static void no_statistics(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int sql_db_open(struct sql_db *db, const char *dir, const struct sql_schema *schema, struct lxm_err *e)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	lxm_auto(free) char *path = lxm_asprintf("%s/%s", dir, schema->what);
 	struct sql_conn *c;
-	int r = sql_migrate(path, schema, e);
+	int r;
 
+	(void)pthread_once(&once, no_statistics);
+	r = sql_migrate(path, schema, e);
 	if (r < 0)
 		return r;
 	memset(db, 0, sizeof(*db));
