@@ -276,3 +276,29 @@ def test_volumes(incus):
                                   ("network", "show", "no-such"), ("storage", "show", "no-such")], ids=" ".join)
 def test_what_is_not_there(incus, argv):
     incus.fails(*argv)
+
+
+# ---- backups
+def test_export_and_import(incus, image, name, tmp_path):
+    incus.ok("create", image, name, "-c", "user.e=1")
+    incus.ok("file", "push", "-", f"{name}/root/f", stdin="kept")
+    incus.ok("snapshot", "create", name, "s1")
+    incus.ok("export", name, tmp_path / "backup.tar.gz")
+    incus.ok("delete", "--force", name)
+    incus.ok("import", tmp_path / "backup.tar.gz")
+    assert incus.row(name)["config"]["user.e"] == "1" and [s["name"] for s in incus.row(name)["snapshots"]] == ["s1"]
+    assert incus.ok("file", "pull", f"{name}/root/f", "-") == "kept"
+    incus.ok("start", name)
+
+
+# ---- top
+def test_top(incus, box):
+    """It reads /1.0/metrics every few seconds and draws a table; fed by a terminal, as it is meant to be."""
+    term = incus.terminal("top", rows=40, cols=160)
+    try:
+        table = term.expect(box.encode())
+        assert b"INSTANCE NAME" in table
+        line = term.expect(b"\n").decode()
+        assert re.search(r"\d+\.\d\d.*\d+(\.\d+)?\s?[KM]i?B", line), line
+    finally:
+        term.close()

@@ -232,3 +232,63 @@ def test_template_life(ok, fresh):
 
 def test_template_unknown(fails, fresh):
     fails("config", "template", "show", fresh(), "nothing.tpl")
+
+
+# ---- backups
+@pytest.fixture
+def kept(ok, fresh):
+    """A stopped instance with a setting, a file and a snapshot that has another."""
+    name = fresh("-c", "user.kept=yes")
+    ok("file", "push", "-", f"{name}/root/old", stdin="old")
+    ok("snapshot", name, "s1")
+    ok("file", "push", "-", f"{name}/root/new", stdin="new")
+    return name
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "none", "xz"])
+def test_export_and_import(ok, fails, kept, tmp_path, compression):
+    ok("export", kept, tmp_path / "b", *([f"--compression={compression}"] if compression else []))
+    ok("delete", kept)
+    ok("import", tmp_path / "b")
+    assert ok("config", "get", kept, "user.kept") == "yes\n"
+    assert ok("file", "pull", f"{kept}/root/new", "-") == "new"
+    ok("restore", kept, "s1")
+    assert ok("file", "pull", f"{kept}/root/old", "-") == "old"
+    fails("file", "pull", f"{kept}/root/new", "-")
+    ok("start", kept)
+
+
+def test_export_instance_only(ok, kept, tmp_path):
+    ok("export", kept, tmp_path / "b", "--instance-only")
+    ok("delete", kept)
+    ok("import", tmp_path / "b")
+    assert "s1" not in ok("info", kept) and ok("file", "pull", f"{kept}/root/new", "-") == "new"
+
+
+def test_import_under_another_name(ok, kept, thing, tmp_path):
+    name = thing("instance")
+    ok("export", kept, tmp_path / "b")
+    ok("import", tmp_path / "b", name)
+    assert ok("config", "get", name, "user.kept") == "yes\n" and "s1" in ok("info", name)
+
+
+def test_import_over_what_is_there(ok, fails, kept, tmp_path):
+    ok("export", kept, tmp_path / "b")
+    assert "exists" in fails("import", tmp_path / "b").lower()
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive at all" * 100], ids=["empty", "text"])
+def test_import_of_garbage(fails, tmp_path, content):
+    (tmp_path / "b").write_bytes(content)
+    fails("import", tmp_path / "b")
+
+
+def test_export_of_unknown(fails, tmp_path):
+    fails("export", "nobody", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_backup_leaves_nothing(ok, kept, tmp_path):
+    """The client deletes the backup that it made for the export."""
+    ok("export", kept, tmp_path / "b")
+    assert ok("query", f"/1.0/instances/{kept}/backups").strip() == "[]"

@@ -215,11 +215,11 @@ def test_ansible_by_certificate(play, over_https, certificate, served, image, th
     assert [r["changed"] for r in results] == [True] * 5
 
 
-def test_ansible_by_password(play, over_https, ok, image, thing):
+def test_ansible_by_password(play, over_https, served, ok, image, thing):
     ok("config", "set", "core.trust_password=sesame")
     name = thing("instance")
     try:
-        for _ in range(2):  # the second time it is trusted already
+        for _ in range(1 if served.is_lxd else 2):  # LXD 5.0.2 has other words than the module takes when it is trusted already
             play({"community.general.lxd_container": dict(name=name, state="stopped", type="container", source={"type": "image", "alias": image},
                                                           trust_password="sesame", **over_https)})
     finally:
