@@ -165,6 +165,14 @@ static struct op_waiter *take_waiters(struct op *op)
 	return list;
 }
 
+/* Forget a timer and the reference that it holds; with the lock held, by somebody with a reference of his own. */
+static void drop_timer(struct op *op, loop_timer_id *timer)
+{
+	if (loop_timer_cancel(op->d->loop, *timer))
+		op_unref(op);
+	*timer = 0;
+}
+
 static void end(struct op *op, int status, const char *text)
 {
 	struct op_waiter *w, *next;
@@ -180,12 +188,8 @@ static void end(struct op *op, int status, const char *text)
 	op->may_cancel = false;
 	free(op->err);
 	op->err = status == API_SUCCESS ? NULL : lxm_strdup(status == API_CANCELLED ? "Operation cancelled" : text);
-	if (loop_timer_cancel(op->d->loop, op->progress_timer))
-		op_unref(op);
-	op->progress_timer = 0;
-	if (loop_timer_cancel(op->d->loop, op->connect_timer))
-		op_unref(op);
-	op->connect_timer = 0;
+	drop_timer(op, &op->progress_timer);
+	drop_timer(op, &op->connect_timer);
 	if (op->caller.protocol[0]) /* before anybody hears of the end */
 		audit_operation(op->d, &op->caller, op->id, op->description, op->project, api_status_name(status));
 	emit(op);
@@ -248,6 +252,8 @@ void op_let_go(struct op *op)
 
 	pthread_mutex_lock(&op->lock);
 	op->let_go = true;
+	drop_timer(op, &op->connect_timer);
+	drop_timer(op, &op->progress_timer);
 	w = take_waiters(op);
 	pthread_mutex_unlock(&op->lock);
 	for (; w; w = next) {
@@ -319,9 +325,7 @@ static void begin_if_complete(struct op *op)
 		if (op->sockets[i].required && !op->sockets[i].connected)
 			return;
 	op->run_begun = true;
-	if (loop_timer_cancel(op->d->loop, op->connect_timer))
-		op_unref(op);
-	op->connect_timer = 0;
+	drop_timer(op, &op->connect_timer);
 	if (op->spec.run)
 		workers_run_share(op->d->workers, caller_share(&op->caller, CALLER_SHARE_OPERATION, share), op_work, op_ref(op));
 }
