@@ -61,7 +61,10 @@ static int archive_fail(struct tar_out *p, struct lxm_err *e)
 	int code = archive_errno(p->a);
 	const char *s = archive_error_string(p->a);
 
-	return lxm_err_set(e, code > 0 && code < 200 ? code : EIO, "write the archive: %s", s ? s : "unknown error");
+	/* of a failed write() the library only says that it was one */
+	if (code > 0 && code < 200)
+		return lxm_err_set(e, code, "write the archive: %s", strerror(code));
+	return lxm_err_set(e, EIO, "write the archive: %s", s ? s : "unknown error");
 }
 
 static int archive_open(struct tar_out *p, int fd, struct lxm_err *e)

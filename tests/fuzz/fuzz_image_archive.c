@@ -18,7 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1 || lxm_write_all(fd, data + 1, size - 1) < 0)
 		return 0;
-	spec.part = (enum image_part)(data[0] % 3);
+	spec.part = (enum image_part)(data[0] % 4);
+	if (spec.part == IMAGE_BACKUP) {
+		(void)backup_peek_index(&spec, 1 << 16, &meta, &e);
+		return 0;
+	}
 	(void)image_check(&spec, &meta, &report, &e);
 	return 0;
 }

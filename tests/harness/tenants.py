@@ -23,6 +23,7 @@ class Tenant:
             "name": f"{project}inst", "source": {"type": "image", "fingerprint": self.image}, "profiles": ["default", f"{project}profile"],
             "devices": {"root": {"type": "disk", "path": "/", "pool": self.pool}}})
         self.change("POST", f"instances/{project}inst/snapshots", {"name": f"{project}snap"})
+        self.change("POST", f"instances/{project}inst/backups", {"name": f"{project}backup"})
         self.operation = self.rest.start_op("POST", f"images/{self.image}/secret", query=self.query)["id"]
         self.certificate = Certificate(tmp, project).trust(self.rest, restricted=True, projects=[project], name=f"{project} tenant")
 
@@ -33,6 +34,7 @@ class Tenant:
     def names(self):
         """Path parameter by the path before it."""
         return {"/1.0/instances": f"{self.project}inst", f"/1.0/instances/{self.project}inst/snapshots": f"{self.project}snap",
+                f"/1.0/instances/{self.project}inst/backups": f"{self.project}backup",
                 "/1.0/profiles": f"{self.project}profile", "/1.0/images": self.image, "/1.0/images/aliases": f"{self.project}alias",
                 "/1.0/operations": self.operation, "/1.0/projects": self.project, "/1.0/storage-pools": self.pool,
                 f"/1.0/storage-pools/{self.pool}/volumes": "custom",
