@@ -139,7 +139,8 @@ static bool stopping(const struct lxm_err *e)
 {
 	struct pollfd p = { .fd = HELP_FD_INIT, .events = POLLIN };
 
-	return poll(&p, 1, e->code == ENOMEM ? 2000 : 0) > 0;
+	/* setns(2) finds no namespaces in one that is past the middle of its exit, which its pidfd tells only at the end */
+	return e->code == ESRCH || poll(&p, 1, e->code == ENOMEM ? 2000 : 0) > 0;
 }
 
 static int session_start(struct session *s, int *status, struct lxm_err *e)

@@ -108,3 +108,33 @@ def test_an_init_that_ignores_signals(of_init):
     assert inst.status == "Running"
     inst.stop()
     assert inst.status == "Stopped"
+
+
+def test_a_stop_in_vain_does_not_turn_a_later_reboot_into_a_stop(of_init):
+    inst = of_init("trap '' 1 2 3 10 12 15 30\nwhile :; do [ -e /tmp/reboot ] && rm /tmp/reboot && exec /bin/busybox reboot -f; sleep .1; done\n").start()
+    pid = inst.pid
+    op = inst.rest.start_op("PUT", inst.path + "/state", {"action": "stop", "force": False, "timeout": 1})
+    with pytest.raises(OperationFailed, match="did not stop"):
+        inst.rest.wait(op)
+    inst.rest.request("POST", f"{inst.path}/files?path=/tmp/reboot", data=b"")
+    wait_until(lambda: inst.state()["pid"] not in (0, pid))
+    assert inst.status == "Running" and inst.state()["pid"] != pid
+
+
+def test_an_exec_while_it_stops_says_so(of_init):
+    """Execs one after another while init ends: each works, or hears that the instance is stopping or not running any more."""
+    inst = of_init("trap 'exit 0' 12 30 37 15\nwhile :; do sleep .05; done\n")
+    fair = ("the instance is stopping", "not running", "ended")
+    for _ in range(4):
+        inst.start()
+        stop = inst.rest.start_op("PUT", inst.path + "/state", {"action": "stop", "force": True})
+        for _ in range(200):
+            reply = inst.rest.post(f"{inst.path}/exec", {"command": ["true"], "wait-for-websocket": False})
+            if reply.status == 400:
+                assert any(text in reply.error for text in fair), reply.error
+                break
+            assert reply.status == 202, reply
+            done = inst.rest.read(f"{reply.json['operation']}/wait")
+            assert done["status"] == "Success" or any(text in done["err"] for text in fair), done
+        inst.rest.wait(stop)
+        assert inst.status == "Stopped"
