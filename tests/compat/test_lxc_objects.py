@@ -219,6 +219,39 @@ def test_volume_in_use_is_kept(ok, fails, volume, fresh):
     ok("storage", "volume", "detach", "default", volume, name)
 
 
+def test_volume_copy_and_move(ok, volume, pool, thing, fresh):
+    """The client sends target=none with each of these requests: where the volume says that it is."""
+    copy, name = thing("volume"), fresh(verb="launch")
+    ok("storage", "volume", "attach", "default", volume, name, "/data")
+    ok("exec", name, "--", "sh", "-c", "echo kept > /data/f")
+    ok("storage", "volume", "detach", "default", volume, name)
+    ok("storage", "volume", "copy", f"default/{volume}", f"default/{copy}")
+    ok("storage", "volume", "copy", f"default/{copy}", f"{pool}/{copy}x")
+    ok("storage", "volume", "move", f"{pool}/{copy}x", f"{pool}/{copy}y")
+    ok("storage", "volume", "delete", "default", copy)
+    ok("storage", "volume", "move", f"{pool}/{copy}y", f"default/{copy}")
+    assert f"{copy}y" not in ok("storage", "volume", "list", pool, "-f", "csv")
+    ok("storage", "volume", "attach", "default", copy, name, "/data")
+    assert ok("exec", name, "--", "cat", "/data/f") == "kept\n"
+    ok("storage", "volume", "detach", "default", copy, name)
+
+
+def test_volume_snapshots(ok, volume, fresh):
+    name = fresh(verb="launch")
+    ok("storage", "volume", "attach", "default", volume, name, "/data")
+    ok("exec", name, "--", "sh", "-c", "echo old > /data/f")
+    ok("storage", "volume", "snapshot", "default", volume, "s1")
+    ok("exec", name, "--", "sh", "-c", "echo new > /data/f")
+    assert f"{volume}/s1" in ok("storage", "volume", "list", "default", "-f", "csv")
+    ok("storage", "volume", "rename", "default", f"{volume}/s1", f"{volume}/s2")
+    ok("storage", "volume", "detach", "default", volume, name)
+    ok("storage", "volume", "restore", "default", volume, "s2")
+    ok("storage", "volume", "attach", "default", volume, name, "/data")
+    assert ok("exec", name, "--", "cat", "/data/f") == "old\n"
+    ok("storage", "volume", "detach", "default", volume, name)
+    ok("storage", "volume", "delete", "default", f"{volume}/s2")
+
+
 def test_volume_of_instance_is_listed(ok, fresh):
     name = fresh()
     assert f"container,{name}," in ok("storage", "volume", "list", "default", "-f", "csv")
