@@ -89,6 +89,17 @@ VERB(storage_create);
 VERB(storage_info);
 VERB(volume_list);
 VERB(volume_show);
+/* volume.c: verb->data of attach and detach is a struct entity */
+VERB(volume_create);
+VERB(volume_delete);
+VERB(volume_rename);
+VERB(volume_copy);
+VERB(volume_move);
+VERB(volume_snapshot);
+VERB(volume_restore);
+VERB(volume_info);
+VERB(volume_attach);
+VERB(volume_detach);
 /* server.c */
 VERB(operation_list);
 VERB(operation_delete);

@@ -47,6 +47,30 @@ static const struct flag top_flags[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
+static const struct flag volume_create_flags[] = {
+	{ 't', "type", "TYPE", "filesystem or block" },
+	{ 0, "description", "TEXT", "Description" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag volume_copy_flags[] = {
+	{ 0, "volume-only", NULL, "Without its snapshots" },
+	{ 0, "refresh", NULL, "Bring an earlier copy in line" },
+	{ 0, "target-project", "PROJECT", "Project of the copy" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag volume_move_flags[] = {
+	{ 0, "target-project", "PROJECT", "Into this project" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct flag volume_snapshot_flags[] = {
+	{ 0, "no-expiry", NULL, "Keep it for ever, whatever snapshots.expiry says" },
+	{ 0, "expires-at", "TIME", "When it is deleted (RFC 3339)" },
+	{ 0, NULL, NULL, NULL },
+};
+
 static const struct flag start_flags[] = {
 	{ 0, "all", NULL, "All instances of the project" },
 	{ 0, "console", NULL, "Attach to the console afterwards" },
@@ -439,6 +463,22 @@ const struct verb verbs[] = {
 	{ "storage edit", G_NET, "POOL", NULL, "Edit a storage pool as YAML", verb_entity_edit, &entity_storage, 0, 0 },
 	{ "storage volume list", G_NET, "POOL", F_FORMAT, "List volumes", verb_volume_list, NULL, 0, ON },
 	{ "storage volume show", G_NET, "POOL VOLUME", F_OBJECT, "Show a volume", verb_volume_show, NULL, 0, ON },
+	{ "storage volume info", G_NET, "POOL VOLUME", F_FORMAT, "Show a custom volume's space and snapshots", verb_volume_info, NULL, 0, ON },
+	{ "storage volume create", G_NET, "POOL VOLUME [KEY=VALUE...]", volume_create_flags, "Create a custom volume", verb_volume_create, NULL, 0, ON },
+	{ "storage volume delete", G_NET, "POOL VOLUME", NULL, "Delete a custom volume or a snapshot (VOLUME/SNAPSHOT)", verb_volume_delete, NULL, 0, ON },
+	{ "storage volume rename", G_NET, "POOL VOLUME NAME", NULL, "Rename a custom volume or a snapshot (VOLUME/SNAPSHOT)", verb_volume_rename, NULL, 0, ON },
+	{ "storage volume get", G_NET, "POOL VOLUME KEY", F_PROPERTY, "Show a key of a custom volume", verb_entity_get, &entity_volume, 0, ON },
+	{ "storage volume set", G_NET, "POOL VOLUME KEY=VALUE...", F_PROPERTY, "Set keys of a custom volume", verb_entity_set, &entity_volume, 0, ON },
+	{ "storage volume unset", G_NET, "POOL VOLUME KEY", F_PROPERTY, "Take a key of a custom volume away", verb_entity_unset, &entity_volume, 0, ON },
+	{ "storage volume edit", G_NET, "POOL VOLUME", NULL, "Edit a custom volume as YAML", verb_entity_edit, &entity_volume, 0, 0 },
+	{ "storage volume copy", G_NET, "POOL/VOLUME POOL/VOLUME", volume_copy_flags, "Copy a custom volume, or a snapshot of one (POOL/VOLUME/SNAPSHOT)", verb_volume_copy, NULL, 0, ON },
+	{ "storage volume move", G_NET, "POOL/VOLUME POOL/VOLUME", volume_move_flags, "Move a custom volume to another pool, project or name", verb_volume_move, NULL, 0, ON },
+	{ "storage volume snapshot", G_NET, "POOL VOLUME [SNAPSHOT]", volume_snapshot_flags, "Take a snapshot of a custom volume", verb_volume_snapshot, NULL, 0, ON },
+	{ "storage volume restore", G_NET, "POOL VOLUME SNAPSHOT", NULL, "Bring a custom volume back to a snapshot", verb_volume_restore, NULL, 0, ON },
+	{ "storage volume attach", G_NET, "POOL VOLUME INSTANCE [DEVICE] PATH", NULL, "Give an instance a custom volume", verb_volume_attach, &entity_instance, 0, ON },
+	{ "storage volume attach-profile", G_NET, "POOL VOLUME PROFILE [DEVICE] PATH", NULL, "Give a profile a custom volume", verb_volume_attach, &entity_profile, 0, ON },
+	{ "storage volume detach", G_NET, "POOL VOLUME INSTANCE [DEVICE]", NULL, "Take a custom volume from an instance", verb_volume_detach, &entity_instance, 0, ON },
+	{ "storage volume detach-profile", G_NET, "POOL VOLUME PROFILE [DEVICE]", NULL, "Take a custom volume from a profile", verb_volume_detach, &entity_profile, 0, ON },
 	{ "operation list", G_SRV, "[REMOTE:]", operation_flags, "List operations", verb_operation_list, NULL, 0, ON },
 	{ "operation show", G_SRV, "OPERATION", F_OBJECT, "Show an operation", verb_entity_show, &entity_operation, 0, ON },
 	{ "operation delete", G_SRV, "OPERATION", NULL, "Cancel an operation", verb_operation_delete, NULL, 0, ON },

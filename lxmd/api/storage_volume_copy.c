@@ -46,6 +46,12 @@ int volume_check_config(struct pool *pool, const struct lxm_kv *was, struct lxm_
 	conf_drop_empty(config);
 	if (!table)
 		return lxm_err_set(e, EOPNOTSUPP, "driver '%s' has no volumes", pool_driver(pool));
+	if (lxm_kv_bool(config, "security.shifted", false) && lxm_kv_bool(config, "security.unmapped", false))
+		return lxm_err_set(e, EINVAL, "security.shifted and security.unmapped exclude each other");
+	/* a limit that nobody keeps is worse than none */
+	if (lxm_kv_get(config, "size") && !(pool_caps(pool) & POOL_CAP_QUOTA) &&
+	    !(was && lxm_streq(lxm_kv_get(was, "size"), lxm_kv_get(config, "size"))))
+		return lxm_err_http(e, 400, EOPNOTSUPP, "driver '%s' cannot limit the size of a volume: unset size", pool_driver(pool));
 	return was ? conf_check_change(table, was, config, e) : conf_check(table, config, e);
 }
 

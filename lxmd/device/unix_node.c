@@ -145,7 +145,10 @@ static int node_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e
 /* What every instance may use stays allowed when a device of the same numbers goes. */
 static bool is_everybodys(const struct node *n)
 {
-	return n->type == 'c' && (n->major == 1 || n->major == 5 || n->major == 136 || (n->major == 10 && (n->minor == 200 || n->minor == 229)));
+	if (n->type != 'c')
+		return false;
+	return (n->major == 1 && (n->minor == 3 || n->minor == 5 || n->minor == 7 || n->minor == 8 || n->minor == 9)) ||
+	       (n->major == 5 && n->minor <= 2) || n->major == 136 || (n->major == 10 && (n->minor == 200 || n->minor == 229));
 }
 
 /* Of a privileged instance; on cgroup v2 the rules are a program that was loaded at its start. */

@@ -266,3 +266,52 @@ def test_rights_follow_a_renamed_project(world):
     assert client.read("projects") == ["/1.0/projects/after"]
     world.rest.change("DELETE", "projects/after")
     assert client.get("instances", query={"project": "after"}).status == 403
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_disks_of_a_tenant(world, blue, running):
+    """No path of the host and no volume of another project, also while the instance runs; a volume of one's own is fine."""
+    if running:
+        world.blue.change("PUT", "instances/blueinst/state", {"action": "start"})
+    root = {"root": {"type": "disk", "path": "/", "pool": world.blue.pool}}
+
+    def give(**disk):
+        return attempt(blue, "PATCH", "instances/blueinst", {"devices": {"d": {"type": "disk", "path": "/mnt", **disk}}})[0]
+
+    try:
+        assert give(source="/etc") == 403
+        assert give(source="/etc", pool=world.blue.pool) in (400, 403)
+        assert give(source="redvolume", pool=world.blue.pool) == give(source="none-such", pool=world.blue.pool) in (400, 404)
+        assert give(source="bluevolume", pool=world.blue.pool) == 200
+    finally:
+        if running:
+            world.blue.change("PUT", "instances/blueinst/state", {"action": "stop", "force": True})
+        world.blue.change("PUT", "instances/blueinst", {"profiles": ["default", "blueprofile"], "devices": root})
+
+
+def test_copies_of_the_others_volumes(world, blue):
+    """Neither as the source of a copy nor as the target of a move is another project there."""
+    base = f"storage-pools/{world.blue.pool}/volumes/custom"
+
+    for project in ("red", "none-such", "default"):
+        body = {"name": "stolen", "source": {"type": "copy", "name": "redvolume", "pool": world.blue.pool, "project": project}}
+        assert attempt(blue, "POST", base, body)[0] == 403
+        assert attempt(blue, "POST", f"{base}/bluevolume", {"name": "gift", "pool": world.blue.pool, "project": project})[0] == 403
+    assert blue.read(base, query={"project": "blue"}) == [f"/1.0/{base}/bluevolume"]
+
+
+def test_volumes_of_default_are_not_attached(world, blue):
+    """Where a project's volumes are default's, a tenant of the project alone cannot reach them."""
+    world.rest.change("POST", "projects", {"name": "guest", "config": {"features.images": "false", "features.storage.volumes": "false"}})
+    world.rest.change("POST", "storage-pools/default/volumes/custom", {"name": "shared"})
+    fp = world.blue.certificate.fingerprint
+    try:
+        world.rest.change("PATCH", f"certificates/{fp}", {"projects": ["blue", "guest"]})
+        disk = {"type": "disk", "path": "/mnt", "pool": "default", "source": "shared"}
+        body = {"name": "c", "source": {"type": "none"}, "devices": {"root": {"type": "disk", "path": "/", "pool": "default"}, "d": disk}}
+        reply = blue.post("instances", body, query={"project": "guest"})
+        assert reply.status == 403 or "not this caller's" in json.dumps(blue.wait(reply.json).get("err", "")), reply
+    finally:
+        world.rest.change("PATCH", f"certificates/{fp}", {"projects": ["blue"]})
+        world.rest.change("DELETE", "storage-pools/default/volumes/custom/shared")
+        world.rest.change("DELETE", "projects/guest")
