@@ -82,11 +82,15 @@ static int update_run(struct op *op, void *arg, struct lxm_err *e)
 
 static int begin(struct request *rq, struct job *j, const char *what, int (*run)(struct op *, void *, struct lxm_err *), struct lxm_err *e)
 {
-	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = what, .caller = rq_caller(rq),
-				.resources = volume_resources(&j->v), .run = run, .free_arg = job_free, .arg = j };
+	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = what, .caller = rq_caller(rq), .run = run,
+				.free_arg = job_free, .arg = j };
+	lxm_auto(json) json_t *volume = volume_resources(&j->v);
 	struct op *op;
-	int r = op_new(rq->d, &spec, &op, e);
+	int r;
 
+	spec.resources = json_pack("{s:[o]}", "storage_volume_snapshots", volume_snapshot_url(&j->v, &j->s, false));
+	json_object_update(spec.resources, volume);
+	r = op_new(rq->d, &spec, &op, e);
 	return r < 0 ? r : reply_op_start(rq, op);
 }
 
@@ -164,8 +168,11 @@ int api_volume_snapshots_post(struct request *rq, struct lxm_err *e)
 		r = lxm_err_set(e, EEXIST, "snapshot '%s/%s' already exists", j->v.name, name);
 	if (r < 0)
 		return r;
-	j->s.name = lxm_empty(name) ? NULL : lxm_strdup(name);
-	return begin(rq, LXM_TAKE(j, NULL), "Snapshotting storage volume", create_run, e);
+	if (lxm_empty(name))
+		r = volumes_snapshot_name(rq->d, &j->v, &j->s.name, e);
+	else
+		j->s.name = lxm_strdup(name);
+	return r < 0 ? r : begin(rq, LXM_TAKE(j, NULL), "Snapshotting storage volume", create_run, e);
 }
 
 static int find(struct request *rq, struct job *j, struct lxm_err *e)

@@ -50,7 +50,7 @@ int volumes_check_unmounted(struct lxmd *d, const struct db_volume *v, struct lx
 	return r;
 }
 
-static int choose_name(struct lxmd *d, const struct db_volume *v, char **name_out, struct lxm_err *e)
+int volumes_snapshot_name(struct lxmd *d, const struct db_volume *v, char **name_out, struct lxm_err *e)
 {
 	lxm_auto(db_volsnaps) struct db_volsnaps l = { 0 };
 	lxm_auto(strv) struct lxm_strv taken = { 0 };
@@ -72,7 +72,7 @@ int volumes_snapshot(struct lxmd *d, const struct db_volume *v, const struct vol
 		s.name = lxm_strdup(n->name);
 		r = conf_name_snapshot(s.name, e);
 	} else if (r == 0) {
-		r = choose_name(d, v, &s.name, e);
+		r = volumes_snapshot_name(d, v, &s.name, e);
 	}
 	if (r < 0)
 		return r;

@@ -22,6 +22,9 @@ struct volumes_snapshot_new {
 	lxm_time expires_at; /* 0: never */
 };
 
+/** The next name by snapshots.pattern; free() it. Any thread. */
+int volumes_snapshot_name(struct lxmd *d, const struct db_volume *v, char **name_out, struct lxm_err *e);
+
 /** Take a snapshot; the caller holds the volume's lock. Worker threads. Returns 0, -EEXIST, -EINVAL, -EPERM (restricted.snapshots) or -errno. */
 int volumes_snapshot(struct lxmd *d, const struct db_volume *v, const struct volumes_snapshot_new *n, struct op *op,
 		     const struct caller *caller, struct lxm_err *e);
