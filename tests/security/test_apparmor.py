@@ -1,9 +1,11 @@
 """The AppArmor profile of instances, on a kernel that has it: who is under it, and what it refuses where nothing else would."""
 import os
+import signal
 import subprocess
 
 import pytest
 
+from harness.instance import wait_until
 from harness.rest import OperationFailed
 
 POLICY = "/sys/kernel/security/apparmor"
@@ -20,6 +22,17 @@ def label(pid):
 def loaded():
     with open(f"{POLICY}/profiles") as f:
         return set(f.read().splitlines())
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [int(child) for child in f.read().split()]
+
+
+def ids_of(pid):
+    """Its numbers, from the host's pid namespace to its own."""
+    with open(f"/proc/{pid}/status") as f:
+        return next(line.split()[1:] for line in f if line.startswith("NSpid:"))
 
 
 @confined
@@ -89,17 +102,16 @@ def test_who_is_not_under_the_profile_is_not_touched(instance, config):
     """A process in the instance's namespaces, with its ids, but without its profile."""
     inst = instance(config=config)
     flags = ["-p", "-m"] if config else ["-p", "-m", "-U"]
-    with subprocess.Popen(["nsenter", "-t", str(inst.pid), *flags, "/bin/busybox", "sleep", "1000"]) as stranger:
+    with subprocess.Popen(["nsenter", "-t", str(inst.pid), *flags, "/bin/busybox", "sleep", "1000"]) as nsenter:
+        outside = wait_until(lambda: children(nsenter.pid))[0]
         try:
-            pid = ""
-            while not pid:
-                pid = inst.sh("for p in /proc/[0-9]*; do case \"$(cat $p/cmdline | tr '\\0' ' ')\" in *'sleep 1000'*) echo ${p#/proc/};; esac; done").strip()
+            pid = ids_of(outside)[-1]
             done = inst.exec("kill", "-9", pid)
             assert done.code != 0 and b"denied" in done.err, done
             assert inst.exec("cat", f"/proc/{pid}/environ").code != 0
-            assert stranger.poll() is None
+            assert nsenter.poll() is None
         finally:
-            stranger.kill()
+            os.kill(outside, signal.SIGKILL)
     own = inst.sh("sleep 1000 > /dev/null 2>&1 & echo $!").strip()
     inst.sh(f"cat /proc/{own}/environ && kill -9 {own}")
 
