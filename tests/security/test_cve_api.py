@@ -33,7 +33,7 @@ def test_row_6_links_in_the_place_of_metadata(rest, name):
 
 
 @pytest.mark.parametrize("key", ["user/../../x", "environment.../../x", "volatile.../../../etc/x", "limits.kernel.../x", "linux.sysctl.../../x",
-                                 "image.../../x", "raw.lxc", "raw.apparmor", "user.\n", "environment.A\nB"])
+                                 "image.../../x", "raw.lxc", "raw.seccomp", "user.\n", "environment.A\nB"])
 def test_row_7_traversal_in_a_key(rest, image, key):
     reply = rest.post("instances", json={"name": "cve7", "source": {"type": "image", "alias": image}, "config": {key: "1"}})
     try:
