@@ -84,7 +84,7 @@ int api_instance_get(struct request *rq, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	run = run_get(rq->d, i.row.id);
-	return reply_sync_etag(rq, rq_recursion(rq) ? instance_full_json(rq->d, &i, run, true, NULL) : instance_json(&i, run),
+	return reply_sync_etag(rq, rq_recursion(rq) ? instance_full_json(rq->d, &i, run, true, NULL, NULL) : instance_json(&i, run),
 			       instance_etag_json(&i));
 }
 

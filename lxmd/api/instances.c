@@ -14,6 +14,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/http/filter.h"
+#include "lxmd/instance/backup.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/render.h"
 #include "lxmd/instance/run.h"
@@ -32,6 +33,7 @@ int api_instances_get(struct request *rq, struct lxm_err *e)
 	lxm_auto(instance_list) struct instance_list l = { 0 };
 	lxm_auto(filter_free) struct filter *f = NULL;
 	lxm_auto(db_snapshots) struct db_snapshots snapshots = { 0 };
+	lxm_auto(db_backups) struct db_backups backups = { 0 };
 	json_t *out = json_array();
 	int recursion = rq_recursion(rq);
 	size_t k;
@@ -41,6 +43,8 @@ int api_instances_get(struct request *rq, struct lxm_err *e)
 		r = instance_load_all(rq->d, rq_all_projects(rq) ? NULL : rq_project(rq), &l, e);
 	if (r == 0 && recursion == 2)
 		r = snapshot_list(rq->d, 0, &snapshots, e);
+	if (r == 0 && recursion == 2)
+		r = backup_list(rq->d, 0, &backups, e);
 	if (r < 0) {
 		json_decref(out);
 		return r;
@@ -52,7 +56,7 @@ int api_instances_get(struct request *rq, struct lxm_err *e)
 		if (!scope_sees(rq, l.v[k].row.project))
 			continue;
 		if (recursion || f)
-			o = recursion == 2 ? instance_full_json(rq->d, &l.v[k], run, false, &snapshots) : instance_json(&l.v[k], run);
+			o = recursion == 2 ? instance_full_json(rq->d, &l.v[k], run, false, &snapshots, &backups) : instance_json(&l.v[k], run);
 		if (f && !filter_match(f, o))
 			continue;
 		if (recursion)

@@ -211,30 +211,30 @@ static json_t *snapshots_json(struct lxmd *d, const struct instance *i, const st
 	return a;
 }
 
-static json_t *backups_json(struct lxmd *d, const struct instance *i)
+static json_t *backups_json(const struct instance *i, const struct db_backups *all)
 {
-	lxm_auto(db_backups) struct db_backups l = { 0 };
-	json_t *a;
+	json_t *a = json_array();
 	size_t k;
 
-	if (backup_list(d, i->row.id, &l, NULL) < 0)
-		return json_null();
-	a = json_array();
-	for (k = 0; k < l.n; k++)
-		json_array_append_new(a, backup_json(&l.v[k]));
+	for (k = 0; k < all->n; k++)
+		if (all->v[k].instance_id == i->row.id)
+			json_array_append_new(a, backup_json(&all->v[k]));
 	return a;
 }
 
 json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage,
-			   const struct db_snapshots *snapshots)
+			   const struct db_snapshots *snapshots, const struct db_backups *backups)
 {
 	lxm_auto(db_snapshots) struct db_snapshots own = { 0 };
+	lxm_auto(db_backups) struct db_backups own_backups = { 0 };
 	json_t *o = instance_json(i, run);
 
 	if (!snapshots && snapshot_list(d, i->row.id, &own, NULL) == 0)
 		snapshots = &own;
+	if (!backups && backup_list(d, i->row.id, &own_backups, NULL) == 0)
+		backups = &own_backups;
 	json_object_set_new(o, "state", instance_state_json(d, i, run, usage));
 	json_object_set_new(o, "snapshots", snapshots ? snapshots_json(d, i, snapshots) : json_null());
-	json_object_set_new(o, "backups", backups_json(d, i));
+	json_object_set_new(o, "backups", backups ? backups_json(i, backups) : json_null());
 	return o;
 }

@@ -8,6 +8,7 @@
 #include "lxmd/instance/instance.h"
 
 struct db_snapshot;
+struct db_backups;
 struct db_snapshots;
 struct run;
 
@@ -25,11 +26,12 @@ json_t *instance_json(const struct instance *i, struct run *run);
  *
  * @usage      also measure what its root disk occupies (walks its tree: not for lists)
  * @snapshots  what snapshot_list() gave for all instances; NULL: read those of this one
+ * @backups    what backup_list() gave likewise
  *
  * Any thread; reads cgroups and the network. Returns a new reference.
  */
 json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage,
-			   const struct db_snapshots *snapshots);
+			   const struct db_snapshots *snapshots, const struct db_backups *backups);
 
 /** The object of GET instances/NAME/snapshots/SNAPSHOT; usage as above. Any thread; reads the database. New reference. */
 json_t *snapshot_json(struct lxmd *d, const struct instance *i, const struct db_snapshot *s, bool usage);
