@@ -1,4 +1,4 @@
-/* /1.0/instances: the list, creation, and state changes of all at once. */
+/* /1.0/instances: creation, and state changes of all at once; the list is in instance_list.c. */
 #include <string.h>
 
 #include "lib/base/alloc.h"
@@ -8,64 +8,13 @@
 #include "lxmd/api/api.h"
 #include "lxmd/api/instance_body.h"
 #include "lxmd/api/instance_source.h"
-#include "lxmd/api/scope.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
 #include "lxmd/core/workers.h"
-#include "lxmd/http/filter.h"
-#include "lxmd/instance/backup.h"
 #include "lxmd/instance/life.h"
-#include "lxmd/instance/render.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/size.h"
-#include "lxmd/instance/snapshot.h"
-
-static bool type_wanted(struct request *rq)
-{
-	const char *t = rq_query(rq, "instance-type");
-
-	return lxm_empty(t) || lxm_streq(t, "container");
-}
-
-int api_instances_get(struct request *rq, struct lxm_err *e)
-{
-	lxm_auto(instance_list) struct instance_list l = { 0 };
-	lxm_auto(filter_free) struct filter *f = NULL;
-	lxm_auto(db_snapshots) struct db_snapshots snapshots = { 0 };
-	lxm_auto(db_backups) struct db_backups backups = { 0 };
-	json_t *out = json_array();
-	int recursion = rq_recursion(rq);
-	size_t k;
-	int r = rq_filter(rq, &f, e);
-
-	if (r == 0)
-		r = instance_load_all(rq->d, rq_all_projects(rq) ? NULL : rq_project(rq), &l, e);
-	if (r == 0 && recursion == 2)
-		r = snapshot_list(rq->d, 0, &snapshots, e);
-	if (r == 0 && recursion == 2)
-		r = backup_list(rq->d, 0, &backups, e);
-	if (r < 0) {
-		json_decref(out);
-		return r;
-	}
-	for (k = 0; k < l.n && type_wanted(rq); k++) {
-		lxm_auto(run_unref) struct run *run = run_get(rq->d, l.v[k].row.id);
-		lxm_auto(json) json_t *o = NULL;
-
-		if (!scope_sees(rq, l.v[k].row.project))
-			continue;
-		if (recursion || f)
-			o = recursion == 2 ? instance_full_json(rq->d, &l.v[k], run, false, &snapshots, &backups) : instance_json(&l.v[k], run);
-		if (f && !filter_match(f, o))
-			continue;
-		if (recursion)
-			json_array_append(out, o);
-		else
-			json_array_append_new(out, instance_list_url(rq, &l.v[k]));
-	}
-	return reply_sync(rq, out);
-}
 
 /* ---- POST */
 

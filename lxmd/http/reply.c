@@ -42,20 +42,27 @@ static void add_headers(struct MHD_Response *r, const struct lxm_kv *headers)
 	}
 }
 
-/* An envelope as response; takes it. */
-static struct MHD_Response *json_response(json_t *envelope)
+/* Takes the text; NULL when there was no room for it. */
+static struct MHD_Response *text_response(char *text)
 {
 	static char oops[] = "{\"type\":\"error\",\"error_code\":500,\"error\":\"reply is too large\",\"metadata\":null}";
-	char *text = js_text(envelope);
 	struct MHD_Response *r;
 
-	json_decref(envelope);
 	if (text)
 		r = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
 	else
 		r = MHD_create_response_from_buffer(strlen(oops), oops, MHD_RESPMEM_PERSISTENT);
 	(void)MHD_add_response_header(r, "Content-Type", "application/json");
 	return r;
+}
+
+/* An envelope as response; takes it. */
+static struct MHD_Response *json_response(json_t *envelope)
+{
+	char *text = js_text(envelope);
+
+	json_decref(envelope);
+	return text_response(text);
 }
 
 void etag_of(json_t *over, char out[65])
@@ -73,6 +80,26 @@ void etag_of(json_t *over, char out[65])
 int reply_sync(struct request *rq, json_t *metadata)
 {
 	reply_set(rq->conn, 200, json_response(api_sync(metadata ? metadata : json_object())));
+	return 0;
+}
+
+int reply_sync_list(struct request *rq, struct lxm_buf *items)
+{
+	lxm_auto(json) json_t *empty = api_sync(json_null());
+	lxm_auto(free) char *around = js_text(empty);
+	lxm_auto(buf) struct lxm_buf text = { 0 };
+	size_t head = strlen(around) - strlen("null}"); /* metadata comes last */
+
+	assert(strcmp(around + head, "null}") == 0);
+	lxm_buf_room(&text, head + (items ? items->len : 0) + 4);
+	lxm_buf_add(&text, around, head);
+	lxm_buf_chr(&text, '[');
+	if (items && items->len)
+		lxm_buf_add(&text, items->data, items->len - 1);
+	lxm_buf_str(&text, "]}");
+	if (items)
+		lxm_buf_deinit(items);
+	reply_set(rq->conn, 200, text_response(lxm_buf_take(&text)));
 	return 0;
 }
 

@@ -26,6 +26,7 @@ struct route;
 struct ws;
 struct filter;
 struct http_conn;
+struct lxm_buf;
 
 #define RQ_ARGS_MAX 6
 
@@ -104,7 +105,13 @@ int rq_check_etag(const struct request *rq, json_t *over, struct lxm_err *e);
 
 /** 200, sync envelope; metadata stolen; NULL gives {}. */
 int reply_sync(struct request *rq, json_t *metadata);
-/** The same with an ETag over `etag_over` (stolen). */
+/**
+ * The same for a list that is text already: JSON values, each with a comma behind it. NULL or empty gives [].
+ *
+ * @items  emptied
+ */
+int reply_sync_list(struct request *rq, struct lxm_buf *items);
+/** As reply_sync() with an ETag over `etag_over` (stolen). */
 int reply_sync_etag(struct request *rq, json_t *metadata, json_t *etag_over);
 /** The same with extra headers (borrowed), such as X-LXD-type on a directory. */
 int reply_sync_headers(struct request *rq, json_t *metadata, const struct lxm_kv *headers);

@@ -6,6 +6,7 @@ import pytest
 
 from conftest import create
 from harness import images
+from harness.instance import wait_until
 from harness.rest import Exec
 from harness.tls import Certificate, Served
 
@@ -82,6 +83,7 @@ def test_those_that_cannot_be_cancelled_and_those_that_can(own_daemon, inst, res
     inst.start()
     token = rest.start_op("POST", f"images/{rest.read('images')[0].rsplit('/')[-1]}/secret")
     with Exec(rest, inst.name, ["sleep", "60"]) as ex:
+        wait_until(lambda: "sleep 60" in inst.sh("ps"))
         restart(own_daemon)
     check_cut(rest, token)
     assert rest.read(f"operations/{ex.op['id']}")["status"] == "Running"
@@ -95,6 +97,7 @@ def test_an_exec_whose_program_died_with_its_instance(own_daemon, inst):
     inst.start()
     init = inst.pid
     with Exec(rest, inst.name, ["sleep", "60"]) as ex:
+        wait_until(lambda: "sleep 60" in inst.sh("ps"))
         own_daemon.kill()
     os.kill(init, 9)
     time.sleep(0.3)

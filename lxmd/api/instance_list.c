@@ -1,0 +1,169 @@
+/*
+ * GET /1.0/instances. Each object becomes text as soon as it is built, so that a list of a thousand needs the memory of one; long lists
+ * are cut into parts that a few workers take one after another.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/alloc.h"
+#include "lxmd/api/api.h"
+#include "lxmd/api/instance_body.h"
+#include "lxmd/api/scope.h"
+#include "lxmd/core/daemon.h"
+#include "lxmd/core/workers.h"
+#include "lxmd/http/filter.h"
+#include "lxmd/instance/backup.h"
+#include "lxmd/instance/render.h"
+#include "lxmd/instance/run.h"
+#include "lxmd/instance/snapshot.h"
+
+#define PART	     16 /* instances */
+#define HELPERS_MAX 3u
+
+/*
+ * What the request's thread and its helpers share. A helper that comes late finds no part left and touches nothing but the
+ * counts: the request may be over.
+ */
+struct listing {
+	/* the request's; valid while a part is being written */
+	struct request *rq;
+	const struct instance_list *l;
+	const struct filter *filter;
+	const struct db_snapshots *snapshots;
+	const struct db_backups *backups;
+
+	atomic_uint refs;
+	size_t n; /* parts */
+	atomic_size_t next;
+	pthread_mutex_t lock;
+	pthread_cond_t written;
+	size_t done;
+	struct lxm_buf part[]; /* objects with a comma behind each */
+};
+
+static void listing_unref(struct listing *x)
+{
+	size_t i;
+
+	if (atomic_fetch_sub(&x->refs, 1) > 1)
+		return;
+	for (i = 0; i < x->n; i++)
+		lxm_buf_deinit(&x->part[i]);
+	pthread_cond_destroy(&x->written);
+	pthread_mutex_destroy(&x->lock);
+	free(x);
+}
+LXM_AUTO_PTR(listing_unref, struct listing, listing_unref)
+
+static int add_text(const char *text, size_t n, void *buf)
+{
+	lxm_buf_add(buf, text, n);
+	return 0;
+}
+
+static void write_one(const struct listing *x, const struct instance *i, struct lxm_buf *out)
+{
+	lxm_auto(run_unref) struct run *run = run_get(x->rq->d, i->row.id);
+	lxm_auto(json) json_t *o = NULL;
+	int recursion = rq_recursion(x->rq);
+
+	if (!scope_sees(x->rq, i->row.project))
+		return;
+	if (recursion || x->filter)
+		o = recursion == 2 ? instance_full_json(x->rq->d, i, run, false, x->snapshots, x->backups) : instance_json(i, run);
+	if (x->filter && !filter_match(x->filter, o))
+		return;
+	if (!recursion) {
+		json_decref(o);
+		o = instance_list_url(x->rq, i);
+	}
+	(void)json_dump_callback(o, add_text, out, JSON_COMPACT | JSON_ENCODE_ANY);
+	lxm_buf_chr(out, ',');
+}
+
+static void write_parts(struct listing *x)
+{
+	size_t p, k;
+
+	while ((p = atomic_fetch_add(&x->next, 1)) < x->n) {
+		for (k = p * PART; k < (p + 1) * PART && k < x->l->n; k++)
+			write_one(x, &x->l->v[k], &x->part[p]);
+		pthread_mutex_lock(&x->lock);
+		if (++x->done == x->n)
+			pthread_cond_signal(&x->written);
+		pthread_mutex_unlock(&x->lock);
+	}
+}
+
+static void help(void *arg)
+{
+	write_parts(arg);
+	listing_unref(arg);
+}
+
+/* One helper for each further processor, at most one for each further four parts. */
+static void call_helpers(struct listing *x)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	char name[CALLER_SHARE_LEN];
+	const char *share = caller_share(rq_caller(x->rq), CALLER_SHARE_PART, name);
+	unsigned int i;
+
+	for (i = 0; i < HELPERS_MAX && i + 1 < (unsigned long)cpus && x->n > 4 * (i + 1); i++) {
+		atomic_fetch_add(&x->refs, 1);
+		workers_run_share(x->rq->d->workers, share, help, x);
+	}
+}
+
+static int list(struct request *rq, const struct instance_list *l, const struct filter *filter, const struct db_snapshots *snapshots,
+		const struct db_backups *backups)
+{
+	size_t i, n = (l->n + PART - 1) / PART;
+	lxm_auto(listing_unref) struct listing *x = lxm_alloc(sizeof(*x) + n * sizeof(x->part[0]));
+
+	x->rq = rq;
+	x->l = l;
+	x->filter = filter;
+	x->snapshots = snapshots;
+	x->backups = backups;
+	x->n = n;
+	atomic_init(&x->refs, 1);
+	pthread_mutex_init(&x->lock, NULL);
+	pthread_cond_init(&x->written, NULL);
+	call_helpers(x);
+	write_parts(x);
+	pthread_mutex_lock(&x->lock);
+	while (x->done < x->n)
+		pthread_cond_wait(&x->written, &x->lock);
+	pthread_mutex_unlock(&x->lock);
+
+	for (i = 1; i < n; i++)
+		lxm_buf_add(&x->part[0], x->part[i].data, x->part[i].len);
+	return reply_sync_list(rq, n ? &x->part[0] : NULL);
+}
+
+static bool type_wanted(struct request *rq)
+{
+	const char *t = rq_query(rq, "instance-type");
+
+	return lxm_empty(t) || lxm_streq(t, "container");
+}
+
+int api_instances_get(struct request *rq, struct lxm_err *e)
+{
+	lxm_auto(instance_list) struct instance_list l = { 0 };
+	lxm_auto(filter_free) struct filter *f = NULL;
+	lxm_auto(db_snapshots) struct db_snapshots snapshots = { 0 };
+	lxm_auto(db_backups) struct db_backups backups = { 0 };
+	int r = rq_filter(rq, &f, e);
+
+	if (r == 0 && type_wanted(rq))
+		r = instance_load_all(rq->d, rq_all_projects(rq) ? NULL : rq_project(rq), &l, e);
+	if (r == 0 && rq_recursion(rq) == 2)
+		r = snapshot_list(rq->d, 0, &snapshots, e);
+	if (r == 0 && rq_recursion(rq) == 2)
+		r = backup_list(rq->d, 0, &backups, e);
+	return r < 0 ? r : list(rq, &l, f, &snapshots, &backups);
+}
