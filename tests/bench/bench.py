@@ -31,7 +31,7 @@ def options():
     p.add_argument("--only", choices=("lxm", "lxd"), help="measure one of the two")
     p.add_argument("--figures", default=",".join(FIGURES), help="a part of " + ",".join(FIGURES))
     p.add_argument("--count", type=int, default=40, help="instances of launch")
-    p.add_argument("--many", type=int, default=300, help="instances one after another (lxm only unless --full)")
+    p.add_argument("--many", type=int, default=1000, help="instances one after another (lxm only unless --full)")
     p.add_argument("--repeat", type=int, default=20, help="repetitions of short figures")
     p.add_argument("--quick", action="store_true", help="few repetitions")
     p.add_argument("--full", action="store_true", help="LXD does the long figures too")
