@@ -152,7 +152,7 @@ static int verb_sql(const char *dir, int argc, char **argv)
 	return r < 0 ? fail(&e) : 0;
 }
 
-/* ---- init, recover */
+/* ---- init */
 
 static int verb_init(const char *dir, int argc, char **argv)
 {
@@ -176,12 +176,6 @@ static int verb_init(const char *dir, int argc, char **argv)
 	(void)setenv("LXMC_SOCKET", sock, 1);
 	(void)execv(lxmc, args);
 	fprintf(stderr, "lxmd: run '%s': %s\n", lxmc, strerror(errno));
-	return 1;
-}
-
-static int verb_recover(const char *dir, int argc, char **argv)
-{
-	fprintf(stderr, "lxmd: recover: rebuilding the database from the pools is not implemented yet\n");
 	return 1;
 }
 
@@ -224,7 +218,6 @@ static const struct {
 	{ "init", verb_init, "init [--auto | --preseed]", "first set-up (lxmc admin init)" },
 	{ "sql", verb_sql, "sql node|cluster \"STATEMENT\"", "run SQL on the daemon's databases" },
 	{ "routes", verb_routes, "routes", "print the API: method, path, who may call, flags" },
-	{ "recover", verb_recover, "recover", "rebuild the database from the pools" },
 };
 
 int verb_run(const char *dir, int argc, char **argv)
