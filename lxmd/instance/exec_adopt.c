@@ -178,7 +178,7 @@ static int adopt(struct run *run, struct state *s, struct lxm_err *e)
 	loop_call(x->d->loop, watch, &w);
 	lxm_debug("instance '%s': exec session '%s' goes on", run->name, op_id(op));
 	op_start(op);
-	if (!x->waiting)
+	if (!x->rq.websockets) /* `waiting` is the loop's by now */
 		loop_call(x->d->loop, end_at_once, x);
 	op_unref(op);
 	return w.r;
