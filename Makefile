@@ -15,8 +15,10 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 
 CC      ?= cc
 VERSION := 0.1
-PKGS_D  := libmicrohttpd jansson sqlite3 openssl libarchive yaml-0.1 libnftables libseccomp libcap uuid
-CFLAGS_D := $(shell pkg-config --cflags $(PKGS_D) 2>/dev/null)
+PKGS_D  := libmicrohttpd jansson sqlite3 openssl yaml-0.1 libseccomp libcap uuid
+# loaded when first needed (lxmd/core/lazy.h): headers only
+PKGS_L  := libarchive libnftables
+CFLAGS_D := $(shell pkg-config --cflags $(PKGS_D) $(PKGS_L) 2>/dev/null)
 libs     = $(or $(shell pkg-config --libs $(1)),$(error a library is missing: run make deps))
 LIBS_D   = $(call libs,$(PKGS_D))
 
@@ -146,7 +148,7 @@ $(B)/unit/test_monitor_%: $(B)/obj/tests/unit/test_monitor_%.o $(filter-out %/ma
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/rooms.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_D) -lcunit -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_D) $(call libs,libarchive) -lcunit -o $@
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 

@@ -95,13 +95,13 @@ static int acl_apply(int fd, struct archive_entry *ae, const struct unpack_volum
 	const char *name;
 	size_t n = 0;
 
-	if (archive_entry_acl_reset(ae, want) <= (want == ARCHIVE_ENTRY_ACL_TYPE_ACCESS ? 3 : 0))
+	if (la.archive_entry_acl_reset(ae, want) <= (want == ARCHIVE_ENTRY_ACL_TYPE_ACCESS ? 3 : 0))
 		return 0;
 	x = malloc(sizeof(*x));
 	if (!x)
 		return lxm_err_set(e, ENOMEM, "out of memory");
 	x->version = htole32(2);
-	while (archive_entry_acl_next(ae, want, &type, &perm, &tag, &qual, &name) == ARCHIVE_OK) {
+	while (la.archive_entry_acl_next(ae, want, &type, &perm, &tag, &qual, &name) == ARCHIVE_OK) {
 		uint32_t id = UINT32_MAX;
 		int t = acl_tag(tag);
 
@@ -151,8 +151,8 @@ static int xattrs_apply(int fd, struct archive_entry *ae, const struct unpack_vo
 	size_t len;
 	bool caps;
 
-	archive_entry_xattr_reset(ae);
-	while (archive_entry_xattr_next(ae, &name, &value, &len) == ARCHIVE_OK) {
+	la.archive_entry_xattr_reset(ae);
+	while (la.archive_entry_xattr_next(ae, &name, &value, &len) == ARCHIVE_OK) {
 		caps = name && strcmp(name, "security.capability") == 0;
 		if (!name || (!caps && (!lxm_starts(name, "user.") || lxm_starts(name, "user.overlay."))))
 			continue;
@@ -174,19 +174,19 @@ int entry_attrs_apply(int fd, struct archive_entry *ae, const struct unpack_volu
 	int r;
 
 	/* in this order: a change of owner takes setuid bits and capabilities away */
-	if (fchown(fd, (uid_t)archive_entry_uid(ae), (gid_t)archive_entry_gid(ae)) < 0)
+	if (fchown(fd, (uid_t)la.archive_entry_uid(ae), (gid_t)la.archive_entry_gid(ae)) < 0)
 		return lxm_err_sys(e, "set the owner");
-	if (fchmod(fd, archive_entry_perm(ae) & 07777) < 0)
+	if (fchmod(fd, la.archive_entry_perm(ae) & 07777) < 0)
 		return lxm_err_sys(e, "set the mode");
 	r = acl_apply(fd, ae, v, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", e);
-	if (r == 0 && archive_entry_filetype(ae) == AE_IFDIR)
+	if (r == 0 && la.archive_entry_filetype(ae) == AE_IFDIR)
 		r = acl_apply(fd, ae, v, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", e);
 	if (r == 0)
 		r = xattrs_apply(fd, ae, v, e);
 	if (r < 0 || !times)
 		return r;
-	ts[1].tv_sec = archive_entry_mtime(ae);
-	ts[1].tv_nsec = archive_entry_mtime_nsec(ae);
+	ts[1].tv_sec = la.archive_entry_mtime(ae);
+	ts[1].tv_nsec = la.archive_entry_mtime_nsec(ae);
 	if (ts[1].tv_nsec < 0 || ts[1].tv_nsec > 999999999)
 		ts[1].tv_nsec = 0;
 	if (futimens(fd, ts) < 0)

@@ -5,8 +5,6 @@
  */
 #include "lxmd/image/tar_out.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <dirent.h>
 #include <endian.h>
 #include <fcntl.h>
@@ -19,6 +17,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/str.h"
 #include "lxmd/core/op.h"
+#include "lxmd/image/archive_lib.h"
 #include "lxmd/storage/links.h"
 
 #define DEPTH_MAX 500
@@ -58,8 +57,8 @@ int image_compression_parse(const char *word, enum image_compression *out, struc
 
 static int archive_fail(struct tar_out *p, struct lxm_err *e)
 {
-	int code = archive_errno(p->a);
-	const char *s = archive_error_string(p->a);
+	int code = la.archive_errno(p->a);
+	const char *s = la.archive_error_string(p->a);
 
 	/* of a failed write() the library only says that it was one */
 	if (code > 0 && code < 200)
@@ -69,33 +68,35 @@ static int archive_fail(struct tar_out *p, struct lxm_err *e)
 
 static int archive_open(struct tar_out *p, int fd, struct lxm_err *e)
 {
-	int r = ARCHIVE_OK;
+	int r = archive_lib_load(e);
 
-	p->a = archive_write_new();
+	if (r < 0)
+		return r;
+	p->a = la.archive_write_new();
 	if (!p->a)
 		return lxm_err_set(e, ENOMEM, "out of memory");
-	archive_write_set_format_pax_restricted(p->a);
-	(void)archive_write_set_options(p->a, "pax:hdrcharset=BINARY");
+	la.archive_write_set_format_pax_restricted(p->a);
+	(void)la.archive_write_set_options(p->a, "pax:hdrcharset=BINARY");
 	switch (p->compression) {
 	case IMAGE_COMPRESS_NONE:
 		break;
 	case IMAGE_COMPRESS_GZIP:
-		r = archive_write_add_filter_gzip(p->a);
-		(void)archive_write_set_filter_option(p->a, "gzip", "timestamp", NULL);
+		r = la.archive_write_add_filter_gzip(p->a);
+		(void)la.archive_write_set_filter_option(p->a, "gzip", "timestamp", NULL);
 		break;
 	case IMAGE_COMPRESS_XZ:
-		r = archive_write_add_filter_xz(p->a);
+		r = la.archive_write_add_filter_xz(p->a);
 		break;
 	case IMAGE_COMPRESS_ZSTD:
-		r = archive_write_add_filter_zstd(p->a);
+		r = la.archive_write_add_filter_zstd(p->a);
 		break;
 	case IMAGE_COMPRESS_BZIP2:
-		r = archive_write_add_filter_bzip2(p->a);
+		r = la.archive_write_add_filter_bzip2(p->a);
 		break;
 	}
 	/* padding of the last block would only be in the way of hashing and mapping */
-	archive_write_set_bytes_in_last_block(p->a, 1);
-	if (r != ARCHIVE_OK || archive_write_open_fd(p->a, fd) != ARCHIVE_OK)
+	la.archive_write_set_bytes_in_last_block(p->a, 1);
+	if (r != ARCHIVE_OK || la.archive_write_open_fd(p->a, fd) != ARCHIVE_OK)
 		return archive_fail(p, e);
 	return 0;
 }
@@ -114,13 +115,13 @@ static int tick(struct tar_out *p, struct lxm_err *e)
 static int write_header(struct tar_out *p, struct archive_entry *ae, struct lxm_err *e)
 {
 	/* a warning is about something that the format cannot say: better none than a silent loss */
-	return archive_write_header(p->a, ae) == ARCHIVE_OK ? 0 : archive_fail(p, e);
+	return la.archive_write_header(p->a, ae) == ARCHIVE_OK ? 0 : archive_fail(p, e);
 }
 
 static int write_bytes(struct tar_out *p, const void *data, size_t n, struct lxm_err *e)
 {
 	p->bytes += n;
-	return archive_write_data(p->a, data, n) == (la_ssize_t)n ? 0 : archive_fail(p, e);
+	return la.archive_write_data(p->a, data, n) == (la_ssize_t)n ? 0 : archive_fail(p, e);
 }
 
 static void add_acl(struct archive_entry *ae, int type, const unsigned char *x, size_t n)
@@ -143,7 +144,7 @@ static void add_acl(struct archive_entry *ae, int type, const unsigned char *x, 
 		snprintf(name, sizeof(name), "%u", le32toh(id));
 		for (k = 0; k < LXM_ARRAY_LEN(tags); k++)
 			if (tags[k].tag == le16toh(tag))
-				archive_entry_acl_add_entry(ae, type, le16toh(perm) & 7, tags[k].to,
+				la.archive_entry_acl_add_entry(ae, type, le16toh(perm) & 7, tags[k].to,
 							    tag == htole16(2) || tag == htole16(8) ? (int)le32toh(id) : -1,
 							    tag == htole16(2) || tag == htole16(8) ? name : "");
 	}
@@ -173,7 +174,7 @@ static int add_xattrs(struct archive_entry *ae, int fd, struct lxm_err *e)
 		else if (strcmp(name, "system.posix_acl_default") == 0)
 			add_acl(ae, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, (unsigned char *)value, (size_t)len);
 		else if (strcmp(name, "security.capability") == 0 || (lxm_starts(name, "user.") && !lxm_starts(name, "user.overlay.")))
-			archive_entry_xattr_add_entry(ae, name, value, (size_t)len);
+			la.archive_entry_xattr_add_entry(ae, name, value, (size_t)len);
 	}
 	return 0;
 }
@@ -192,10 +193,10 @@ static bool add_holes(struct archive_entry *ae, int fd, off_t size)
 		hole = lseek(fd, data, SEEK_HOLE);
 		if (hole < 0 || hole > size)
 			hole = size;
-		archive_entry_sparse_add_entry(ae, data, hole - data);
+		la.archive_entry_sparse_add_entry(ae, data, hole - data);
 	}
-	if (!archive_entry_sparse_count(ae))
-		archive_entry_sparse_add_entry(ae, size, 0);
+	if (!la.archive_entry_sparse_count(ae))
+		la.archive_entry_sparse_add_entry(ae, size, 0);
 	return true;
 }
 
@@ -225,15 +226,15 @@ static int write_data(struct tar_out *p, int fd, off_t size, struct lxm_err *e)
 
 static struct archive_entry *entry_new(struct tar_out *p, const struct stat *st)
 {
-	struct archive_entry *ae = archive_entry_new();
+	struct archive_entry *ae = la.archive_entry_new();
 
-	archive_entry_set_pathname(ae, p->path.data);
-	archive_entry_set_filetype(ae, st->st_mode & S_IFMT);
-	archive_entry_set_perm(ae, st->st_mode & 07777);
-	archive_entry_set_uid(ae, st->st_uid);
-	archive_entry_set_gid(ae, st->st_gid);
-	archive_entry_set_mtime(ae, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
-	archive_entry_set_size(ae, S_ISREG(st->st_mode) ? st->st_size : 0);
+	la.archive_entry_set_pathname(ae, p->path.data);
+	la.archive_entry_set_filetype(ae, st->st_mode & S_IFMT);
+	la.archive_entry_set_perm(ae, st->st_mode & 07777);
+	la.archive_entry_set_uid(ae, st->st_uid);
+	la.archive_entry_set_gid(ae, st->st_gid);
+	la.archive_entry_set_mtime(ae, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+	la.archive_entry_set_size(ae, S_ISREG(st->st_mode) ? st->st_size : 0);
 	return ae;
 }
 
@@ -253,8 +254,8 @@ static int pack_file(struct tar_out *p, int up, const char *name, struct lxm_err
 	if (st.st_nlink > 1)
 		first = links_add(&p->links, st.st_dev, st.st_ino, p->path.data);
 	if (first) {
-		archive_entry_set_hardlink(ae, first);
-		archive_entry_set_size(ae, 0);
+		la.archive_entry_set_hardlink(ae, first);
+		la.archive_entry_set_size(ae, 0);
 		r = write_header(p, ae, e);
 	} else {
 		r = add_xattrs(ae, fd, e);
@@ -264,7 +265,7 @@ static int pack_file(struct tar_out *p, int up, const char *name, struct lxm_err
 		if (r == 0)
 			r = write_data(p, fd, st.st_size, e);
 	}
-	archive_entry_free(ae);
+	la.archive_entry_free(ae);
 	return r;
 }
 
@@ -280,13 +281,13 @@ static int pack_special(struct tar_out *p, int up, const char *name, const struc
 		if (n < 0)
 			r = lxm_err_sys(e, "read the link");
 		else
-			link[n] = 0, archive_entry_set_symlink(ae, link);
+			link[n] = 0, la.archive_entry_set_symlink(ae, link);
 	} else {
-		archive_entry_set_rdev(ae, st->st_rdev);
+		la.archive_entry_set_rdev(ae, st->st_rdev);
 	}
 	if (r == 0)
 		r = write_header(p, ae, e);
-	archive_entry_free(ae);
+	la.archive_entry_free(ae);
 	return r;
 }
 
@@ -337,7 +338,7 @@ static int pack_dir(struct tar_out *p, int fd, int depth, struct lxm_err *e)
 	r = add_xattrs(ae, fd, e);
 	if (r == 0)
 		r = write_header(p, ae, e);
-	archive_entry_free(ae);
+	la.archive_entry_free(ae);
 	if (r < 0 || st.st_dev != p->dev)
 		return r; /* a mount: only its point belongs to the image */
 	n = scandirat(fd, ".", &names, NULL, by_name);
@@ -373,7 +374,7 @@ static int put_plain(struct tar_out *p, const char *path, const struct stat *st,
 	r = write_header(p, ae, e);
 	if (r == 0 && st->st_size)
 		r = write_bytes(p, data, (size_t)st->st_size, e);
-	archive_entry_free(ae);
+	la.archive_entry_free(ae);
 	return lxm_err_wrap(e, r, "write '%.200s'", path);
 }
 
@@ -427,7 +428,7 @@ int tar_out_open(const struct tar_out_spec *spec, struct tar_out **out, struct l
 
 int tar_out_close(struct tar_out *p, struct lxm_err *e)
 {
-	return archive_write_close(p->a) == ARCHIVE_OK ? 0 : archive_fail(p, e);
+	return la.archive_write_close(p->a) == ARCHIVE_OK ? 0 : archive_fail(p, e);
 }
 
 void tar_out_free(struct tar_out *p)
@@ -435,7 +436,7 @@ void tar_out_free(struct tar_out *p)
 	if (!p)
 		return;
 	if (p->a)
-		archive_write_free(p->a);
+		la.archive_write_free(p->a);
 	links_deinit(&p->links);
 	lxm_buf_deinit(&p->path);
 	free(p->chunk);

@@ -129,7 +129,7 @@ static int write_data(struct walk *w, int fd, struct archive_entry *ae, struct l
 	if (r < 0)
 		return r;
 	/* a hole at the end has no block */
-	if (archive_entry_size_is_set(ae) && ftruncate(fd, (off_t)archive_entry_size(ae)) < 0)
+	if (la.archive_entry_size_is_set(ae) && ftruncate(fd, (off_t)la.archive_entry_size(ae)) < 0)
 		return lxm_err_sys(e, "set the size");
 	return 0;
 }
@@ -161,8 +161,8 @@ static int make_dir(struct target *t, int up, const char *base, const struct wal
 	}
 	l = &t->late[t->n_late++];
 	l->path = lxm_strdup(entry->path);
-	l->mtime.tv_sec = archive_entry_mtime(entry->ae);
-	l->mtime.tv_nsec = archive_entry_mtime_nsec(entry->ae);
+	l->mtime.tv_sec = la.archive_entry_mtime(entry->ae);
+	l->mtime.tv_nsec = la.archive_entry_mtime_nsec(entry->ae);
 	if (l->mtime.tv_nsec < 0 || l->mtime.tv_nsec > 999999999)
 		l->mtime.tv_nsec = 0;
 	return entry_attrs_apply(fd, entry->ae, entry->volume, false, e);
@@ -185,27 +185,27 @@ static int make_hardlink(struct target *t, int up, const char *base, const char 
 /* Symbolic links, pipes and devices have no descriptor to set attributes through. */
 static int make_special(int up, const char *base, const struct walk_entry *entry, struct lxm_err *e)
 {
-	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = archive_entry_mtime(entry->ae) } };
+	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = la.archive_entry_mtime(entry->ae) } };
 
 	if (entry->kind == PATH_SYMLINK) {
-		const char *to = archive_entry_symlink(entry->ae);
+		const char *to = la.archive_entry_symlink(entry->ae);
 
 		if (lxm_empty(to) || strlen(to) > PATHSET_PATH_MAX)
 			return lxm_err_set(e, EINVAL, "a symbolic link without a usable target");
 		if (symlinkat(to, up, base) < 0)
 			return lxm_err_sys(e, "make symbolic link");
 	} else if (entry->kind == PATH_DEVICE) {
-		mode_t type = archive_entry_filetype(entry->ae) == AE_IFBLK ? S_IFBLK : S_IFCHR;
+		mode_t type = la.archive_entry_filetype(entry->ae) == AE_IFBLK ? S_IFBLK : S_IFCHR;
 
-		if (mknodat(up, base, type | 0600, archive_entry_rdev(entry->ae)) < 0)
+		if (mknodat(up, base, type | 0600, la.archive_entry_rdev(entry->ae)) < 0)
 			return lxm_err_sys(e, "make device node");
 	} else {
 		if (mknodat(up, base, S_IFIFO | 0600, 0) < 0)
 			return lxm_err_sys(e, "make pipe");
 	}
-	if (fchownat(up, base, (uid_t)archive_entry_uid(entry->ae), (gid_t)archive_entry_gid(entry->ae), AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchownat(up, base, (uid_t)la.archive_entry_uid(entry->ae), (gid_t)la.archive_entry_gid(entry->ae), AT_SYMLINK_NOFOLLOW) < 0)
 		return lxm_err_sys(e, "set the owner");
-	if (entry->kind != PATH_SYMLINK && fchmodat(up, base, archive_entry_perm(entry->ae) & 07777, 0) < 0)
+	if (entry->kind != PATH_SYMLINK && fchmodat(up, base, la.archive_entry_perm(entry->ae) & 07777, 0) < 0)
 		return lxm_err_sys(e, "set the mode");
 	if (utimensat(up, base, ts, AT_SYMLINK_NOFOLLOW) < 0)
 		return lxm_err_sys(e, "set the time");
@@ -339,7 +339,7 @@ static int read_small(struct walk *w, struct archive_entry *ae, size_t max, stru
 	size_t len;
 	int r;
 
-	if (archive_entry_size(ae) > (int64_t)max)
+	if (la.archive_entry_size(ae) > (int64_t)max)
 		return lxm_err_set(e, EINVAL, "it is larger than %zu MiB", max >> 20);
 	while ((r = walk_read(w, &block, &len, &off, e)) > 0) {
 		if (buf->len != (uint64_t)off || buf->len + len > max)

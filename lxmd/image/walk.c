@@ -28,7 +28,7 @@ static la_ssize_t read_cb(struct archive *a, void *arg, const void **buf)
 		n = pread(w->spec->fd, w->chunk, sizeof(w->chunk), (off_t)w->pos);
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
-		archive_set_error(a, errno, "read");
+		la.archive_set_error(a, errno, "read");
 		return -1;
 	}
 	w->pos += (uint64_t)n;
@@ -39,8 +39,8 @@ static la_ssize_t read_cb(struct archive *a, void *arg, const void **buf)
 /* libarchive's words about foreign bytes may repeat them: keep what can be printed. */
 static int archive_fail(struct walk *w, struct lxm_err *e, const char *what)
 {
-	const char *s = archive_error_string(w->a);
-	int code = archive_errno(w->a);
+	const char *s = la.archive_error_string(w->a);
+	int code = la.archive_errno(w->a);
 	char text[160];
 	size_t i;
 
@@ -55,18 +55,22 @@ static int archive_fail(struct walk *w, struct lxm_err *e, const char *what)
 
 static int archive_open(struct walk *w, struct lxm_err *e)
 {
-	w->a = archive_read_new();
+	int r = archive_lib_load(e);
+
+	if (r < 0)
+		return r;
+	w->a = la.archive_read_new();
 	if (!w->a)
 		return lxm_err_set(e, ENOMEM, "out of memory");
-	archive_read_support_format_tar(w->a);
-	archive_read_support_filter_gzip(w->a);
-	archive_read_support_filter_bzip2(w->a);
-	archive_read_support_filter_xz(w->a);
-	archive_read_support_filter_lzma(w->a);
-	archive_read_support_filter_zstd(w->a);
+	la.archive_read_support_format_tar(w->a);
+	la.archive_read_support_filter_gzip(w->a);
+	la.archive_read_support_filter_bzip2(w->a);
+	la.archive_read_support_filter_xz(w->a);
+	la.archive_read_support_filter_lzma(w->a);
+	la.archive_read_support_filter_zstd(w->a);
 	/* names are bytes: no conversion that could fail or make two names one */
-	(void)archive_read_set_options(w->a, "tar:hdrcharset=BINARY");
-	if (archive_read_open(w->a, w, NULL, read_cb, NULL) != ARCHIVE_OK)
+	(void)la.archive_read_set_options(w->a, "tar:hdrcharset=BINARY");
+	if (la.archive_read_open(w->a, w, NULL, read_cb, NULL) != ARCHIVE_OK)
 		return archive_fail(w, e, "not a tar archive");
 	return 0;
 }
@@ -88,7 +92,7 @@ static void progress(struct walk *w, bool force)
 
 int walk_read(struct walk *w, const void **block, size_t *len, int64_t *offset, struct lxm_err *e)
 {
-	int r = archive_read_data_block(w->a, block, len, offset);
+	int r = la.archive_read_data_block(w->a, block, len, offset);
 
 	if (r == ARCHIVE_EOF)
 		return 0;
@@ -122,7 +126,7 @@ static bool is_init_path(const char *p)
 /* What the entry makes. Sockets are never made, device nodes for those who may; 0:0 would hide a file of an overlay. */
 static int entry_kind(const struct walk *w, struct archive_entry *ae, enum path_kind *kind, struct lxm_err *e)
 {
-	switch (archive_entry_filetype(ae)) {
+	switch (la.archive_entry_filetype(ae)) {
 	case AE_IFREG:
 		*kind = PATH_FILE;
 		return 0;
@@ -137,7 +141,7 @@ static int entry_kind(const struct walk *w, struct archive_entry *ae, enum path_
 		return 0;
 	case AE_IFCHR:
 	case AE_IFBLK:
-		*kind = w->spec->devices && archive_entry_rdev(ae) ? PATH_DEVICE : PATH_LEFT_OUT;
+		*kind = w->spec->devices && la.archive_entry_rdev(ae) ? PATH_DEVICE : PATH_LEFT_OUT;
 		return 0;
 	case AE_IFSOCK:
 		*kind = PATH_LEFT_OUT;
@@ -302,7 +306,7 @@ static int skip_data(struct walk *w, struct lxm_err *e)
 
 static int check_owner(struct archive_entry *ae, const char *name, struct lxm_err *e)
 {
-	int64_t uid = archive_entry_uid(ae), gid = archive_entry_gid(ae), size = archive_entry_size(ae);
+	int64_t uid = la.archive_entry_uid(ae), gid = la.archive_entry_gid(ae), size = la.archive_entry_size(ae);
 
 	if (uid < 0 || gid < 0 || uid >= UINT32_MAX || gid >= UINT32_MAX)
 		return lxm_err_set(e, EINVAL, "entry '%.200s' has an impossible owner", name);
@@ -326,12 +330,12 @@ static int one_entry(struct walk *w, struct archive_entry *ae, walk_fn fn, void 
 	struct walk_entry entry = { .ae = ae };
 	size_t shift = w->spec->part == IMAGE_ROOTFS ? 7 : 0;
 	char *name = w->path + shift, *target = w->hardlink + shift;
-	const char *raw = archive_entry_hardlink(ae);
+	const char *raw = la.archive_entry_hardlink(ae);
 	int r;
 
 	memcpy(w->path, "rootfs/", 8);
 	memcpy(w->hardlink, "rootfs/", 8);
-	r = path_normalise(archive_entry_pathname(ae), name, e);
+	r = path_normalise(la.archive_entry_pathname(ae), name, e);
 	if (r == 0 && w->spec->part == IMAGE_BACKUP)
 		r = find_volume(w, name, &entry.volume, e);
 	if (r < 0)
@@ -355,8 +359,8 @@ static int one_entry(struct walk *w, struct archive_entry *ae, walk_fn fn, void 
 		return 0;
 	}
 	if (entry.volume && strncmp(entry.path, "rootfs", 6) == 0) {
-		archive_entry_set_uid(ae, entry_id(entry.volume, false, (uint32_t)archive_entry_uid(ae)));
-		archive_entry_set_gid(ae, entry_id(entry.volume, true, (uint32_t)archive_entry_gid(ae)));
+		la.archive_entry_set_uid(ae, entry_id(entry.volume, false, (uint32_t)la.archive_entry_uid(ae)));
+		la.archive_entry_set_gid(ae, entry_id(entry.volume, true, (uint32_t)la.archive_entry_gid(ae)));
 	}
 	entry.hardlink = !raw ? NULL : entry.volume ? below(w->hardlink, entry.volume->prefix) : w->hardlink;
 	r = fn(w, &entry, arg, e);
@@ -370,7 +374,7 @@ static int walk_entries(struct walk *w, walk_fn fn, void *arg, struct lxm_err *e
 	int r;
 
 	for (;;) {
-		r = archive_read_next_header(w->a, &ae);
+		r = la.archive_read_next_header(w->a, &ae);
 		if (r == ARCHIVE_EOF)
 			break;
 		/* a warning means that some part of the header was not understood: not ours to guess */
@@ -404,7 +408,7 @@ int walk_archive(const struct unpack_spec *spec, uint64_t max_bytes, uint64_t ma
 	if (r == 0)
 		r = walk_entries(w, fn, arg, e);
 	if (w->a)
-		archive_read_free(w->a);
+		la.archive_read_free(w->a);
 	if (r == 0 && w->report.devices_left_out)
 		lxm_warn("%s: %llu device nodes left out, the first is '%s'", spec->name,
 			 (unsigned long long)w->report.devices_left_out, w->first_device);

@@ -2,10 +2,9 @@
 #ifndef LXMD_IMAGE_WALK_H
 #define LXMD_IMAGE_WALK_H
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <sys/statvfs.h>
 
+#include "lxmd/image/archive_lib.h"
 #include "lxmd/image/pathset.h"
 #include "lxmd/image/unpack.h"
 

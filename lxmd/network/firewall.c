@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
+#include "lxmd/core/lazy.h"
 #include "lxmd/network/netlink.h"
 
 struct firewall {
@@ -44,36 +45,64 @@ void fw_free(struct firewall *fw)
 	free(fw);
 }
 
+/* libnftables, loaded for the first transaction: NAME() is nf.NAME(). */
+#define NFT_FUNCTIONS(X) \
+	X(nft_ctx_buffer_error) X(nft_ctx_buffer_output) X(nft_ctx_free) X(nft_ctx_get_error_buffer) \
+	X(nft_ctx_get_output_buffer) X(nft_ctx_new) X(nft_ctx_output_set_flags) X(nft_run_cmd_from_buffer)
+
+static struct {
+#define X(name) __typeof__(&name) name;
+	NFT_FUNCTIONS(X)
+#undef X
+} nf;
+
+static const char *const names[] = {
+#define X(name) #name,
+	NFT_FUNCTIONS(X)
+#undef X
+};
+
+static struct lazy_lib lib = {
+	.soname = "libnftables.so.1",
+	.package = "libnftables1",
+	.names = names,
+	.functions = &nf,
+	.n = sizeof(names) / sizeof(names[0]),
+};
+
 /* Run one transaction. What nft says on failure is cut to its first line and becomes the error. */
 static int fw_run(struct firewall *fw, const char *text, unsigned int out_flags, struct lxm_buf *out,
 		  struct lxm_err *e)
 {
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	struct nft_ctx *nft;
 	const char *said;
-	int r = 0;
+	int r = lazy_load(&lib, e);
 
-	if (!nft || nft_ctx_buffer_output(nft) || nft_ctx_buffer_error(nft)) {
+	if (r < 0)
+		return r;
+	nft = nf.nft_ctx_new(NFT_CTX_DEFAULT);
+	if (!nft || nf.nft_ctx_buffer_output(nft) || nf.nft_ctx_buffer_error(nft)) {
 		if (nft)
-			nft_ctx_free(nft);
+			nf.nft_ctx_free(nft);
 		return lxm_err_set(e, ENOMEM, "open nftables");
 	}
 	pthread_mutex_lock(&fw->lock);
-	nft_ctx_output_set_flags(nft, out_flags);
-	if (nft_run_cmd_from_buffer(nft, text) != 0) {
+	nf.nft_ctx_output_set_flags(nft, out_flags);
+	if (nf.nft_run_cmd_from_buffer(nft, text) != 0) {
 		int code = errno == EPERM || errno == ENOENT ? errno : EIO;
 
-		said = nft_ctx_get_error_buffer(nft);
+		said = nf.nft_ctx_get_error_buffer(nft);
 		if (!said)
 			said = "";
 		if (strstr(said, "No such file or directory"))
 			code = ENOENT;
 		r = lxm_err_set(e, code, "nftables: %.*s", (int)strcspn(said, "\n"), said);
 	} else {
-		said = nft_ctx_get_output_buffer(nft);
+		said = nf.nft_ctx_get_output_buffer(nft);
 		if (out && said)
 			lxm_buf_str(out, said);
 	}
-	nft_ctx_free(nft);
+	nf.nft_ctx_free(nft);
 	pthread_mutex_unlock(&fw->lock);
 	return r;
 }
