@@ -86,6 +86,26 @@ void sql_conn_put(struct sql_db *db, struct sql_conn *c)
 	pthread_mutex_unlock(&db->lock);
 }
 
+void sql_db_trim(struct sql_db *db)
+{
+	struct sql_conn *c, *rest = NULL;
+
+	pthread_mutex_lock(&db->lock);
+	c = db->idle;
+	if (c) {
+		rest = LXM_TAKE(c->next, NULL);
+		(void)sqlite3_db_release_memory(c->h);
+	}
+	for (c = rest; c; c = c->next)
+		db->conns--;
+	pthread_mutex_unlock(&db->lock);
+	while (rest) {
+		c = rest;
+		rest = c->next;
+		sql_conn_close(c);
+	}
+}
+
 void sql_db_close(struct sql_db *db)
 {
 	while (db->idle) {

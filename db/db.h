@@ -44,6 +44,9 @@ int db_cluster_open(const char *dir, struct db_cluster **out, struct lxm_err *e)
 void db_cluster_close(struct db_cluster *db);
 LXM_AUTO_PTR(db_cluster_close, struct db_cluster, db_cluster_close)
 
+/** Of the connections that nobody uses keep one each, and forget cached pages. Any thread; nothing need be idle. */
+void db_trim(struct db_node *node, struct db_cluster *cluster);
+
 /**
  * Remember that both databases are there and whole: from now on one that is empty or gone is refused and not taken for a
  * first start.

@@ -65,6 +65,8 @@ LXM_AUTO_PTR(sql_conn_close, struct sql_conn, sql_conn_close)
 /** An idle connection or a new one; waits while all are out. */
 int sql_conn_get(struct sql_db *db, struct sql_conn **out, struct lxm_err *e);
 void sql_conn_put(struct sql_db *db, struct sql_conn *c);
+/** Close all idle connections but the warm one, and take its pages from that. */
+void sql_db_trim(struct sql_db *db);
 /** Fill e from the connection's last error; -EBUSY, -EEXIST (unique), -ENOENT (foreign key), -EIO ... */
 int sql_fail(sqlite3 *h, int rc, struct lxm_err *e);
 

@@ -157,6 +157,12 @@ void db_node_close(struct db_node *db)
 	free(db);
 }
 
+void db_trim(struct db_node *node, struct db_cluster *cluster)
+{
+	sql_db_trim(&node->s);
+	sql_db_trim(&cluster->s);
+}
+
 static int get_version(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
 	return sql_int(tx, arg, e, "PRAGMA user_version", NULL);

@@ -24,6 +24,7 @@
 #include "lxmd/core/audit.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/identity.h"
+#include "lxmd/core/idle.h"
 #include "lxmd/core/notify.h"
 #include "lxmd/core/op.h"
 #include "lxmd/core/schedule.h"
@@ -223,8 +224,8 @@ static int run(const struct lxmd_config *config)
 	} else {
 		__atomic_store_n(&d->ready, true, __ATOMIC_RELEASE);
 		lxm_info("lxmd %s is ready, state in '%s'", LXM_VERSION, d->dirs.top.path);
-		/* starting up took more than running does: give it back */
-		(void)malloc_trim(0);
+		/* starting up took more than running does */
+		idle_note(d->idle);
 		notify_manager("READY=1");
 		instances_autostart(d);
 		wait_for_end(d, sigfd);

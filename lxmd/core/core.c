@@ -2,6 +2,7 @@
 #include "lxmd/core/daemon.h"
 
 #include "lxmd/core/event.h"
+#include "lxmd/core/idle.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/loop.h"
 #include "lxmd/core/op.h"
@@ -22,6 +23,7 @@ int daemon_start_core(struct lxmd *d, struct lxm_err *e)
 	d->ops = ops_new(d);
 	events_capture_log(d->events);
 	d->schedule = schedule_new(d);
+	d->idle = idle_new(d);
 	return 0;
 }
 
@@ -31,6 +33,8 @@ void daemon_stop_core(struct lxmd *d)
 	loop_free(d->loop);
 	schedule_free(d->schedule);
 	d->schedule = NULL;
+	idle_free(d->idle);
+	d->idle = NULL;
 	workers_free(d->workers);
 	d->workers = NULL;
 	ops_free(d->ops);

@@ -16,6 +16,7 @@ struct events;
 struct ops;
 struct locks;
 struct schedule;
+struct idle;
 struct trust;
 struct audit;
 struct http;
@@ -75,6 +76,7 @@ struct lxmd {
 	struct events *events;
 	struct ops *ops;
 	struct schedule *schedule; /* what happens by the clock */
+	struct idle *idle;	 /* what happens at rest */
 	struct audit *audit; /* who changed what */
 	struct trust *trust; /* client certificates and what they may do */
 	struct http *http;

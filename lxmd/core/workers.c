@@ -18,7 +18,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 
-#define IDLE_S 10
+#define IDLE_S 2
 #ifdef LXM_SAN
 #define STACK_BYTES (4096 * 1024) /* instrumented frames are large */
 #else

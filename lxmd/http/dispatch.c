@@ -10,6 +10,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/idle.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/http/conn.h"
 #include "lxmd/image/slot.h"
@@ -197,6 +198,7 @@ void dispatch_run(struct http_conn *c)
 {
 	char share[CALLER_SHARE_LEN];
 
+	idle_note(c->rq.d->idle);
 	atomic_init(&c->holders, 1);
 	if (c->failed.code || c->preflight || (c->rq.route->flags & RT_INLINE)) {
 		run(c);
