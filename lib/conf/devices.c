@@ -59,6 +59,23 @@ static int check_nic(const struct lxm_kv *dev, struct lxm_err *e)
 	return 0;
 }
 
+bool conf_disk_is_scratch(const struct lxm_kv *dev)
+{
+	return lxm_streq(lxm_kv_get(dev, "source"), "scratch:");
+}
+
+/* It is the instance's own directory: nothing of the host is shared, nobody else's owners are in it. */
+static int check_scratch(const struct lxm_kv *dev, struct lxm_err *e)
+{
+	static const char *const others[] = { "pool", "propagation", "readonly", "recursive", "shift" };
+	size_t i;
+
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (has(dev, others[i]))
+			return lxm_err_set(e, EINVAL, "'%s' has no meaning with source 'scratch:'", others[i]);
+	return 0;
+}
+
 static int check_disk(const struct lxm_kv *dev, struct lxm_err *e)
 {
 	const char *path = lxm_kv_or(dev, "path", "");
@@ -72,8 +89,12 @@ static int check_disk(const struct lxm_kv *dev, struct lxm_err *e)
 		return lxm_err_set(e, EINVAL, "a disk device needs the key 'source' (only path=/ has none)");
 	if (!root && has(dev, "size"))
 		return lxm_err_set(e, EINVAL, "'size' is for the root disk (path=/); set the size of other volumes themselves");
-	if (!root && !has(dev, "pool") && lxm_kv_get(dev, "source")[0] != '/')
-		return lxm_err_set(e, EINVAL, "'source' must be an absolute path, or a volume with its 'pool'");
+	if (root)
+		return 0;
+	if (conf_disk_is_scratch(dev))
+		return check_scratch(dev, e);
+	if (!has(dev, "pool") && lxm_kv_get(dev, "source")[0] != '/')
+		return lxm_err_set(e, EINVAL, "'source' must be an absolute path, a volume with its 'pool', or 'scratch:'");
 	return 0;
 }
 

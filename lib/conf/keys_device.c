@@ -43,7 +43,7 @@ static const struct confkey disk_keys[] = {
 	{ "shift",             KEY_BOOL,  0,                    "false",   NULL,              "Show the host owners of the source as owners inside" },
 	{ "size",              KEY_BYTES, KEY_LIVE,             NULL,      NULL,              "Quota of the root volume" },
 	{ "size.state",        KEY_BYTES, KEY_VM,               NULL,      NULL,              "Size of the state volume" },
-	{ "source",            KEY_TEXT,  0,                    NULL,      NULL,              "Host path, or volume of the pool" },
+	{ "source",            KEY_TEXT,  0,                    NULL,      NULL,              "Host path, volume of the pool, or 'scratch:', a directory of the instance's own" },
 	{ "type",              KEY_TEXT,  KEY_REQUIRED,         NULL,      NULL,              "Type of the device" },
 };
 

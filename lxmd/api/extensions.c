@@ -114,6 +114,7 @@ static const char *const extensions[] = {
 	"images_push_relay",
 	"custom_volume_refresh",
 	"custom_volume_snapshot_expiry",
+	"disk_scratch",
 	"storage",
 	"storage_api_local_volume_handling",
 	"storage_api_project",

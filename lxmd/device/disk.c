@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/conf/tables.h"
 #include "lxmd/device/disk.h"
 
 static int disk_validate(const struct device_ctx *c, bool instance, struct lxm_err *e)
@@ -16,6 +17,8 @@ static int disk_validate(const struct device_ctx *c, bool instance, struct lxm_e
 		return 0;
 	if (path[strspn(path, "/")] == 0)
 		return lxm_err_set(e, EINVAL, "only the root disk, which has a pool and no source, can have the path '/'");
+	if (conf_disk_is_scratch(c->kv))
+		return 0;
 	if (disk_is_volume(c->kv))
 		return disk_volume_check(c, instance, e);
 	if (source[0] != '/')

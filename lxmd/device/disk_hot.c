@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "lib/conf/tables.h"
 #include "lib/wire/hot.h"
 #include "lxmd/device/disk.h"
 
@@ -26,6 +27,8 @@ int disk_hot_add(struct device_ctx *c, const struct device_live *live, struct lx
 /* Another disk that shows the same: what of it the instance has moved about cannot be told apart. */
 static bool has_twin(const struct device_ctx *c)
 {
+	if (conf_disk_is_scratch(c->kv))
+		return false;
 	lxm_devs_each(o, c->devices)
 		if (!lxm_streq(o->name, c->name) && lxm_streq(lxm_kv_get(&o->kv, "type"), "disk") &&
 		    lxm_streq(lxm_kv_or(&o->kv, "pool", NULL), lxm_kv_or(c->kv, "pool", NULL)) &&

@@ -1,5 +1,5 @@
 /*
- * Where a disk's data lie: a path of the host, or a custom volume.
+ * Where a disk's data lie: a path of the host, a custom volume, or a scratch directory of the instance's own volume.
  *
  * A path is an administrator's. It is resolved here, once, to a real path without links. Mounts in unprivileged instances carry nodev: the
  * kernel would honour device nodes on a mount that the host's root made.
@@ -21,6 +21,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lib/conf/names.h"
+#include "lib/conf/tables.h"
 #include "lxmd/device/disk.h"
 #include "lxmd/storage/pool.h"
 
@@ -122,6 +123,28 @@ static int find_volume(const struct device_ctx *c, struct disk_mount *out, struc
 	return r;
 }
 
+/* ---- scratch directories */
+
+/* On disk it has the ids that are seen inside, like the root: nothing of it is anybody else's. */
+static int find_scratch(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
+{
+	lxm_auto(pool_unref) struct pool *pool = NULL;
+	const char *name = NULL;
+	int r;
+
+	lxm_devs_each(d, c->devices)
+		if (device_is_root(&d->kv))
+			name = lxm_kv_get(&d->kv, "pool");
+	r = storage_pool_get(c->d, name ? name : "", &pool, e);
+	if (r == 0)
+		r = pool_volume_scratch(pool, VOLUME_OF_INSTANCE(c->project, c->instance_name), c->name, &out->source, e);
+	out->propagation = MS_PRIVATE;
+	out->directory = true;
+	out->idmap = !c->privileged;
+	out->attrs |= c->privileged ? 0 : MOUNT_ATTR_NODEV;
+	return r;
+}
+
 /* ---- host paths */
 
 static int find_path(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
@@ -149,5 +172,7 @@ int disk_find(const struct device_ctx *c, struct disk_mount *out, struct lxm_err
 	if (lxm_kv_bool(c->kv, "readonly", false))
 		out->attrs |= MOUNT_ATTR_RDONLY;
 	out->propagation = propagation_of(lxm_kv_or(c->kv, "propagation", ""));
+	if (conf_disk_is_scratch(c->kv))
+		return find_scratch(c, out, e);
 	return disk_is_volume(c->kv) ? find_volume(c, out, e) : find_path(c, out, e);
 }

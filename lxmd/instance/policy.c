@@ -11,6 +11,7 @@
 #include "db/project.h"
 #include "lib/base/alloc.h"
 #include "lib/conf/conf.h"
+#include "lib/conf/tables.h"
 #include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/device/device.h"
@@ -80,13 +81,13 @@ static bool is_type(const struct lxm_dev *d, const char *type)
 	return lxm_streq(lxm_kv_get(&d->kv, "type"), type);
 }
 
-/* A disk of a pool stays inside; a path of the host does not. */
+/* A disk of a pool, or a part of the instance's own volume, stays inside; a path of the host does not. */
 static int rule_disk(const struct instance *i, const char *value, struct lxm_err *e)
 {
 	lxm_devs_each(d, &i->devices) {
 		if (!is_type(d, "disk") || device_is_root(&d->kv) || lxm_streq(value, "allow"))
 			continue;
-		if (lxm_streq(value, "managed") && !lxm_empty(lxm_kv_get(&d->kv, "pool")))
+		if (lxm_streq(value, "managed") && (!lxm_empty(lxm_kv_get(&d->kv, "pool")) || conf_disk_is_scratch(&d->kv)))
 			continue;
 		return refuse("restricted.devices.disk", d->name, e);
 	}

@@ -64,6 +64,15 @@ static int copy_merged(struct pool *from, const struct volume_id *v, struct pool
 	return r;
 }
 
+/* What scratch.c made, if there is any; copy_layers() has it already. */
+static int copy_scratch(struct pool *from, const char *src, struct pool *to, const char *tmp, struct op *op, struct lxm_err *e)
+{
+	struct tree_copy how = { .op = op };
+	lxm_auto(free) char *a = lxm_asprintf("%s/scratch", src), *b = lxm_asprintf("%s/scratch", tmp);
+
+	return faccessat(from->dirfd, a, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : volume_tree_copy(from, a, to, b, &how, e);
+}
+
 int pool_volume_copy(struct pool *from_pool, const struct volume_id *from, struct pool *to_pool, const struct volume_id *to,
 		     struct op *op, struct lxm_err *e)
 {
@@ -84,6 +93,8 @@ int pool_volume_copy(struct pool *from_pool, const struct volume_id *from, struc
 		r = copy_layers(from_pool, src, to_pool, tmp, op, e);
 	else
 		r = copy_merged(from_pool, from, to_pool, tmp, op, e);
+	if (r == 0 && !*base)
+		r = copy_scratch(from_pool, src, to_pool, tmp, op, e);
 	if (r == 0)
 		r = volume_put_in_place(to_pool, tmp, to, e);
 	if (r < 0) {

@@ -189,6 +189,17 @@ int pool_volume_root(struct pool *pool, const struct volume_id *v, struct volume
 int pool_volume_prepare(struct pool *pool, const struct volume_id *v, struct lxm_err *e);
 
 /**
+ * The host path of a directory of the volume's own beside its root, made (0755, root's) where it is missing. It is copied, restored and
+ * deleted with the volume on this host, and is no part of images and backups.
+ *
+ * @name      a device's name
+ * @path_out  receives the absolute path; free() it
+ *
+ * Returns 0, -ENOENT (no volume) or another -errno.
+ */
+int pool_volume_scratch(struct pool *pool, const struct volume_id *v, const char *name, char **path_out, struct lxm_err *e);
+
+/**
  * Open the root as one tree, ids as on disk (container's root is uid 0): for publishing, copying, and files of a stopped instance.
  *
  * @write   false: nothing can be changed through it; true: only while the instance is not running

@@ -65,6 +65,15 @@ def test_row_13_every_way_in_meets_the_merged_configuration(rest, image, fenced)
     assert [i["name"] for i in rest.read("instances", query={**new, "recursion": 1})] == ["c"]
 
 
+def test_scratch_stays_inside_and_is_judged_as_a_disk_of_a_pool(rest, image, fenced):
+    new = {"project": fenced}
+    body = make(image, devices={**ROOT, "s": {"type": "disk", "source": "scratch:", "path": "/s"}})
+    assert outcome(rest, "POST", "instances", body, **new) == ""
+    rest.change("DELETE", "instances/c", query=new)
+    rest.change("PATCH", f"projects/{fenced}", {"config": {"restricted.devices.disk": "block"}})
+    assert "restricted.devices.disk" in outcome(rest, "POST", "instances", body, **new)
+
+
 def test_row_13_a_copy_from_outside_is_judged_inside(rest, instance, fenced):
     source = instance(config=PRIVILEGED, start=False)
     body = {"name": "d", "source": {"type": "copy", "source": source.name, "project": "default"}}
