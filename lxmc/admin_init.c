@@ -9,6 +9,7 @@
 #include "lxmc/json.h"
 #include "lxmc/out.h"
 #include "lxmc/preseed.h"
+#include "lxmc/shipped.h"
 #include "lxmc/verb.h"
 #include "lxmc/yaml.h"
 
@@ -222,6 +223,34 @@ static int plan_profile(struct setup *s, const char *pool, const char *network, 
 	return 0;
 }
 
+/* Those of the profiles that come with lxm that the user wants as well. */
+static int plan_shipped(struct setup *s, struct lxm_err *e)
+{
+	lxm_auto(strv) struct lxm_strv all = { 0 }, wanted = { 0 };
+	lxm_auto(free) char *names = NULL, *question = NULL, *answer = NULL;
+	size_t i;
+
+	shipped_list(&all);
+	if (!s->ask || !all.n)
+		return 0;
+	names = lxm_strv_join(&all, ", ");
+	question = lxm_asprintf("Further profiles to create (comma-separated, of: %s)", names);
+	answer = ask(s, question, "none");
+	if (!answer)
+		return no_answer(e);
+	if (strcmp(answer, "none") != 0)
+		lxm_strv_split(&wanted, answer, ',');
+	for (i = 0; i < wanted.n; i++) {
+		json_t *profile = NULL;
+		int r = shipped_read(wanted.v[i] + strspn(wanted.v[i], " "), &profile, e);
+
+		if (r < 0)
+			return r;
+		json_array_append_new(list_at(s, "profiles"), profile);
+	}
+	return 0;
+}
+
 static int plan(struct setup *s, struct lxm_err *e)
 {
 	lxm_auto(free) char *pool = NULL, *network = NULL;
@@ -241,6 +270,8 @@ static int plan(struct setup *s, struct lxm_err *e)
 		r = plan_listen(s, e);
 	if (r == 0)
 		r = plan_profile(s, pool, network, e);
+	if (r == 0)
+		r = plan_shipped(s, e);
 	return r;
 }
 

@@ -63,6 +63,8 @@ VERB(device_show);
 VERB(device_override);
 /* profile.c */
 VERB(profile_copy);
+/* shipped.c */
+VERB(profile_load);
 VERB(profile_add);
 VERB(profile_remove);
 VERB(profile_assign);

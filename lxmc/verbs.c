@@ -406,6 +406,7 @@ const struct verb verbs[] = {
 	{ "profile delete", G_CONF, "PROFILE...", NULL, "Delete profiles", verb_entity_delete, &entity_profile, 0, ON },
 	{ "profile rename", G_CONF, "PROFILE NAME", NULL, "Rename a profile", verb_entity_rename, &entity_profile, 0, ON },
 	{ "profile copy", G_CONF, "PROFILE NAME", NULL, "Copy a profile", verb_profile_copy, NULL, 0, ON },
+	{ "profile load", G_CONF, "[[REMOTE:]PROFILE...]", NULL, "Create profiles that come with lxm; without a name, list those", verb_profile_load, NULL, 0, ON },
 	{ "profile add", G_CONF, "INSTANCE PROFILE", NULL, "Add a profile to an instance", verb_profile_add, NULL, 0, ON },
 	{ "profile remove", G_CONF, "INSTANCE PROFILE", NULL, "Take a profile from an instance", verb_profile_remove, NULL, 0, ON },
 	{ "profile assign", G_CONF, "INSTANCE PROFILE...", NULL, "Replace the profiles of an instance", verb_profile_assign, NULL, 0, ON },

@@ -1,7 +1,7 @@
 # Test targets; included by the top Makefile. T=name picks tests by a part of their name.
 SAN_ENV := LXM_BUILD=$(B) T='$(T)'
 
-.PHONY: check check-unit check-system check-security check-fault check-compat check-vm check-asan check-tsan check-san test-bins fuzz fuzz-bins bench bench-fleet
+.PHONY: check check-unit check-system check-security check-fault check-nesting check-compat check-vm check-asan check-tsan check-san test-bins fuzz fuzz-bins bench bench-fleet
 check:       ## everything but vm and bench, as root; installs what it needs; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory deps-test
 	$(Q)$(MAKE) --no-print-directory test-bins
@@ -18,6 +18,9 @@ check-security: test-bins ## replays of attacks and the guarantees inside a cont
 
 check-fault: test-bins ## kill -9, full disks, failing calls (root)
 	$(Q)$(SAN_ENV) tests/check fault
+
+check-nesting: test-bins ## Docker, Podman and lxm inside an instance (root; builds a Debian image once)
+	$(Q)$(SAN_ENV) tests/check pytest:tests/nesting
 
 check-compat: all ## Debian's lxc and incus, pylxd, Ansible and lxd-benchmark against lxmd; LXM_COMPAT=lxd: against LXD (root)
 	$(Q)packaging/install-packages $(call pkgs,compat)
