@@ -48,6 +48,8 @@ enum mon_kind {
 	MON_QUERY,	   /* asks for MON_HELLO again [fds]; it comes with this request's seq instead of MON_OK */
 	MON_GUEST,	   /* arg: 1 puts /dev/lxd/sock up, 0 takes it away; reply for 1: [its listening end] */
 	MON_SESSION,	   /* takes an exec session that waits for a new lxmd: reply [its socket], arg: how many wait still; no fd: none */
+	MON_NIC_ADD,	   /* [plan_nic_seal()]: make or lend that link */
+	MON_NIC_DEL,	   /* text: its name inside, as given: delete it or give it back; -ENOENT */
 	MON_REQUESTS,	   /* no request: the first number behind them */
 
 	/* replies */
@@ -90,7 +92,7 @@ struct mon_msg {
 	uint64_t start_ms;  /* the same: when init was started, milliseconds since 1970 */
 	uint32_t reason;    /* STOPPED: enum mon_reason */
 	int32_t status;	    /* STOPPED: see enum mon_reason; HELLO: number of reboots so far */
-	const char *text;   /* ERROR, FAILED, STOPPED: points into the receive buffer */
+	const char *text;   /* NIC_DEL, ERROR, FAILED, STOPPED: points into the receive buffer */
 };
 
 /* What HELLO, STARTED and REBOOTED bring. -1: none. The caller closes them. */
@@ -180,5 +182,8 @@ int mon_request(int sock, uint32_t kind, uint32_t seq, int32_t arg, uint32_t row
  */
 int mon_call(int rundir, uint32_t kind, int32_t arg, uint32_t rows, uint32_t cols, int fd, int timeout_ms, int32_t *arg_out,
 	     int *fd_out, struct lxm_err *e);
+
+/** The same for MON_NIC_ADD (fd) and MON_NIC_DEL (text, fd -1). */
+int mon_call_nic(int rundir, uint32_t kind, const char *text, int fd, int timeout_ms, struct lxm_err *e);
 
 #endif

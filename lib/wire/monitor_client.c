@@ -150,22 +150,14 @@ int mon_request(int sock, uint32_t kind, uint32_t seq, int32_t arg, uint32_t row
 	return 0;
 }
 
-int mon_call(int rundir, uint32_t kind, int32_t arg, uint32_t rows, uint32_t cols, int fd, int timeout_ms, int32_t *arg_out, int *fd_out,
-	     struct lxm_err *e)
+/* The reply to the request that was just sent with seq 1; the descriptors beyond the first are closed. */
+static int await_reply(int sock, int64_t deadline, int32_t *arg_out, int *fd_out, struct lxm_err *e)
 {
-	lxm_auto(mon_hello) struct mon_hello hello = MON_HELLO_EMPTY;
-	lxm_auto(fd_close) int sock = -1;
-	int64_t deadline = deadline_of(timeout_ms);
 	unsigned char buf[MON_MAX];
 	int fds[MON_FDS], r;
 	struct mon_msg m;
 	size_t nfds;
 
-	r = mon_connect(rundir, timeout_ms, &sock, &hello, e);
-	if (r == 0)
-		r = mon_request(sock, kind, 1, arg, rows, cols, fd, e);
-	if (r < 0)
-		return r;
 	for (;;) {
 		r = recv_until(sock, deadline, &m, buf, fds, &nfds, e);
 		if (r < 0)
@@ -180,4 +172,35 @@ int mon_call(int rundir, uint32_t kind, int32_t arg, uint32_t rows, uint32_t col
 		*fd_out = nfds ? LXM_TAKE(fds[0], -1) : -1;
 	close_all(fds, nfds);
 	return m.kind == MON_ERROR ? lxm_err_set(e, m.code > 0 ? m.code : EIO, "%s", m.text) : 0;
+}
+
+int mon_call(int rundir, uint32_t kind, int32_t arg, uint32_t rows, uint32_t cols, int fd, int timeout_ms, int32_t *arg_out, int *fd_out,
+	     struct lxm_err *e)
+{
+	lxm_auto(mon_hello) struct mon_hello hello = MON_HELLO_EMPTY;
+	lxm_auto(fd_close) int sock = -1;
+	int64_t deadline = deadline_of(timeout_ms);
+	int r;
+
+	r = mon_connect(rundir, timeout_ms, &sock, &hello, e);
+	if (r == 0)
+		r = mon_request(sock, kind, 1, arg, rows, cols, fd, e);
+	return r < 0 ? r : await_reply(sock, deadline, arg_out, fd_out, e);
+}
+
+int mon_call_nic(int rundir, uint32_t kind, const char *text, int fd, int timeout_ms, struct lxm_err *e)
+{
+	struct mon_msg m = { .kind = kind, .seq = 1, .text = text };
+	lxm_auto(mon_hello) struct mon_hello hello = MON_HELLO_EMPTY;
+	lxm_auto(fd_close) int sock = -1;
+	int64_t deadline = deadline_of(timeout_ms);
+	int r;
+
+	r = mon_connect(rundir, timeout_ms, &sock, &hello, e);
+	if (r < 0)
+		return r;
+	r = mon_send(sock, &m, &fd, fd >= 0 ? 1 : 0, 0);
+	if (r < 0)
+		return lxm_err_set(e, -r, "send to the monitor: %s", strerror(-r));
+	return await_reply(sock, deadline, NULL, NULL, e);
 }

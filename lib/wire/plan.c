@@ -15,16 +15,10 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/wire/plan_priv.h"
 
 #define PLAN_MAGIC   0x504d584cu /* "LXMP" */
 #define PLAN_VERSION 1u
-
-#define OFF(m)	      offsetof(struct plan_step, u.m)
-#define STR(m, max)   { WIRE_STR, OFF(m), max }
-#define U32(m)	      { WIRE_U32, OFF(m), 0 }
-#define I32(m)	      { WIRE_I32, OFF(m), 0 }
-#define U64(m)	      { WIRE_U64, OFF(m), 0 }
-#define BYTES(m, max) { WIRE_BYTES, OFF(m), max }
 
 static const struct wire_kind kinds[PLAN_KINDS] = {
 	[PLAN_IDENTITY] = { "identity", 1, 1, { STR(identity.id, 65), STR(identity.name, 512), STR(identity.hostname, 64) } },
@@ -38,7 +32,10 @@ static const struct wire_kind kinds[PLAN_KINDS] = {
 	[PLAN_DEV] = { "dev", 0, 1024, { STR(dev.path, 256), U32(dev.type), U32(dev.major), U32(dev.minor), U32(dev.mode), U32(dev.uid), U32(dev.gid) } },
 	[PLAN_MOUNT] = { "mount", 0, 512, { STR(mount.source, 0), STR(mount.target, 0), STR(mount.fstype, 32), STR(mount.options, 0), U32(mount.attrs), U32(mount.flags), U32(mount.propagation) } },
 	[PLAN_PROTECT] = { "protect", 0, 64, { STR(protect.path, 256), U32(protect.how) } },
-	[PLAN_NIC] = { "nic", 0, 64, { U32(nic.kind), U32(nic.flags), STR(nic.host, 16), STR(nic.peer, 16), STR(nic.parent, 16), STR(nic.mac, 18), STR(nic.host_mac, 18), U32(nic.mtu), U32(nic.vlan) } },
+	[PLAN_NIC] = { "nic", 0, 64, PLAN_NIC_FIELDS },
+	[PLAN_NIC_ADDR] = { "nic-addr", 0, 256, { U32(nic_addr.side), STR(nic_addr.link, 16), STR(nic_addr.address, 64) } },
+	[PLAN_NIC_ROUTE] = { "nic-route", 0, 512, { U32(nic_route.side), STR(nic_route.link, 16), STR(nic_route.dst, 64), STR(nic_route.via, 64), U32(nic_route.table) } },
+	[PLAN_NIC_PROXY] = { "nic-proxy", 0, 256, { STR(nic_proxy.link, 16), STR(nic_proxy.address, 64) } },
 	[PLAN_FILE] = { "file", 0, 1024, { STR(file.path, 0), BYTES(file.data, PLAN_FILE_MAX), U32(file.mode), U32(file.uid), U32(file.gid), U32(file.flags) } },
 	[PLAN_SYSCTL] = { "sysctl", 0, 256, { STR(sysctl.key, 256), STR(sysctl.value, 0) } },
 	[PLAN_RLIMIT] = { "rlimit", 0, 32, { U32(rlimit.resource), U64(rlimit.soft), U64(rlimit.hard) } },
@@ -96,23 +93,6 @@ static bool relative_ok(const char *s)
 	return s[0] != '/' && components_ok(s);
 }
 
-static bool ifname_ok(const char *s)
-{
-	return strlen(s) < 16 && name_ok(s, "_-.:@") && !strchr(s, ':');
-}
-
-static bool mac_ok(const char *s)
-{
-	int i;
-
-	if (strlen(s) != 17)
-		return false;
-	for (i = 0; i < 17; i++)
-		if (i % 3 == 2 ? s[i] != ':' : !strchr("0123456789abcdefABCDEF", s[i]))
-			return false;
-	return true;
-}
-
 static bool host_ok(const char *s)
 {
 	return name_ok(s, "-.") && strlen(s) < 64;
@@ -143,23 +123,6 @@ static const char *check_mount(const struct plan_mount *m)
 	if (m->propagation & ~(uint32_t)(MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE))
 		return "propagation";
 	return NULL;
-}
-
-static const char *check_nic(const struct plan_nic *n)
-{
-	if (n->kind < PLAN_NIC_VETH || n->kind > PLAN_NIC_IPVLAN)
-		return "kind";
-	if (n->flags & ~15u)
-		return "flags";
-	if (!ifname_ok(n->peer))
-		return "peer";
-	if (n->kind == PLAN_NIC_VETH ? !ifname_ok(n->host) : *n->host != 0)
-		return "host";
-	if ((n->kind != PLAN_NIC_VETH || *n->parent) && !ifname_ok(n->parent))
-		return "parent";
-	if ((*n->mac && !mac_ok(n->mac)) || (*n->host_mac && !mac_ok(n->host_mac)))
-		return "mac";
-	return n->mtu > 65535 || (n->mtu && n->mtu < 68) || n->vlan ? "mtu" : NULL;
 }
 
 static const char *check_cgroup_dev(const struct plan_cgroup_dev *d)
@@ -237,7 +200,10 @@ static const char *check_step(const struct plan_step *s)
 			return "path";
 		return s->u.protect.how >= PLAN_MASK && s->u.protect.how <= PLAN_WRITABLE ? NULL : "how";
 	case PLAN_NIC:
-		return check_nic(&s->u.nic);
+	case PLAN_NIC_ADDR:
+	case PLAN_NIC_ROUTE:
+	case PLAN_NIC_PROXY:
+		return plan_check_nic(s);
 	case PLAN_FILE:
 		return check_file(&s->u.file);
 	case PLAN_SYSCTL:
@@ -286,23 +252,6 @@ void plan_free(struct plan *p)
 	free(p);
 }
 
-/* NULL strings become "": check_step() and the encoder then see what the monitor will see. */
-static void fill_strings(struct plan_step *s)
-{
-	const struct wire_field *f = kinds[s->kind].fields;
-	static const char *const empty = "";
-	const char *p;
-	size_t i;
-
-	for (i = 0; i < WIRE_FIELDS && f[i].type; i++) {
-		if (f[i].type != WIRE_STR)
-			continue;
-		memcpy(&p, (char *)s + f[i].off, sizeof(p));
-		if (!p)
-			memcpy((char *)s + f[i].off, &empty, sizeof(empty));
-	}
-}
-
 int plan_add(struct plan *p, const struct plan_step *in, struct lxm_err *e)
 {
 	struct plan_step s = *in;
@@ -310,7 +259,7 @@ int plan_add(struct plan *p, const struct plan_step *in, struct lxm_err *e)
 	int r;
 
 	assert(s.kind > 0 && s.kind < PLAN_KINDS);
-	fill_strings(&s);
+	plan_fill_strings(&kinds[s.kind], &s);
 	bad = check_step(&s);
 	if (bad)
 		return lxm_err_set(e, EINVAL, "plan step '%s': bad %s", kinds[s.kind].name, bad);

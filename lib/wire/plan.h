@@ -32,6 +32,9 @@ enum plan_kind {
 	PLAN_MOUNT,	   /* mounts below the root, in this order */
 	PLAN_PROTECT,	   /* masked and read-only paths */
 	PLAN_NIC,	   /* network interfaces */
+	PLAN_NIC_ADDR,	   /* their addresses, on either side */
+	PLAN_NIC_ROUTE,	   /* routes by them, on either side */
+	PLAN_NIC_PROXY,	   /* addresses that a host link answers for */
 	PLAN_FILE,	   /* files written inside after the pivot */
 	PLAN_SYSCTL,	   /* /proc/sys of the container's namespaces */
 	PLAN_RLIMIT,	   /* limits of init */
@@ -156,13 +159,15 @@ enum plan_nic_kind {
 	PLAN_NIC_VETH = 1,     /* pair; host end `host`, enslaved to `parent` unless that is "" */
 	PLAN_NIC_MACVLAN = 2,  /* on top of host link `parent`, bridge mode */
 	PLAN_NIC_PHYSICAL = 3, /* host link `parent` itself moves in; given back when the container ends */
-	PLAN_NIC_IPVLAN = 4,   /* on top of host link `parent`, l2 mode */
+	PLAN_NIC_IPVLAN = 4,   /* on top of host link `parent`, l2 mode unless PLAN_NIC_L3S */
 };
 enum plan_nic_flag {
 	PLAN_NIC_ISOLATED = 1,	   /* bridge port isolation */
 	PLAN_NIC_NO_MCAST_FLOOD = 2, /* no flooding of unknown multicast to this port */
 	PLAN_NIC_NO_LEARNING = 4,
 	PLAN_NIC_NO_IPV6 = 8,	   /* disable_ipv6 on the host end */
+	PLAN_NIC_L3S = 16,	   /* IPVLAN: mode l3s */
+	PLAN_NIC_ROUTER = 32,	   /* VETH: the host end forwards, takes no router advertisements and no forged sources */
 };
 
 struct plan_nic {
@@ -171,9 +176,36 @@ struct plan_nic {
 	const char *peer;     /* name inside: "eth0" */
 	const char *parent;   /* bridge or parent link on the host */
 	const char *mac;      /* inside "00:16:3e:..."; "": the kernel's choice */
-	const char *host_mac; /* VETH: of the host end; "": fe: + the rest of mac, so that a bridge keeps its own address */
+	const char *host_mac; /* VETH: of the host end; "": fe: + the rest of mac, so that a bridge keeps its own address.
+			       * PHYSICAL: what the link has when it is given back */
 	uint32_t mtu;	      /* 0: the parent's */
+	uint32_t host_mtu;    /* PHYSICAL: what the link has when it is given back, 0: as it is then */
+	uint32_t txqlen;      /* length of the transmit queue, 0: the kernel's choice */
 	uint32_t vlan;	      /* MACVLAN: not used yet, 0 */
+};
+
+enum plan_side { PLAN_INSIDE = 1, PLAN_OUTSIDE = 2 };
+
+/* An address of a link, which is there by then. */
+struct plan_nic_addr {
+	uint32_t side;	     /* enum plan_side */
+	const char *link;
+	const char *address; /* "10.0.0.5/32", "fd42::5/128" */
+};
+
+/* Routes on the host are removed when the container ends. */
+struct plan_nic_route {
+	uint32_t side;	  /* enum plan_side */
+	const char *link;
+	const char *dst;  /* "10.0.0.0/8"; "0.0.0.0/0" and "::/0" for a default route */
+	const char *via;  /* gateway, "" for none */
+	uint32_t table;	  /* 0: main */
+};
+
+/* An address that a host link answers for (proxy neighbour) until the container ends. */
+struct plan_nic_proxy {
+	const char *link;
+	const char *address; /* "10.0.0.5" */
 };
 
 enum plan_file_flag {
@@ -247,6 +279,9 @@ struct plan_step {
 		struct plan_mount mount;
 		struct plan_protect protect;
 		struct plan_nic nic;
+		struct plan_nic_addr nic_addr;
+		struct plan_nic_route nic_route;
+		struct plan_nic_proxy nic_proxy;
 		struct plan_file file;
 		struct plan_sysctl sysctl;
 		struct plan_rlimit rlimit;
@@ -323,6 +358,15 @@ int plan_open(int fd, struct plan_view *view_out, struct lxm_err *e);
 /** The same for bytes in memory, which the view borrows. */
 int plan_check(const void *data, size_t len, struct plan_view *view_out, struct lxm_err *e);
 void plan_close(struct plan_view *v);
+
+/**
+ * One link alone, for MON_NIC: check as plan_add() does and write into a sealed memfd.
+ *
+ * @fd_out  receives it (caller closes)
+ */
+int plan_nic_seal(const struct plan_nic *n, int *fd_out, struct lxm_err *e);
+/** Read and check it; the strings point into the view until plan_close(). Returns 0, -EBADMSG or another -errno. */
+int plan_nic_open(int fd, struct plan_view *view_out, struct plan_nic *n_out, struct lxm_err *e);
 
 /** The next step; *pos starts at 0. Strings point into the view. Returns 1, 0 at the end. */
 int plan_next(const struct plan_view *v, size_t *pos, struct plan_step *s);

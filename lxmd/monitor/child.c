@@ -335,6 +335,10 @@ static int stage_all(struct start *s, struct lxm_err *e)
 	if (r == 0)
 		r = run(s, PLAN_NIC, nic_step_up, e);
 	if (r == 0)
+		r = run(s, PLAN_NIC_ADDR, nic_step_inside, e);
+	if (r == 0)
+		r = run(s, PLAN_NIC_ROUTE, nic_step_inside, e);
+	if (r == 0)
 		r = stage_pivot(s, e);
 	if (r == 0)
 		r = run(s, PLAN_FILE, file_step, e);

@@ -257,6 +257,24 @@ static int on_session(struct mon *m, const struct mon_msg *q, int fd, struct mon
 	return 0;
 }
 
+static int on_nic_add(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	struct plan_view view;
+	struct plan_nic n;
+	int r = plan_nic_open(fd, &view, &n, e);
+
+	if (r < 0)
+		return r;
+	r = links_hot_add(m, &n, e);
+	plan_close(&view);
+	return r;
+}
+
+static int on_nic_del(struct mon *m, const struct mon_msg *q, int fd, struct mon_msg *reply, int *fd_out, struct lxm_err *e)
+{
+	return links_hot_del(m, q->text, e);
+}
+
 static const struct {
 	request_fn fn;
 	bool running; /* makes sense only while init lives */
@@ -273,6 +291,8 @@ static const struct {
 	[MON_PLAN] = { on_plan, false, true },
 	[MON_GUEST] = { on_guest, true, false },
 	[MON_SESSION] = { on_session, false, false },
+	[MON_NIC_ADD] = { on_nic_add, true, true },
+	[MON_NIC_DEL] = { on_nic_del, true, false },
 };
 
 /* A start that waits (see reboot() in main.c) is given up when somebody asks for a stop. */

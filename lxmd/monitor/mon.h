@@ -18,6 +18,17 @@ enum { MON_FD_PLAN = 3, MON_FD_RUNDIR, MON_FD_CONTROL, MON_FD_FIRST_FREE };
 #define MON_HIERS 16
 #define RING_SIZE 65536u
 
+#define MON_LINKS 64
+
+/* A link made or lent for the container. */
+struct mon_link {
+	uint32_t kind; /* enum plan_nic_kind */
+	int index;     /* VETH: of the host end, on the host; else inside */
+	uint32_t mtu;  /* PHYSICAL: to be given back with, 0: as it is */
+	char peer[16], parent[16];
+	char mac[18];  /* PHYSICAL: to be given back with, "": as it is */
+};
+
 /* Everything that lasts while the instance runs. One instance of it, static: the loop takes no memory. */
 struct mon {
 	int plan_fd;   /* what runs now */
@@ -30,6 +41,8 @@ struct mon {
 	int guest;     /* listening end of /dev/lxd/sock, -1: there is none */
 	int intercept; /* pidfd of the server of intercepted calls, -1: none */
 	int held_netns; /* the container's, only while a physical link is in it */
+	struct mon_link links[MON_LINKS];
+	uint32_t nlinks;
 	int ep;	       /* epoll of the loop */
 	int pidfd;     /* of init */
 	pid_t pid;
@@ -135,11 +148,33 @@ int protect_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
 
 int nic_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int nic_step_up(struct start *s, const struct plan_step *p, struct lxm_err *e);
-void nic_clean(struct mon *m, const struct plan_view *plan);
 int nic_loopback_up(struct lxm_err *e);
+int nic_step_outside(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int nic_step_inside(struct start *s, const struct plan_step *p, struct lxm_err *e);
 
 int file_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int sysctl_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
+
+/* ---- nic_addr.c */
+/** Remove routes and proxy neighbours of the host; those of links that are gone have gone with them. */
+void nic_addr_clean(const struct plan_view *plan);
+
+/* ---- nic.c */
+/** Make a link, enter it into m->links (-ENOSPC). Looks at s->m, s->nl, s->netns only. */
+int nic_make(struct start *s, const struct plan_nic *n, struct lxm_err *e);
+/** Move a lent link home under its own name, with its MAC and MTU; inside and host are netlink sockets there. */
+int nic_move_back(int inside, int host, const struct mon_link *l, int host_netns);
+
+/* ---- links.c */
+/** Note a link that nic_make() made; index 0: the one inside is looked up. There is room. */
+int links_add(struct start *s, const struct plan_nic *n, int index, struct lxm_err *e);
+/** Add a link to the running container, take one away; peer is the name that it was given inside. */
+int links_hot_add(struct mon *m, const struct plan_nic *n, struct lxm_err *e);
+int links_hot_del(struct mon *m, const char *peer, struct lxm_err *e);
+/** After the end: give back what is lent. Quick where nothing is. */
+void links_give_back(struct mon *m);
+/** The rest: host ends. */
+void links_clean(struct mon *m);
 
 /* ---- guest.c */
 /** Keep /dev (borrowed) and make /dev/lxd/sock there if the plan says so. The caller acts as root of the container. */

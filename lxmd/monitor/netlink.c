@@ -35,15 +35,20 @@ void nl_raw(struct nl_msg *m, const void *data, size_t len)
 	m->h.nlmsg_len = (uint32_t)(at + NLMSG_ALIGN(len));
 }
 
-void nl_link(struct nl_msg *m, uint16_t type, uint16_t flags, int index, unsigned int ifflags)
+void nl_begin_with(struct nl_msg *m, uint16_t type, uint16_t flags, const void *hdr, size_t len)
 {
-	struct ifinfomsg i = { .ifi_index = index, .ifi_flags = ifflags, .ifi_change = ifflags };
-
 	memset(&m->h, 0, sizeof(m->h));
 	m->h.nlmsg_type = type;
 	m->h.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
 	m->h.nlmsg_len = NLMSG_LENGTH(0);
-	nl_raw(m, &i, sizeof(i));
+	nl_raw(m, hdr, len);
+}
+
+void nl_link(struct nl_msg *m, uint16_t type, uint16_t flags, int index, unsigned int ifflags)
+{
+	struct ifinfomsg i = { .ifi_index = index, .ifi_flags = ifflags, .ifi_change = ifflags };
+
+	nl_begin_with(m, type, flags, &i, sizeof(i));
 }
 
 void nl_put(struct nl_msg *m, uint16_t type, const void *data, size_t len)

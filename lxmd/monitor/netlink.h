@@ -19,6 +19,8 @@ struct nl_msg {
 
 /** A NETLINK_ROUTE socket in the caller's network namespace, or -errno. */
 int nl_open(struct lxm_err *e);
+/** Begin a request whose fixed part is hdr (ifaddrmsg, rtmsg, ndmsg). */
+void nl_begin_with(struct nl_msg *m, uint16_t type, uint16_t flags, const void *hdr, size_t len);
 /** Begin an RTM_* request about a link; index 0 when it is named by an attribute. */
 void nl_link(struct nl_msg *m, uint16_t type, uint16_t flags, int index, unsigned int ifflags);
 void nl_put(struct nl_msg *m, uint16_t type, const void *data, size_t len);

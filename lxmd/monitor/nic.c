@@ -1,5 +1,5 @@
 /*
- * Network interfaces. A veth pair is made by one message: host end named, enslaved and up, peer born in the container's
+ * Making network interfaces. A veth pair is made by one message: host end named, enslaved and up, peer born in the container's
  * namespace under its final name and address (created and then moved it would cost 18 ms). The child sets the peers up:
  * their kernel answers ENOTCONN to that within the creation.
  */
@@ -10,7 +10,6 @@
 #include <linux/if_link.h>
 #include <linux/veth.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +50,14 @@ static void put_host_mac(struct nl_msg *m, const struct plan_nic *n)
 	nl_put(m, IFLA_ADDRESS, mac, 6);
 }
 
+static void put_sizes(struct nl_msg *m, const struct plan_nic *n)
+{
+	if (n->mtu)
+		nl_put_u32(m, IFLA_MTU, n->mtu);
+	if (n->txqlen)
+		nl_put_u32(m, IFLA_TXQLEN, n->txqlen);
+}
+
 static int parent_index(const struct plan_nic *n, struct lxm_err *e)
 {
 	unsigned int i = if_nametoindex(n->parent);
@@ -70,8 +77,7 @@ static int veth_make(struct start *s, const struct plan_nic *n, struct lxm_err *
 	nl_link(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, IFF_UP);
 	nl_put_str(&m, IFLA_IFNAME, n->host);
 	put_host_mac(&m, n);
-	if (n->mtu)
-		nl_put_u32(&m, IFLA_MTU, n->mtu);
+	put_sizes(&m, n);
 	if (master)
 		nl_put_u32(&m, IFLA_MASTER, (uint32_t)master);
 	info = nl_begin(&m, IFLA_LINKINFO);
@@ -81,8 +87,7 @@ static int veth_make(struct start *s, const struct plan_nic *n, struct lxm_err *
 	nl_raw(&m, &none, sizeof(none));
 	nl_put_str(&m, IFLA_IFNAME, n->peer);
 	put_mac(&m, n->mac);
-	if (n->mtu)
-		nl_put_u32(&m, IFLA_MTU, n->mtu);
+	put_sizes(&m, n);
 	if (s->netns >= 0)
 		nl_put_u32(&m, IFLA_NET_NS_FD, (uint32_t)s->netns);
 	nl_end(&m, peer);
@@ -91,13 +96,21 @@ static int veth_make(struct start *s, const struct plan_nic *n, struct lxm_err *
 	return nl_talk(s->nl, &m, e);
 }
 
-static int link_delete(int nl, const char *name, struct lxm_err *e)
+static int link_delete(int nl, const char *name)
 {
 	struct nl_msg m;
 
 	nl_link(&m, RTM_DELLINK, 0, 0, 0);
 	nl_put_str(&m, IFLA_IFNAME, name);
-	return nl_talk(nl, &m, e);
+	return nl_talk(nl, &m, NULL);
+}
+
+static void sysctl(const char *family, const char *link, const char *key, const char *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, link, key);
+	(void)lxm_write_str_at(AT_FDCWD, path, value);
 }
 
 /* Options of the bridge port and of IPv6 on the host end; they need the link to exist. */
@@ -105,11 +118,14 @@ static int veth_options(struct start *s, const struct plan_nic *n, struct lxm_er
 {
 	struct rtattr *info, *data;
 	struct nl_msg m;
-	char path[96];
 
-	if (n->flags & PLAN_NIC_NO_IPV6) {
-		snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", n->host);
-		(void)lxm_write_str_at(AT_FDCWD, path, "1");
+	if (n->flags & PLAN_NIC_NO_IPV6)
+		sysctl("ipv6", n->host, "disable_ipv6", "1");
+	if (n->flags & PLAN_NIC_ROUTER) {
+		sysctl("ipv4", n->host, "forwarding", "1");
+		sysctl("ipv4", n->host, "rp_filter", "1");
+		sysctl("ipv6", n->host, "accept_ra", "0");
+		sysctl("ipv6", n->host, "forwarding", "1");
 	}
 	if (!*n->parent || !(n->flags & (PLAN_NIC_ISOLATED | PLAN_NIC_NO_MCAST_FLOOD | PLAN_NIC_NO_LEARNING)))
 		return 0;
@@ -136,21 +152,32 @@ static int veth_start(struct start *s, const struct plan_nic *n, struct lxm_err 
 	if (r == -EEXIST) {
 		/* left by a reboot or by a monitor that was killed: the name is ours alone */
 		lxm_err_clear(e);
-		(void)link_delete(s->nl, n->host, NULL);
+		(void)link_delete(s->nl, n->host);
 		r = veth_make(s, n, e);
 	}
+	if (r == 0)
+		r = links_add(s, n, (int)if_nametoindex(n->host), e);
 	if (r == 0)
 		r = veth_options(s, n, e);
 	return r;
 }
 
-/* macvlan in bridge mode or ipvlan in l2 mode, made right inside the container's namespace. */
-static int vlan_start(struct start *s, const struct plan_nic *n, struct lxm_err *e)
+/* The kernel's answer to a kind of link that it has no driver for. */
+static int no_driver(int r, const char *kind, struct lxm_err *e)
 {
+	if (r != -EOPNOTSUPP)
+		return r;
+	lxm_err_clear(e);
+	return lxm_err_set(e, EOPNOTSUPP, "the kernel of this host has no %s links: load its module '%s'", kind, kind);
+}
+
+/* macvlan in bridge mode or ipvlan, made right inside the container's namespace. */
+static int vlan_make(struct start *s, const struct plan_nic *n, struct lxm_err *e)
+{
+	uint16_t mode = n->flags & PLAN_NIC_L3S ? IPVLAN_MODE_L3S : IPVLAN_MODE_L2;
 	bool mac = n->kind == PLAN_NIC_MACVLAN;
 	struct rtattr *info, *data;
 	struct nl_msg m;
-	uint16_t mode = IPVLAN_MODE_L2;
 	int parent = parent_index(n, e);
 
 	if (parent < 0)
@@ -158,8 +185,7 @@ static int vlan_start(struct start *s, const struct plan_nic *n, struct lxm_err 
 	nl_link(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0);
 	nl_put_str(&m, IFLA_IFNAME, n->peer);
 	nl_put_u32(&m, IFLA_LINK, (uint32_t)parent);
-	if (n->mtu)
-		nl_put_u32(&m, IFLA_MTU, n->mtu);
+	put_sizes(&m, n);
 	if (mac)
 		put_mac(&m, n->mac);
 	if (s->netns >= 0)
@@ -173,48 +199,92 @@ static int vlan_start(struct start *s, const struct plan_nic *n, struct lxm_err 
 		nl_put(&m, IFLA_IPVLAN_MODE, &mode, sizeof(mode));
 	nl_end(&m, data);
 	nl_end(&m, info);
-	return nl_talk(s->nl, &m, e);
+	return no_driver(nl_talk(s->nl, &m, e), mac ? "macvlan" : "ipvlan", e);
 }
 
-/* A link moves between namespaces under a new name; only a link that is down can be renamed. */
-static int physical_move(int nl, const char *from, const char *to, const char *mac, uint32_t mtu, int netns, struct lxm_err *e)
+static int vlan_start(struct start *s, const struct plan_nic *n, struct lxm_err *e)
+{
+	int r = vlan_make(s, n, e);
+
+	return r < 0 ? r : links_add(s, n, 0, e);
+}
+
+/* One thing of a link by its index; what cannot be set down cannot be renamed or moved. */
+static int link_set(int nl, int index, uint16_t attr, const void *data, size_t len, struct lxm_err *e)
 {
 	struct nl_msg m;
-	int r;
 
-	nl_link(&m, RTM_NEWLINK, 0, 0, 0);
-	((struct ifinfomsg *)NLMSG_DATA(&m.h))->ifi_change = IFF_UP;
-	nl_put_str(&m, IFLA_IFNAME, from);
-	r = nl_talk(nl, &m, e);
-	if (r < 0)
-		return r;
-	nl_link(&m, RTM_NEWLINK, 0, (int)if_nametoindex(from), 0);
-	nl_put_str(&m, IFLA_IFNAME, to);
-	put_mac(&m, mac);
-	if (mtu)
-		nl_put_u32(&m, IFLA_MTU, mtu);
+	nl_link(&m, RTM_NEWLINK, 0, index, 0);
+	if (attr)
+		nl_put(&m, attr, data, len);
+	else
+		((struct ifinfomsg *)NLMSG_DATA(&m.h))->ifi_change = IFF_UP;
+	return nl_talk(nl, &m, e);
+}
+
+static void sizes_set(int nl, int index, const char *mac, uint32_t mtu, uint32_t txqlen, int *r, struct lxm_err *e)
+{
+	unsigned char raw[6];
+
+	if (*r == 0 && *mac) {
+		parse_mac(mac, raw);
+		*r = link_set(nl, index, IFLA_ADDRESS, raw, 6, e);
+	}
+	if (*r == 0 && mtu)
+		*r = link_set(nl, index, IFLA_MTU, &mtu, sizeof(mtu), e);
+	if (*r == 0 && txqlen)
+		*r = link_set(nl, index, IFLA_TXQLEN, &txqlen, sizeof(txqlen), e);
+}
+
+static int link_move(int nl, int index, const char *name, int netns, struct lxm_err *e)
+{
+	struct nl_msg m;
+
+	nl_link(&m, RTM_NEWLINK, 0, index, 0);
+	nl_put_str(&m, IFLA_IFNAME, name);
 	nl_put_u32(&m, IFLA_NET_NS_FD, (uint32_t)netns);
 	return nl_talk(nl, &m, e);
 }
 
+/* All that can fail comes before the move: a link in the namespace of a container that ends is lost if it is virtual. */
 static int physical_start(struct start *s, const struct plan_nic *n, struct lxm_err *e)
 {
-	int r;
+	int r, none = 0, index = parent_index(n, e);
 
+	if (index < 0)
+		return index;
 	if (s->netns < 0)
 		return lxm_err_set(e, EINVAL, "needs a network namespace");
-	r = physical_move(s->nl, n->parent, n->peer, n->mac, n->mtu, s->netns, e);
-	/* kept alive so that the link can be given back under its own name */
-	if (r == 0 && s->m->held_netns < 0)
-		s->m->held_netns = fcntl(s->netns, F_DUPFD_CLOEXEC, 0);
+	r = link_set(s->nl, index, 0, NULL, 0, e);
+	sizes_set(s->nl, index, n->mac, n->mtu, n->txqlen, &r, e);
+	if (r == 0)
+		r = link_move(s->nl, index, n->peer, s->netns, e);
+	if (r < 0) {
+		sizes_set(s->nl, index, n->host_mac, n->host_mtu, 0, &none, NULL);
+		return r;
+	}
+	return links_add(s, n, 0, e);
+}
+
+int nic_move_back(int inside, int host, const struct mon_link *l, int host_netns)
+{
+	int r = link_set(inside, l->index, 0, NULL, 0, NULL), none = 0;
+
+	if (r == 0)
+		r = link_move(inside, l->index, l->parent, host_netns, NULL);
+	if (r == -EEXIST)
+		r = link_move(inside, l->index, "dev%d", host_netns, NULL);
+	else if (r == 0)
+		sizes_set(host, (int)if_nametoindex(l->parent), l->mac, l->mtu, 0, &none, NULL);
 	return r;
 }
 
-int nic_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e)
+int nic_make(struct start *s, const struct plan_nic *n, struct lxm_err *e)
 {
-	const struct plan_nic *n = &p->u.nic;
 	int r;
 
+	if (s->m->nlinks == MON_LINKS)
+		return lxm_err_set(e, ENOSPC, "no more than %d network interfaces", MON_LINKS);
 	switch (n->kind) {
 	case PLAN_NIC_VETH:
 		r = veth_start(s, n, e);
@@ -227,6 +297,11 @@ int nic_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e)
 		break;
 	}
 	return r < 0 ? lxm_err_wrap(e, r, "network interface '%s'", n->peer) : 0;
+}
+
+int nic_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e)
+{
+	return nic_make(s, &p->u.nic, e);
 }
 
 static int set_up(const char *name, struct lxm_err *e)
@@ -253,38 +328,4 @@ int nic_step_up(struct start *s, const struct plan_step *p, struct lxm_err *e)
 int nic_loopback_up(struct lxm_err *e)
 {
 	return set_up("lo", e);
-}
-
-/* In the container's network namespace: the host's is the target. */
-static void physical_return(struct mon *m, const struct plan_nic *n)
-{
-	lxm_auto(fd_close) int nl = -1;
-
-	if (m->held_netns < 0 || setns(m->held_netns, CLONE_NEWNET) < 0)
-		return;
-	nl = nl_open(NULL);
-	if (nl >= 0)
-		(void)physical_move(nl, n->peer, n->parent, "", 0, m->own_netns, NULL);
-	(void)setns(m->own_netns, CLONE_NEWNET);
-}
-
-void nic_clean(struct mon *m, const struct plan_view *plan)
-{
-	lxm_auto(fd_close) int nl = -1;
-	struct plan_step p;
-	size_t pos = 0;
-
-	while (plan_next(plan, &pos, &p)) {
-		if (p.kind != PLAN_NIC)
-			continue;
-		if (p.u.nic.kind == PLAN_NIC_PHYSICAL)
-			physical_return(m, &p.u.nic);
-		if (p.u.nic.kind != PLAN_NIC_VETH)
-			continue;
-		if (nl < 0)
-			nl = nl_open(NULL);
-		if (nl >= 0)
-			(void)link_delete(nl, p.u.nic.host, NULL);
-	}
-	auto_fd_close(&m->held_netns);
 }

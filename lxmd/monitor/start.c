@@ -42,6 +42,9 @@ static const struct {
 	[PLAN_CGROUP_DEV] = { cgroup_step_dev, NULL },
 	[PLAN_MOUNT] = { NULL, mount_step_outside },
 	[PLAN_NIC] = { NULL, nic_step_make },
+	[PLAN_NIC_ADDR] = { NULL, nic_step_outside },
+	[PLAN_NIC_ROUTE] = { NULL, nic_step_outside },
+	[PLAN_NIC_PROXY] = { NULL, nic_step_outside },
 };
 
 int tell(struct start *s, char what, int fd, struct lxm_err *e)
@@ -324,20 +327,18 @@ void cleanup_first(struct mon *m)
 		return;
 	for (tries = 0; !cgroup_clean(&plan) && tries < 40; tries++)
 		(void)nanosleep(&pause, NULL);
+	/* before lxmd hears of the end: the next start may want the same links and addresses */
+	links_give_back(m);
+	nic_addr_clean(&plan);
 	plan_close(&plan);
 }
 
 void cleanup_rest(struct mon *m)
 {
-	struct plan_view plan;
-
 	intercept_stop(m);
 	guest_close(m);
 	/* may sync the upper layer to disk */
 	auto_fd_close(&m->root);
-	if (plan_open(m->plan_fd, &plan, NULL) < 0)
-		return;
 	/* not the cgroups: the instance may have been started anew, under the same names */
-	nic_clean(m, &plan);
-	plan_close(&plan);
+	links_clean(m);
 }

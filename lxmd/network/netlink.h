@@ -183,6 +183,29 @@ int nl_veth_add(int fd, const struct nl_veth_spec *spec, struct lxm_err *e);
 int nl_addr_add(int fd, int index, int family, const void *addr, int prefixlen, struct lxm_err *e);
 int nl_addr_del(int fd, int index, int family, const void *addr, int prefixlen, struct lxm_err *e);
 
+/* An address with its prefix; without one it is a host's. */
+struct nl_cidr {
+	int family, prefixlen;
+	uint8_t addr[16];
+};
+/** "10.0.0.0/8", "fd42::1". Returns 0 or -EINVAL. */
+int nl_cidr_parse(const char *text, struct nl_cidr *out);
+
+struct nl_route_spec {
+	struct nl_cidr dst;
+	const uint8_t *via; /* gateway of the same family, or NULL */
+	int oif;
+	uint32_t table; /* 0: main */
+};
+/** -EEXIST if there is such a route already. */
+int nl_route_add(int fd, const struct nl_route_spec *r, struct lxm_err *e);
+/** The route by that link; one that is gone is fine. */
+int nl_route_del(int fd, const struct nl_route_spec *r, struct lxm_err *e);
+/** Stop answering for an address on a link (proxy neighbour); one that is gone is fine. */
+int nl_proxy_del(int fd, int index, int family, const void *addr, struct lxm_err *e);
+/** Create a VLAN link on top of another one, up. -EOPNOTSUPP names the kernel module. */
+int nl_vlan_add(int fd, const char *name, int parent, uint16_t id, bool gvrp, struct lxm_err *e);
+
 /** "00:16:3e:01:02:03" into mac. Returns 0 or -EINVAL (also for multicast and all-zero addresses). */
 int nl_mac_parse(const char *s, uint8_t mac[6]);
 /** mac as text into out (18 bytes). Returns out. */
