@@ -52,6 +52,7 @@ DB_OBJ   := $(call objs,$(call srcs,db))
 LXMD_OBJ := $(call objs,$(call srcs,$(LXMD_ROOMS)))
 MON_OBJ  := $(call objs,$(call srcs,lxmd/monitor))
 HLP_OBJ  := $(call objs,$(call srcs,lxmd/helper))
+FWD_OBJ  := $(call objs,$(call srcs,lxmd/forward))
 GET_OBJ  := $(call objs,$(call srcs,lxmd/fetch))
 LXMC_OBJ := $(call objs,$(call srcs,lxmc))
 MAIN_OBJ := $(call objs,$(sort $(wildcard lxmd/*.c)))
@@ -61,7 +62,8 @@ UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 BINS := $(if $(MAIN_OBJ),$(B)/bin/lxmd) $(if $(MON_OBJ),$(B)/bin/lxm-monitor) \
-        $(if $(HLP_OBJ),$(B)/bin/lxm-helper) $(if $(GET_OBJ),$(B)/bin/lxm-fetch) $(if $(LXMC_OBJ),$(B)/bin/lxmc)
+        $(if $(HLP_OBJ),$(B)/bin/lxm-helper) $(if $(FWD_OBJ),$(B)/bin/lxm-forward) \
+        $(if $(GET_OBJ),$(B)/bin/lxm-fetch) $(if $(LXMC_OBJ),$(B)/bin/lxmc)
 
 .PHONY: all
 all: $(BINS)
@@ -101,6 +103,11 @@ $(B)/bin/lxm-monitor: $(MON_OBJ) $(SMALL)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(STATIC) $^ -o $@
 
 $(B)/bin/lxm-helper: $(HLP_OBJ) $(SMALL)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(STATIC) $^ -o $@
+
+$(B)/bin/lxm-forward: $(FWD_OBJ) $(SMALL)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(STATIC) $^ -o $@

@@ -143,7 +143,7 @@ const struct devtype devtypes[] = {
 	DEVTYPE("infiniband device", "infiniband", DEV_LATER, infiniband_keys),
 	DEVTYPE("none device", "none", 0, none_keys),
 	DEVTYPE("pci device", "pci", DEV_LATER | DEV_VM, pci_keys),
-	DEVTYPE("proxy device", "proxy", DEV_LATER, proxy_keys),
+	DEVTYPE("proxy device", "proxy", 0, proxy_keys),
 	DEVTYPE("tpm device", "tpm", DEV_LATER, tpm_keys),
 	DEVTYPE("unix-block device", "unix-block", 0, unix_keys),
 	DEVTYPE("unix-char device", "unix-char", 0, unix_keys),

@@ -26,6 +26,7 @@ struct images;
 struct networks;
 struct instances;
 struct guests;
+struct forwards;
 
 /* One directory of the daemon, open for as long as the daemon lives. */
 struct lxmd_dir {
@@ -86,6 +87,7 @@ struct lxmd {
 	struct images *images;
 	struct networks *networks;
 	struct guests *guests;
+	struct forwards *forwards; /* processes of proxy devices */
 	struct instances *instances;
 
 	uint64_t nofile_soft, nofile_hard; /* RLIMIT_NOFILE before we raised it: what children should get */

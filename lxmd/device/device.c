@@ -11,7 +11,7 @@
 #include "lxmd/device/device_priv.h"
 
 static const struct device_type *const types[] = {
-	&device_disk, &device_nic, &device_none, &device_unix_block, &device_unix_char,
+	&device_disk, &device_nic, &device_none, &device_proxy, &device_unix_block, &device_unix_char,
 };
 
 static const struct device_type *find_type(const char *name)
@@ -98,6 +98,14 @@ int device_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 	if (!t)
 		return no_type(c, e);
 	r = t->start ? t->start(c, plan, e) : 0;
+	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : 0;
+}
+
+int device_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	const struct device_type *t = type_of(c);
+	int r = t && t->started ? t->started(c, live, e) : 0;
+
 	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : 0;
 }
 

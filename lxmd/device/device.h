@@ -43,6 +43,7 @@ struct device_ctx {
 struct device_live {
 	int init_pidfd;
 	pid_t init_pid;
+	uint64_t started_ms; /* when init was started: tells it from one before a reboot */
 	struct spawner *spawner;
 	const struct cgroup_layout *cgroups;
 	const char *cgroup; /* "PARENT/ID" */
@@ -75,6 +76,11 @@ void device_remove(struct device_ctx *c);
  * of this device stays; device_stop() undoes it when the start fails later. Returns 0 or -errno.
  */
 int device_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e);
+/**
+ * Once init runs: what needs its namespaces. Also after a reboot from inside, whose init has new ones, and when a later lxmd takes the
+ * running instance over. Blocks. Returns 0 or -errno; device_stop() undoes it.
+ */
+int device_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 /** After the instance stopped or never came up: release host side state. Never fails, safe to repeat, quick. */
 void device_stop(struct device_ctx *c);
 

@@ -16,6 +16,7 @@ struct device_type {
 	int (*add)(struct device_ctx *c, struct lxm_err *e);
 	void (*remove)(struct device_ctx *c);
 	int (*start)(struct device_ctx *c, struct plan *plan, struct lxm_err *e);
+	int (*started)(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 	void (*stop)(struct device_ctx *c);
 	int (*hot_add)(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 	int (*hot_remove)(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
@@ -23,7 +24,7 @@ struct device_type {
 			  struct lxm_err *e);
 };
 
-extern const struct device_type device_nic, device_disk, device_unix_char, device_unix_block, device_none;
+extern const struct device_type device_nic, device_disk, device_unix_char, device_unix_block, device_none, device_proxy;
 
 struct hot_job;
 

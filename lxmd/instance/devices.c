@@ -9,7 +9,9 @@
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lxmd/core/daemon.h"
 #include "lxmd/instance/instance.h"
+#include "lxmd/instance/run.h"
 
 struct device_ctx instance_device(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev,
 				    struct lxm_kv *changes)
@@ -41,6 +43,36 @@ void instance_devices_stop(struct lxmd *d, const struct instance *i)
 	}
 	if (instance_set_volatile(d, i->row.id, &changes, &e) < 0)
 		lxm_warn("instance '%s': %s", i->row.name, e.msg);
+}
+
+int instance_device_live(struct run *run, struct device_live *out, struct lxm_err *e)
+{
+	int pidfd = run_pidfd(run, e);
+
+	if (pidfd < 0)
+		return pidfd;
+	*out = (struct device_live){ .init_pidfd = pidfd, .spawner = run->d->instances->spawner, .cgroups = &run->d->instances->cgroups,
+				     .cgroup = run->cgroup };
+	pthread_mutex_lock(&run->lock);
+	out->init_pid = run->init_pid;
+	out->started_ms = (uint64_t)run->started_at;
+	pthread_mutex_unlock(&run->lock);
+	return pidfd;
+}
+
+int instance_devices_started(struct lxmd *d, const struct instance *i, const struct device_live *live, bool all, struct lxm_err *e)
+{
+	lxm_devs_each(dev, &i->devices) {
+		struct device_ctx c = instance_device(d, i, dev, NULL);
+		struct lxm_err said = { 0 };
+		int r = device_is_root(&dev->kv) ? 0 : device_started(&c, live, &said);
+
+		if (r < 0 && !all)
+			return lxm_err_set(e, -r, "%s", said.msg);
+		if (r < 0)
+			lxm_warn("instance '%s': %s", i->row.name, said.msg);
+	}
+	return 0;
 }
 
 static int cmp_disk(const void *a, const void *b)

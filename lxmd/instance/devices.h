@@ -9,6 +9,7 @@
 struct instance;
 struct lxmd;
 struct plan;
+struct run;
 
 /** What a driver is told about one device; everything is borrowed from the arguments. `changes` may be NULL. */
 struct device_ctx instance_device(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev,
@@ -43,6 +44,19 @@ size_t instance_devices_order(const struct instance *i, const struct lxm_dev ***
  */
 int instance_devices_change(struct lxmd *d, const struct instance *was, const struct instance *now, const struct device_live *live,
 			    struct lxm_kv *changes, struct lxm_err *e);
+
+/** What drivers are told about a running instance. Returns out's pidfd, which the caller closes, or -ESRCH. Any thread. */
+int instance_device_live(struct run *run, struct device_live *out, struct lxm_err *e);
+
+/**
+ * Init runs: start what needs its namespaces.
+ *
+ * @live      borrowed
+ * @all       go on behind a device that fails, with a warning: the instance stays up whatever happens
+ *
+ * Any thread but the loop's; blocks. Returns 0, or -errno naming the device; instance_devices_stop() undoes it.
+ */
+int instance_devices_started(struct lxmd *d, const struct instance *i, const struct device_live *live, bool all, struct lxm_err *e);
 
 /** Release the host side of all devices. Never fails. */
 void instance_devices_stop(struct lxmd *d, const struct instance *i);

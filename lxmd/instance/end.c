@@ -71,14 +71,27 @@ void instance_ended(struct run *r)
 		tell(r, "instance-deleted");
 }
 
+/* The new init has namespaces of its own. */
+static void restart_devices(struct run *r, const struct instance *i)
+{
+	struct device_live live;
+	lxm_auto(fd_close) int pidfd = instance_device_live(r, &live, NULL);
+
+	if (pidfd >= 0)
+		(void)instance_devices_started(r->d, i, &live, true, NULL);
+}
+
 void instance_rebooted(struct run *r)
 {
 	lxm_auto(kv) struct lxm_kv changes = { 0 };
 	lxm_auto(instance) struct instance i = { 0 };
 
-	if (instance_load_id(r->d, r->id, &i, NULL) == 0 && lxm_kv_bool(&i.row.config, "volatile.last_state.ready", false)) {
-		lxm_kv_set(&changes, "volatile.last_state.ready", "false");
-		(void)instance_set_volatile(r->d, r->id, &changes, NULL);
+	if (instance_load_id(r->d, r->id, &i, NULL) == 0) {
+		if (lxm_kv_bool(&i.row.config, "volatile.last_state.ready", false)) {
+			lxm_kv_set(&changes, "volatile.last_state.ready", "false");
+			(void)instance_set_volatile(r->d, r->id, &changes, NULL);
+		}
+		restart_devices(r, &i);
 	}
 	tell(r, "instance-restarted");
 }

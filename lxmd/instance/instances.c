@@ -19,6 +19,7 @@
 #include "lxmd/core/locks.h"
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
+#include "lxmd/device/forwards.h"
 #include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/backup.h"
 #include "lxmd/instance/exec.h"
@@ -81,6 +82,18 @@ static void hold_ids(struct lxmd *d, const struct instance *i)
 		idmap_pool_hold(&d->instances->ids, i->row.id, (uint32_t)base, (uint32_t)size);
 }
 
+/* What runs beside it runs on, or again. */
+static void take_devices(struct lxmd *d, const struct instance *i, struct run *run)
+{
+	struct device_live live;
+	lxm_auto(fd_close) int pidfd = instance_device_live(run, &live, NULL);
+
+	if (pidfd < 0)
+		return;
+	forwards_sweep(d, i->row.id, &i->devices);
+	(void)instance_devices_started(d, i, &live, true, NULL);
+}
+
 /* Its monitor answers: take it over. Returns true if the instance runs. */
 static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 {
@@ -100,6 +113,7 @@ static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 		lxm_error("adopt instance '%s': %s", i->row.name, e.msg);
 		return false;
 	}
+	take_devices(d, i, run);
 	pthread_mutex_lock(&run->lock);
 	run->frozen = cgroup_frozen(&d->instances->cgroups, run->cgroup) == 1;
 	run->ready = lxm_kv_bool(&i->row.config, "volatile.last_state.ready", false);
@@ -270,6 +284,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	in->usages = usage_cache_new();
 	in->exec_grace_s = exec_grace();
 	d->instances = in;
+	forwards_start(d);
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_cond_init(&in->idle, NULL);
 	choose_parent(d, in->cgroup_parent);
@@ -509,6 +524,7 @@ void instances_stop(struct lxmd *d)
 		pthread_cond_wait(&in->idle, &in->lock);
 	pthread_mutex_unlock(&in->lock);
 	guests_stop(d);
+	forwards_stop(d);
 	for (k = 0; k < in->n; k++)
 		run_unref(in->v[k]);
 	if (!in->n)

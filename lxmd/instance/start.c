@@ -200,6 +200,25 @@ static int spawn_and_wait(struct lxmd *d, struct run *run, const struct instance
 	return 0;
 }
 
+static int started_devices(struct lxmd *d, struct run *run, const struct instance *i, const struct mon_hello *hello, struct lxm_err *e)
+{
+	struct device_live live = { .init_pidfd = hello->pidfd, .init_pid = hello->pid, .started_ms = hello->start_ms,
+				    .spawner = d->instances->spawner, .cgroups = &d->instances->cgroups, .cgroup = run->cgroup };
+
+	return instance_devices_started(d, i, &live, false, e);
+}
+
+/* What of the instance runs is ended; a monitor that is there cleans up behind it. */
+static void take_down(struct lxmd *d, struct run *run, int *sock, int *mon_pidfd)
+{
+	(void)cgroup_kill(&d->instances->cgroups, run->cgroup, NULL);
+	auto_fd_close(sock);
+	if (*mon_pidfd >= 0 && spawn_wait(*mon_pidfd, 10000, NULL) == -ETIMEDOUT)
+		spawn_kill(mon_pidfd);
+	auto_fd_close(mon_pidfd);
+	(void)cgroup_remove(&d->instances->cgroups, run->cgroup, 2000, NULL);
+}
+
 static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct lxm_kv *changes, struct lxm_err *e)
 {
 	lxm_auto(plan_free) struct plan *p = NULL;
@@ -218,9 +237,11 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 	if (r < 0)
 		return r;
 	r = spawn_and_wait(d, run, i, p, &sock, &mon_pidfd, &hello, e);
+	if (r == 0)
+		r = started_devices(d, run, i, &hello, e);
 	if (r < 0) {
-		(void)cgroup_kill(&d->instances->cgroups, run->cgroup, NULL);
-		(void)cgroup_remove(&d->instances->cgroups, run->cgroup, 2000, NULL);
+		take_down(d, run, &sock, &mon_pidfd);
+		mon_hello_deinit(&hello);
 		instance_devices_stop(d, i);
 		return r;
 	}

@@ -50,16 +50,12 @@ static int check_frozen_keys(const struct instance *was, const struct instance *
 static int apply_live(struct lxmd *d, struct run *run, const struct instance *was, const struct instance *now,
 		      struct lxm_kv *changes, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int pidfd = run_pidfd(run, e);
-	struct device_live live = { .init_pidfd = pidfd, .spawner = d->instances->spawner, .cgroups = &d->instances->cgroups,
-				    .cgroup = run->cgroup };
+	struct device_live live;
+	lxm_auto(fd_close) int pidfd = instance_device_live(run, &live, e);
 	int r;
 
 	if (pidfd < 0)
-		return pidfd;
-	pthread_mutex_lock(&run->lock);
-	live.init_pid = run->init_pid;
-	pthread_mutex_unlock(&run->lock);
+		return LXM_TAKE(pidfd, -1);
 	r = limits_apply(run, now, &was->config, e);
 	if (r == 0)
 		r = instance_guest_apply(run, was, now, e);

@@ -70,9 +70,7 @@ static struct lazy_lib lib = {
 	.n = sizeof(names) / sizeof(names[0]),
 };
 
-/* Run one transaction. What nft says on failure is cut to its first line and becomes the error. */
-static int fw_run(struct firewall *fw, const char *text, unsigned int out_flags, struct lxm_buf *out,
-		  struct lxm_err *e)
+int fw_run(struct firewall *fw, const char *text, unsigned int out_flags, struct lxm_buf *out, struct lxm_err *e)
 {
 	struct nft_ctx *nft;
 	const char *said;
@@ -239,6 +237,8 @@ int fw_bridge_remove(struct firewall *fw, const char *bridge, struct lxm_err *e)
 	fw_table_name(bridge, n, sizeof(n));
 	lxm_buf_fmt(&t, "table inet %s\ndelete table inet %s\n", n, n);
 	lxm_buf_fmt(&t, "table bridge %s\ndelete table bridge %s\n", n, n);
+	/* that of firewall_forward.c */
+	lxm_buf_fmt(&t, "table inet %s_fwd\ndelete table inet %s_fwd\n", n, n);
 	r = fw_run(fw, t.data, 0, NULL, e);
 	return r < 0 ? lxm_err_wrap(e, r, "remove firewall of bridge '%s'", bridge) : 0;
 }

@@ -39,6 +39,15 @@ struct fw_nic {
 int fw_new(struct firewall **fw_out, struct lxm_err *e);
 void fw_free(struct firewall *fw);
 
+/**
+ * Run one transaction of nft text made by this room.
+ *
+ * @out  receives what nft prints; may be NULL. @out_flags NFT_CTX_OUTPUT_*
+ *
+ * Any thread. Returns 0 or -errno with the first line of what nft says; -ENOENT: something named is not there.
+ */
+int fw_run(struct firewall *fw, const char *text, unsigned int out_flags, struct lxm_buf *out, struct lxm_err *e);
+
 /** Name of the table of a bridge ("lxm_" and the name, characters outside [A-Za-z0-9_] as _XX) into out. */
 void fw_table_name(const char *bridge, char *out, size_t size);
 /** The whole transaction that (re)makes a bridge's tables, as nft text. Pure. */

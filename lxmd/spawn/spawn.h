@@ -83,14 +83,14 @@ void spawn_kill(int *pidfd);
  */
 int spawn_run(const struct spawn_spec *spec, struct lxm_buf *out, struct lxm_buf *err_out, size_t max, int timeout_ms, struct lxm_err *e);
 
-/* ---- lxm-monitor and lxm-helper */
+/* ---- lxm-monitor, lxm-helper, lxm-forward */
 
 struct spawner;
 
 /**
- * Take sealed copies of lxm-monitor and lxm-helper, and make cgroup attaching fast while lxmd runs.
+ * Take sealed copies of lxm-monitor, lxm-helper and lxm-forward, and make cgroup attaching fast while lxmd runs.
  *
- * @bin_dir  directory that holds both
+ * @bin_dir  directory that holds them
  *
  * Copies into memfds: a container can never reach or replace them (CVE-2019-5736), all monitors share their text
  * pages, and an upgrade of the files does not disturb a running lxmd. Once at start. spawner_free() at the end.
@@ -158,5 +158,18 @@ int spawn_file(struct spawner *s, const struct file_job *job, int a, int b, int 
  * Any thread. Returns 0 or -errno.
  */
 int spawn_hot(struct spawner *s, const struct hot_job *job, int init, int *sock_out, int *pidfd_out, struct lxm_err *e);
+
+/**
+ * Start lxm-forward, the process of one proxy device.
+ *
+ * @name       shown in ps
+ * @job        sealed memfd, see lib/wire/forward.h; borrowed, as the descriptors that follow
+ * @init       pidfd of the instance's init
+ * @lock       file that the process locks while it lives, open for writing
+ * @sock_out, @pidfd_out  as of spawn_file(); one report comes
+ *
+ * Any thread. Like a monitor it has its own session and outlives lxmd. Returns 0 or -errno.
+ */
+int spawn_forward(struct spawner *s, const char *name, int job, int init, int lock, int *sock_out, int *pidfd_out, struct lxm_err *e);
 
 #endif

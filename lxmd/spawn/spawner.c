@@ -1,5 +1,5 @@
 /*
- * How lxmd starts its two helpers: from sealed copies in memory, taken once. A container can never reach or overwrite
+ * How lxmd starts its helpers: from sealed copies in memory, taken once. A container can never reach or overwrite
  * those (CVE-2019-5736), all monitors share the pages of their text, and replaced files on disk do not disturb a running
  * lxmd. Any thread; the spawner does not change after spawner_new().
  */
@@ -19,6 +19,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/wire/cgroup.h"
+#include "lib/wire/forward.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -27,7 +28,7 @@
 #define MONITORS "lxm.monitors" /* in the unified hierarchy */
 
 struct spawner {
-	int monitor, helper; /* sealed programs */
+	int monitor, helper, forward; /* sealed programs */
 	int unified;	     /* mount point of the unified hierarchy, -1: none */
 	int fast;	     /* mount that keeps cgroup attaching fast, -1: none */
 };
@@ -82,7 +83,7 @@ static int unified_mount(const struct cgroup_layout *l)
 }
 
 /*
- * Monitors leave lxmd's service, so that stopping it does not reach them. All daemons of a host share the directory and
+ * What outlives lxmd leaves its service, so that stopping it does not reach them. All daemons of a host share the directory and
  * each removes it when it ends and nothing is in it: it is made and opened for every start.
  */
 static int monitors_open(const struct spawner *s)
@@ -99,12 +100,14 @@ int spawner_new(const char *bin_dir, struct spawner **out, struct lxm_err *e)
 	struct cgroup_layout layout;
 	int r;
 
-	s->monitor = s->helper = s->unified = s->fast = -1;
+	s->monitor = s->helper = s->forward = s->unified = s->fast = -1;
 	if (dir < 0)
 		return lxm_err_sys(e, "open '%s'", bin_dir);
 	r = sealed_copy(dir, "lxm-monitor", &s->monitor, e);
 	if (r == 0)
 		r = sealed_copy(dir, "lxm-helper", &s->helper, e);
+	if (r == 0)
+		r = sealed_copy(dir, "lxm-forward", &s->forward, e);
 	if (r < 0)
 		return r;
 	if (cgroup_layout_read(&layout, NULL) == 0) {
@@ -125,9 +128,26 @@ void spawner_free(struct spawner *s)
 		(void)unlinkat(s->unified, MONITORS, AT_REMOVEDIR);
 	auto_fd_close(&s->monitor);
 	auto_fd_close(&s->helper);
+	auto_fd_close(&s->forward);
 	auto_fd_close(&s->unified);
 	auto_fd_close(&s->fast);
 	free(s);
+}
+
+/* A process among the monitors. */
+static int spawn_lasting(const struct spawner *s, struct spawn_spec *spec, int *pidfd_out, struct lxm_err *e)
+{
+	int tries, r = -ENOENT;
+
+	for (tries = 0; tries < 5 && (r == -ENOENT || r == -ENODEV); tries++) {
+		lxm_auto(fd_close) int monitors = monitors_open(s);
+
+		/* -ENOENT: another daemon removed the directory between the two calls */
+		spec->cgroup_fd = monitors;
+		lxm_err_clear(e);
+		r = spawn_child(spec, pidfd_out, NULL, e);
+	}
+	return r;
 }
 
 int spawn_monitor(struct spawner *s, const char *id, int plan_fd, int rundir, int log_fd, int *sock_out, int *pidfd_out, struct lxm_err *e)
@@ -136,7 +156,7 @@ int spawn_monitor(struct spawner *s, const char *id, int plan_fd, int rundir, in
 	const char *argv[] = { "lxm-monitor", id, NULL };
 	lxm_auto(fd_close) int ours = -1, theirs = -1;
 	struct spawn_spec spec = { .exec_fd = s->monitor, .argv = argv, .env = env, .setsid = true };
-	int sv[2], r, tries;
+	int sv[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return lxm_err_sys(e, "make a socket");
@@ -146,14 +166,7 @@ int spawn_monitor(struct spawner *s, const char *id, int plan_fd, int rundir, in
 	spec.fds[spec.nfds++] = (struct spawn_fd){ plan_fd, 3 };
 	spec.fds[spec.nfds++] = (struct spawn_fd){ rundir, 4 };
 	spec.fds[spec.nfds++] = (struct spawn_fd){ theirs, 5 };
-	for (tries = 0, r = -ENOENT; tries < 5 && (r == -ENOENT || r == -ENODEV); tries++) {
-		lxm_auto(fd_close) int monitors = monitors_open(s);
-
-		/* -ENOENT: another daemon removed the directory between the two calls */
-		spec.cgroup_fd = monitors;
-		lxm_err_clear(e);
-		r = spawn_child(&spec, pidfd_out, NULL, e);
-	}
+	r = spawn_lasting(s, &spec, pidfd_out, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start the monitor");
 	*sock_out = LXM_TAKE(ours, -1);
@@ -256,4 +269,27 @@ int spawn_hot(struct spawner *s, const struct hot_job *job, int init, int *sock_
 	int r = hot_job_seal(job, &job_fd, e);
 
 	return r < 0 ? r : start_helper(s, "hot", job_fd, &init, 1, sock_out, pidfd_out, e);
+}
+
+int spawn_forward(struct spawner *s, const char *name, int job, int init, int lock, int *sock_out, int *pidfd_out, struct lxm_err *e)
+{
+	static const char *const env[] = { NULL };
+	const char *const argv[] = { "lxm-forward", name, NULL };
+	lxm_auto(fd_close) int ours = -1, theirs = -1;
+	struct spawn_spec spec = { .exec_fd = s->forward, .argv = argv, .env = env, .setsid = true };
+	int sv[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return lxm_err_sys(e, "make a socket");
+	ours = sv[0];
+	theirs = sv[1];
+	spec.fds[spec.nfds++] = (struct spawn_fd){ job, FORWARD_FD_JOB };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ theirs, FORWARD_FD_REPORT };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ init, FORWARD_FD_INIT };
+	spec.fds[spec.nfds++] = (struct spawn_fd){ lock, FORWARD_FD_LOCK };
+	r = spawn_lasting(s, &spec, pidfd_out, e);
+	if (r < 0)
+		return lxm_err_wrap(e, r, "start lxm-forward");
+	*sock_out = LXM_TAKE(ours, -1);
+	return 0;
 }

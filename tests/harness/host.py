@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 OURS = re.compile(r"lxm")
-PROGRAMS = ("lxmd", "lxm-monitor", "lxm-helper", "lxm-fetch")
+PROGRAMS = ("lxmd", "lxm-monitor", "lxm-helper", "lxm-forward", "lxm-fetch")
 
 
 def read(path):

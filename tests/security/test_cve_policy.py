@@ -177,7 +177,7 @@ def test_row_22_metadata_that_grows(rest, text):
 
 def test_row_30_nothing_is_set_uid_and_nothing_is_loaded_from_inside(daemon, instance):
     """CVE-2017-5985, CVE-2022-47952, CVE-2019-14271: no helper for users, and the helper finds no library in a container."""
-    for name in ("lxmd", "lxm-monitor", "lxm-helper", "lxmc"):
+    for name in ("lxmd", "lxm-monitor", "lxm-helper", "lxm-forward", "lxmc"):
         path = daemon.bin(name)
         assert not os.stat(path).st_mode & 0o6000
         assert "security.capability" not in os.listxattr(path)

@@ -23,7 +23,7 @@ def installed(tmp_path):
 
 
 def test_everything_is_there_and_goes_again(installed):
-    for name in ("bin/lxmd", "bin/lxm-monitor", "bin/lxm-helper", "bin/lxm-fetch", "bin/lxmc", "lib/systemd/system/lxmd.service",
+    for name in ("bin/lxmd", "bin/lxm-monitor", "bin/lxm-helper", "bin/lxm-forward", "bin/lxm-fetch", "bin/lxmc", "lib/systemd/system/lxmd.service",
                  "lib/systemd/system/lxmd-instances.service", "share/lxm/templates/debian/recipe.yaml",
                  "share/lxm/profiles/seccomp.policy", "share/doc/lxm/LICENSE"):
         assert (installed / name).is_file(), name
