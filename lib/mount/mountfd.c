@@ -1,6 +1,6 @@
 /*
- * The new mount API in small pieces. Nothing is ever attached in the host's mount namespace: filesystems are made and
- * cloned as detached mounts, handed over by descriptor, and attached in a namespace of the instance. Single-threaded binaries.
+ * The new mount API in small pieces. Filesystems are made and cloned as detached mounts, handed over by descriptor, and
+ * attached in a namespace of the instance; nothing in the host's own but lxmd/instance/lxcfs_view.c. But for fs_as() any thread.
  */
 #include "lib/mount/mountfd.h"
 

@@ -28,6 +28,7 @@
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
+#include "lxmd/instance/lxcfs.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/seccomp.h"
@@ -304,6 +305,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start the instances' part");
 	tell_apparmor(d);
+	in->lxcfs = lxcfs_start(d);
 	guests_start(d, &instance_guest_ops);
 	for (k = 0; k < l.n; k++)
 		reconcile_one(d, &l.v[k]);
@@ -523,6 +525,7 @@ void instances_stop(struct lxmd *d)
 	while (in->ending)
 		pthread_cond_wait(&in->idle, &in->lock);
 	pthread_mutex_unlock(&in->lock);
+	lxcfs_stop(in->lxcfs, in->n == 0);
 	guests_stop(d);
 	forwards_stop(d);
 	for (k = 0; k < in->n; k++)

@@ -25,6 +25,7 @@
 #include "lxmd/instance/guest.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/limits.h"
+#include "lxmd/instance/lxcfs.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/seccomp.h"
 #include "lxmd/storage/pool.h"
@@ -353,6 +354,8 @@ int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *
 		r = add_idmap(p, map, e);
 	if (r == 0)
 		r = add_root(p, pool, i, e);
+	if (r == 0)
+		r = lxcfs_plan(d->instances->lxcfs, p, e);
 	if (r == 0)
 		r = limits_plan(d, i, p, e);
 	if (r == 0)

@@ -22,6 +22,7 @@ struct files;
 struct guest;
 struct seccomp_cache;
 struct apparmor;
+struct lxcfs;
 struct spawner;
 struct usage_cache;
 
@@ -30,6 +31,7 @@ struct instances {
 	struct spawner *spawner;
 	struct seccomp_cache *seccomp;
 	struct apparmor *apparmor;
+	struct lxcfs *lxcfs;
 	struct cgroup_layout cgroups;
 	char cgroup_parent[32]; /* "lxm", or one of this daemon's own when LXMD_DIR is set */
 	struct idmap_pool ids;

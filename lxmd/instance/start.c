@@ -22,6 +22,7 @@
 #include "lxmd/instance/idmap.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
+#include "lxmd/instance/lxcfs.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/snaptask.h"
@@ -225,6 +226,7 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 	lxm_auto(idmap) struct idmap map = { 0 };
 	struct mon_hello hello = MON_HELLO_EMPTY;
 	struct started s = { i->row.id, changes };
+	uint32_t generation = lxcfs_generation(d->instances->lxcfs);
 	int sock = -1, mon_pidfd = -1;
 	int r = instance_take_ids(d, i, changes, e);
 
@@ -245,6 +247,7 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 		instance_devices_stop(d, i);
 		return r;
 	}
+	lxcfs_recheck(d->instances->lxcfs, generation);
 	lxm_kv_set(changes, "volatile.last_state.power", "RUNNING");
 	if (lxm_kv_get(&i->row.config, "volatile.last_state.ready"))
 		lxm_kv_set(changes, "volatile.last_state.ready", "false");

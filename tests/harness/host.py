@@ -7,6 +7,7 @@ from pathlib import Path
 
 OURS = re.compile(r"lxm")
 PROGRAMS = ("lxmd", "lxm-monitor", "lxm-helper", "lxm-forward", "lxm-fetch")
+LXCFS = "run/lxcfs.pid"  # in the command line of lxmd's own lxcfs; the host may have one besides
 
 
 def read(path):
@@ -28,7 +29,7 @@ def processes():
             continue  # ended; the host's own init has not looked yet
         line = read(f"/proc/{entry}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
         first = os.path.basename(line.split(" ")[0]) if line else ""
-        if comm.startswith(PROGRAMS) or first.startswith(PROGRAMS):
+        if comm.startswith(PROGRAMS) or first.startswith(PROGRAMS) or (comm == "lxcfs" and LXCFS in line):
             found[int(entry)] = (comm, line, read(f"/proc/{entry}/environ").decode(errors="replace") + open_files(entry))
     return found
 
