@@ -312,4 +312,4 @@ def test_create_without_waiting(server, client, image, thing):
     client.containers.create(config_of(name, image))
     wait_until(lambda: client.containers.exists(name))
     wait_until(lambda: not server.rest.read("operations").get("running"))
-    assert client.containers.get(name).status == "Stopped"
+    wait_until(lambda: client.containers.get(name).status == "Stopped")
