@@ -7,25 +7,37 @@
 
 #include "lib/conf/tables.h"
 #include "lxmd/device/disk.h"
+#include "lxmd/device/disk_io.h"
+
+/* Limits of an instance's disk: is there a block device that the kernel could limit? */
+static int check_limits(const struct device_ctx *c, bool instance, struct lxm_err *e)
+{
+	struct disk_io io;
+
+	return instance && disk_io_wanted(c->kv) ? disk_io_read(c, &io, e) : 0;
+}
 
 static int disk_validate(const struct device_ctx *c, bool instance, struct lxm_err *e)
 {
 	const char *source = lxm_kv_or(c->kv, "source", ""), *path = lxm_kv_or(c->kv, "path", "");
 	struct stat st;
+	int r;
 
 	if (device_is_root(c->kv))
-		return 0;
+		return check_limits(c, instance, e);
 	if (path[strspn(path, "/")] == 0)
 		return lxm_err_set(e, EINVAL, "only the root disk, which has a pool and no source, can have the path '/'");
 	if (conf_disk_is_scratch(c->kv))
-		return 0;
-	if (disk_is_volume(c->kv))
-		return disk_volume_check(c, instance, e);
+		return check_limits(c, instance, e);
+	if (disk_is_volume(c->kv)) {
+		r = disk_volume_check(c, instance, e);
+		return r < 0 ? r : check_limits(c, instance, e);
+	}
 	if (source[0] != '/')
 		return lxm_err_http(e, 400, EOPNOTSUPP, "source '%s' is not supported yet: use an absolute path", source);
 	if (lxm_kv_bool(c->kv, "required", true) && stat(source, &st) < 0)
 		return lxm_err_sys(e, "source '%s'", source);
-	return 0;
+	return check_limits(c, instance, e);
 }
 
 static int disk_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
