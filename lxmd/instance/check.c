@@ -14,6 +14,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/idmap.h"
+#include "lxmd/instance/limits.h"
 #include "lxmd/instance/policy.h"
 #include "lxmd/storage/custom.h"
 
@@ -123,6 +124,8 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 		r = check_together(i, e);
 	if (r == 0)
 		r = check_devices(d, i, was, who, e);
+	if (r == 0)
+		r = limits_check(d, i, e);
 	if (r == 0)
 		r = idmap_compose(0, 1, lxm_kv_get(&i->config, "raw.idmap"), &map, e);
 	idmap_deinit(&map);

@@ -6,6 +6,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
+#include "lxmd/device/disk_io.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/instance.h"
 
@@ -21,6 +22,12 @@ static void differing_deinit(struct differing *l)
 }
 LXM_AUTO_STRUCT(differing, struct differing, differing_deinit)
 
+/* A disk whose limits change stays where it is: limits.c writes them. */
+static bool only_limits(const struct lxm_kv *a, const struct lxm_kv *b)
+{
+	return lxm_streq(lxm_kv_get(a, "type"), "disk") && disk_io_differs_only(a, b);
+}
+
 static void differing_find(const struct instance *of, const struct instance *other, struct differing *out)
 {
 	size_t i, n;
@@ -29,7 +36,7 @@ static void differing_find(const struct instance *of, const struct instance *oth
 	for (i = 0; i < n; i++) {
 		const struct lxm_dev *o = lxm_devs_get(&other->devices, out->v[i]->name);
 
-		if (!o || !lxm_kv_eq(&o->kv, &out->v[i]->kv))
+		if (!o || !(lxm_kv_eq(&o->kv, &out->v[i]->kv) || only_limits(&o->kv, &out->v[i]->kv)))
 			out->v[out->n++] = out->v[i];
 	}
 }

@@ -10,6 +10,7 @@
 #include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
+#include "lxmd/instance/limits.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
 
@@ -49,6 +50,7 @@ void instance_ended(struct run *r)
 
 	sweep_cgroups(r);
 	apparmor_unload(d->instances->apparmor, r->id);
+	limits_ended(r);
 	instance_remove_rundir(d, r->id);
 	if (instance_load_id(d, r->id, &i, &e) == 0) {
 		instance_devices_stop(d, &i);
@@ -87,6 +89,7 @@ void instance_rebooted(struct run *r)
 	lxm_auto(instance) struct instance i = { 0 };
 
 	if (instance_load_id(r->d, r->id, &i, NULL) == 0) {
+		limits_rebooted(r, &i);
 		if (lxm_kv_bool(&i.row.config, "volatile.last_state.ready", false)) {
 			lxm_kv_set(&changes, "volatile.last_state.ready", "false");
 			(void)instance_set_volatile(r->d, r->id, &changes, NULL);

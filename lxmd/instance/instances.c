@@ -22,12 +22,14 @@
 #include "lxmd/device/forwards.h"
 #include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/backup.h"
+#include "lxmd/instance/cpus.h"
 #include "lxmd/instance/exec.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/guest.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
+#include "lxmd/instance/limits.h"
 #include "lxmd/instance/lxcfs.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
@@ -102,6 +104,7 @@ static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 	lxm_auto(run_unref) struct run *run = NULL;
 	struct lxm_err e = { 0 };
 	uint32_t parked;
+	bool rebooted;
 	int sock = -1;
 
 	if (mon_connect(rundir, 2000, &sock, &h, &e) < 0) {
@@ -109,6 +112,7 @@ static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 		return false;
 	}
 	parked = h.parked;
+	rebooted = h.reboots > 0;
 	if (run_add(d, i->row.id, i->row.project, i->row.name, rundir, &run, &e) < 0 ||
 	    run_started(run, sock, -1, &h, &e) < 0) {
 		lxm_error("adopt instance '%s': %s", i->row.name, e.msg);
@@ -119,6 +123,7 @@ static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 	run->frozen = cgroup_frozen(&d->instances->cgroups, run->cgroup) == 1;
 	run->ready = lxm_kv_bool(&i->row.config, "volatile.last_state.ready", false);
 	pthread_mutex_unlock(&run->lock);
+	limits_adopted(run, i, rebooted);
 	if (parked)
 		execs_adopt(run);
 	lxm_debug("instance '%s' runs on (init %d)", i->row.name, (int)run->init_pid);
@@ -304,6 +309,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 		r = instance_load_all(d, NULL, &l, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start the instances' part");
+	in->cpus = cpus_new(d);
 	tell_apparmor(d);
 	in->lxcfs = lxcfs_start(d);
 	guests_start(d, &instance_guest_ops);
@@ -533,6 +539,7 @@ void instances_stop(struct lxmd *d)
 	if (!in->n)
 		cgroup_parent_remove(&in->cgroups, in->cgroup_parent);
 	free(in->v);
+	cpus_free(in->cpus);
 	files_free(d, in->files);
 	usage_cache_free(in->usages);
 	spawner_free(in->spawner);

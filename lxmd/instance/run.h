@@ -22,6 +22,7 @@ struct files;
 struct guest;
 struct seccomp_cache;
 struct apparmor;
+struct cpus;
 struct lxcfs;
 struct spawner;
 struct usage_cache;
@@ -36,6 +37,7 @@ struct instances {
 	char cgroup_parent[32]; /* "lxm", or one of this daemon's own when LXMD_DIR is set */
 	struct idmap_pool ids;
 	struct files *files; /* who works on files: files.c */
+	struct cpus *cpus; /* who runs on which CPUs: cpus.c */
 	struct usage_cache *usages; /* what they use: usage_all.c */
 	uint32_t exec_grace_s; /* how long exec sessions wait for the next lxmd, and then for a client */
 

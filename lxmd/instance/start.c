@@ -22,6 +22,7 @@
 #include "lxmd/instance/idmap.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/life.h"
+#include "lxmd/instance/limits.h"
 #include "lxmd/instance/lxcfs.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
@@ -301,6 +302,7 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 		struct lxm_err e2 = { 0 };
 
 		apparmor_unload(d->instances->apparmor, i->row.id);
+		limits_ended(run);
 		instance_remove_rundir(d, i->row.id);
 		run_remove(run);
 		/* what devices chose (a MAC) stays chosen */
@@ -311,6 +313,7 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 			log_failure(d, i, e);
 		return r;
 	}
+	limits_started(run, i);
 	url = instance_url(i->row.name);
 	event_lifecycle(d, i->row.project, "instance-started", url, NULL, caller);
 	return 0;

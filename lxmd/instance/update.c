@@ -56,16 +56,16 @@ static int apply_live(struct lxmd *d, struct run *run, const struct instance *wa
 
 	if (pidfd < 0)
 		return LXM_TAKE(pidfd, -1);
-	r = limits_apply(run, now, &was->config, e);
-	if (r == 0)
-		r = instance_guest_apply(run, was, now, e);
+	r = limits_apply(run, now, was, e);
+	if (r < 0)
+		return r;
+	r = instance_guest_apply(run, was, now, e);
 	if (r == 0)
 		r = instance_devices_change(d, was, now, &live, changes, e);
 	if (r < 0) {
 		struct lxm_err e2 = { 0 };
 
-		if (limits_apply(run, was, &now->config, &e2) < 0)
-			lxm_warn("instance '%s': going back to the old limits: %s", was->row.name, e2.msg);
+		limits_revert(run, now, was);
 		if (instance_guest_apply(run, now, was, &e2) < 0)
 			lxm_warn("instance '%s': %s", was->row.name, e2.msg);
 	}
