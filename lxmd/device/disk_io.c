@@ -16,6 +16,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/conf/tables.h"
 #include "lxmd/device/disk.h"
 #include "lxmd/storage/pool.h"
 
@@ -150,19 +151,31 @@ static int find_device(const char *path, struct disk_io *out, struct lxm_err *e)
 	return r < 0 ? lxm_err_http(e, 400, EOPNOTSUPP, "'%s' lies on no block device of its own: its I/O cannot be limited", path) : 0;
 }
 
+/* The pool that holds the disk; NULL: none does. What lies in the instance's own volume is in the pool of its root. */
+static const char *pool_of(const struct device_ctx *c)
+{
+	if (!conf_disk_is_scratch(c->kv))
+		return lxm_kv_or(c->kv, "pool", NULL);
+	for (size_t k = 0; c->devices && k < c->devices->n; k++)
+		if (device_is_root(&c->devices->v[k].kv))
+			return lxm_kv_or(&c->devices->v[k].kv, "pool", NULL);
+	return NULL;
+}
+
 /* The directory or file on the host that the disk's bytes lie in; NULL: missing and not required. */
 static int data_path(const struct device_ctx *c, char **path_out, struct lxm_err *e)
 {
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	lxm_auto(disk_mount) struct disk_mount m = { 0 };
+	const char *name = pool_of(c);
 	int r;
 
-	if (lxm_empty(lxm_kv_get(c->kv, "pool"))) {
+	if (!name) {
 		r = disk_find(c, &m, e);
 		*path_out = r == 0 ? LXM_TAKE(m.source, NULL) : NULL;
 		return r;
 	}
-	r = storage_pool_get(c->d, lxm_kv_get(c->kv, "pool"), &pool, e);
+	r = storage_pool_get(c->d, name, &pool, e);
 	*path_out = r == 0 ? lxm_strdup(pool_path(pool)) : NULL;
 	return r;
 }
