@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/wire/plan.h"
 #include "lib/wire/wire.h"
 
 /*
@@ -28,11 +29,17 @@
 
 #define MON_SOCKET  "monitor.sock"
 #define MON_STOPPED_FILE "stopped"
-#define MON_NOTIFY_SOCKET "notify.sock" /* takes listeners of filters with intercepted calls, one byte and a descriptor each */
+#define MON_NOTIFY_SOCKET "notify.sock" /* takes listeners of filters with intercepted calls, one byte and a descriptor each; and mon_mounts */
 #define MON_CLIENTS 8
 #define MON_MAX	    4096 /* bytes of one message */
 #define MON_FDS	    4	 /* descriptors with one message */
 #define MON_PARKED_MAX 512 /* exec sessions that can wait for the next lxmd */
+
+/* New rules for mount(), to MON_NOTIFY_SOCKET; answered by one byte. As plan_mounts. */
+struct mon_mounts {
+	uint32_t shift;
+	char allowed[PLAN_MOUNTS_MAX], fuse[PLAN_MOUNTS_MAX];
+};
 
 enum mon_kind {
 	/* requests; [fds with it], reply [fds with it] */

@@ -45,7 +45,12 @@ static const struct wire_kind kinds[PLAN_KINDS] = {
 	[PLAN_CONSOLE] = { "console", 0, 1, { STR(console.log, 0), U32(console.rows), U32(console.cols) } },
 	[PLAN_ENV] = { "env", 0, 4096, { STR(text.s, 128u << 10) } },
 	[PLAN_ARG] = { "arg", 1, 1024, { STR(text.s, 128u << 10) } },
-	[PLAN_INTERCEPT] = { "intercept", 0, 1, { U32(intercept.flags) } },
+	[PLAN_INTERCEPT] = { "intercept",
+			     0,
+			     1,
+			     { U32(intercept.flags), STR(intercept.mounts.allowed, PLAN_MOUNTS_MAX),
+			       STR(intercept.mounts.fuse, PLAN_MOUNTS_MAX),
+			       U32(intercept.mounts.shift), BYTES(intercept.inner, 4096 * 8) } },
 };
 
 static const struct wire_format format = { PLAN_MAGIC, PLAN_VERSION, PLAN_MAX, kinds, PLAN_KINDS };
@@ -217,7 +222,11 @@ static const char *check_step(const struct plan_step *s)
 			return "log";
 		return s->u.console.rows > 65535 || s->u.console.cols > 65535 ? "size" : NULL;
 	case PLAN_INTERCEPT:
-		return s->u.intercept.flags & ~15u || !s->u.intercept.flags ? "flags" : NULL;
+		if (s->u.intercept.flags & ~31u || !s->u.intercept.flags)
+			return "flags";
+		return s->u.intercept.inner.len % 8	 ? "inner"
+		       : s->u.intercept.mounts.shift > 1 ? "shift"
+							 : NULL;
 	case PLAN_ENV:
 		return s->u.text.s[0] == '=' || !strchr(s->u.text.s, '=') ? "key" : NULL;
 	case PLAN_CAPS:

@@ -243,11 +243,23 @@ enum plan_intercept_flag {
 	PLAN_INTERCEPT_SETXATTR = 2, /* trusted.overlay.opaque */
 	PLAN_INTERCEPT_SYSINFO = 4,  /* the container's own memory and processes */
 	PLAN_INTERCEPT_SCHED = 8,    /* sched_setscheduler(): real-time classes for its own processes */
+	PLAN_INTERCEPT_MOUNT = 16,   /* mount() of filesystems that plan_intercept.mounts names; only with device rules */
+};
+
+#define PLAN_MOUNTS_MAX 1024u
+
+/* What mount() may do there. Filesystems are words; a comma stands between two. */
+struct plan_mounts {
+	const char *allowed; /* "ext4,xfs": mounted by us, of block devices that the container may use */
+	const char *fuse;    /* "ext4=fuse2fs": its own program does it */
+	uint32_t shift;	     /* 1: ids on disk are the container's */
 };
 
 /* Goes with a PLAN_SECCOMP whose filter says "notify" for these calls. */
 struct plan_intercept {
 	uint32_t flags; /* enum plan_intercept_flag, at least one */
+	struct plan_mounts mounts;
+	struct wire_bytes inner; /* the filter of programs that we execute inside: the same one without "notify"; may be empty */
 };
 
 struct plan_apparmor {

@@ -73,6 +73,8 @@ static const char *const extensions[] = {
 	"container_push",
 	"container_push_target",
 	"container_syscall_intercept",
+	"container_syscall_intercept_mount",
+	"container_syscall_intercept_mount_fuse",
 	"container_syscall_intercept_sched_setscheduler",
 	"container_syscall_intercept_sysinfo",
 	"devlxd_events",

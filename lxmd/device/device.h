@@ -36,6 +36,7 @@ struct device_ctx {
 	const struct lxm_kv *config; /* the instance's expanded configuration with volatile.* */
 	struct lxm_kv *changes;	     /* receives volatile keys; may be NULL for device_validate() */
 	bool privileged;	     /* security.privileged */
+	bool device_rules;	     /* its cgroup says which devices open; else any node that it has does */
 	const struct lxm_devs *devices; /* all of the instance's, this one among them; may be NULL for device_validate() */
 };
 

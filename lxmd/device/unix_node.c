@@ -136,8 +136,8 @@ static int node_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e
 						      .minor = (int)n.minor,
 						      .access = "rwm" };
 	r = plan_add(plan, &dev, e);
-	/* an unprivileged instance has no device policy, since it cannot make nodes: the first rule would shut out all others */
-	return r < 0 || !c->privileged ? r : plan_add(plan, &rule, e);
+	/* where there are no rules the first one would shut out all others */
+	return r < 0 || !c->device_rules ? r : plan_add(plan, &rule, e);
 }
 
 /* ---- running instances */
@@ -151,16 +151,16 @@ static bool is_everybodys(const struct node *n)
 	       (n->major == 5 && n->minor <= 2) || n->major == 136 || (n->major == 10 && (n->minor == 200 || n->minor == 229));
 }
 
-/* Of a privileged instance; on cgroup v2 the rules are a program that was loaded at its start. */
+/* Of an instance that has device rules; on cgroup v2 the rules are a program that was loaded at its start. */
 static int set_rule(const struct device_ctx *c, const struct device_live *live, const struct node *n, bool allow, struct lxm_err *e)
 {
 	char line[64];
 	int r;
 
-	if (!c->privileged || (!allow && is_everybodys(n)))
+	if (!c->device_rules || (!allow && is_everybodys(n)))
 		return 0;
 	if (!cgroup_find(live->cgroups, "devices"))
-		return lxm_err_http(e, 400, EOPNOTSUPP, "on cgroup v2 the device rules of a privileged instance cannot change while it runs: stop it first");
+		return lxm_err_http(e, 400, EOPNOTSUPP, "on cgroup v2 the device rules of an instance that is privileged or has mknod() or mount() intercepted cannot change while it runs: stop it first");
 	(void)snprintf(line, sizeof(line), "%c %u:%u rwm", n->type, n->major, n->minor);
 	r = cgroup_write(live->cgroups, "devices", live->cgroup, allow ? "devices.allow" : "devices.deny", line);
 	return r < 0 ? lxm_err_set(e, -r, "set device rule '%s': %s", line, strerror(-r)) : 0;

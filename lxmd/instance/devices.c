@@ -11,6 +11,7 @@
 #include "lib/base/str.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/instance/instance.h"
+#include "lxmd/instance/intercept.h"
 #include "lxmd/instance/run.h"
 
 struct device_ctx instance_device(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev,
@@ -27,6 +28,7 @@ struct device_ctx instance_device(struct lxmd *d, const struct instance *i, cons
 		.changes = changes,
 		.devices = &i->devices,
 		.privileged = instance_privileged(i),
+		.device_rules = instance_device_rules(i),
 	};
 }
 

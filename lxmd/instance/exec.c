@@ -20,6 +20,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/instance.h"
+#include "lxmd/instance/intercept.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"

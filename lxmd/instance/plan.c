@@ -24,6 +24,7 @@
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/guest.h"
 #include "lxmd/instance/instance.h"
+#include "lxmd/instance/intercept.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/lxcfs.h"
 #include "lxmd/instance/run.h"
@@ -82,27 +83,6 @@ static int add_idmap(struct plan *p, const struct idmap *m, struct lxm_err *e)
 	return r;
 }
 
-/* Which calls are answered for the instance. Root of a privileged one has the rights already; only what it is told differs. */
-static uint32_t intercepted(const struct instance *i)
-{
-	static const struct {
-		const char *key;
-		uint32_t flag;
-	} keys[] = {
-		{ "security.syscalls.intercept.mknod", PLAN_INTERCEPT_MKNOD },
-		{ "security.syscalls.intercept.setxattr", PLAN_INTERCEPT_SETXATTR },
-		{ "security.syscalls.intercept.sysinfo", PLAN_INTERCEPT_SYSINFO },
-		{ "security.syscalls.intercept.sched_setscheduler", PLAN_INTERCEPT_SCHED },
-	};
-	uint32_t flags = 0;
-	size_t k;
-
-	for (k = 0; k < LXM_ARRAY_LEN(keys); k++)
-		if (lxm_kv_bool(&i->config, keys[k].key, false))
-			flags |= keys[k].flag;
-	return instance_privileged(i) ? flags & PLAN_INTERCEPT_SYSINFO : flags;
-}
-
 static int add_root(struct plan *p, struct pool *pool, const struct instance *i, struct lxm_err *e)
 {
 	lxm_auto(volume_root) struct volume_root root = { 0 };
@@ -114,7 +94,7 @@ static int add_root(struct plan *p, struct pool *pool, const struct instance *i,
 		r = pool_volume_root(pool, v, &root, e);
 	if (r < 0)
 		return r;
-	s.u.root.flags = instance_privileged(i) ? 0 : PLAN_ROOT_IDMAP | (intercepted(i) & PLAN_INTERCEPT_MKNOD ? PLAN_ROOT_DEV : 0);
+	s.u.root.flags = instance_privileged(i) ? 0 : PLAN_ROOT_IDMAP | (instance_intercepted(i) & PLAN_INTERCEPT_MKNOD ? PLAN_ROOT_DEV : 0);
 	if (root.kind == VOLUME_ROOT_OVERLAY) {
 		s.u.root.kind = PLAN_ROOT_OVERLAY;
 		s.u.root.dir = root.dir;
@@ -128,7 +108,7 @@ static int add_root(struct plan *p, struct pool *pool, const struct instance *i,
 	return r < 0 ? r : plan_add(p, &s, e);
 }
 
-/* What a device of a host may be reached by root of a privileged container (others cannot open any node but ours). */
+/* What devices of the host may be reached where root of the container can come by nodes of others. */
 static int add_device_rules(struct plan *p, struct lxm_err *e)
 {
 	static const struct plan_cgroup_dev rules[] = {
@@ -148,14 +128,17 @@ static int add_device_rules(struct plan *p, struct lxm_err *e)
 static int add_seccomp(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
 {
 	struct plan_step s = { .kind = PLAN_SECCOMP };
-	uint32_t flags = intercepted(i);
+	uint32_t flags = instance_intercepted(i);
 	int r = instance_seccomp(d, i, true, &s.u.seccomp.bpf, e);
 
 	if (r == 0 && s.u.seccomp.bpf.len)
 		r = plan_add(p, &s, e);
-	if (r == 0 && flags)
-		r = plan_add(p, &(struct plan_step){ PLAN_INTERCEPT, .u.intercept = { flags } }, e);
-	return r;
+	if (r < 0 || !flags)
+		return r;
+	s = (struct plan_step){ .kind = PLAN_INTERCEPT, .u.intercept = { .flags = flags, .mounts = instance_mounts(i) } };
+	if (flags & PLAN_INTERCEPT_MOUNT)
+		r = instance_seccomp(d, i, false, &s.u.intercept.inner, e);
+	return r < 0 ? r : plan_add(p, &s, e);
 }
 
 static int add_apparmor(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
@@ -174,16 +157,6 @@ static int add_apparmor(struct lxmd *d, struct plan *p, const struct instance *i
 	return plan_add(p, &(struct plan_step){ PLAN_APPARMOR, .u.apparmor = { label } }, e);
 }
 
-char *instance_notify_path(struct lxmd *d, const struct instance *i)
-{
-	char *path = lxm_asprintf("%s/%lld/%s", d->dirs.run.path, (long long)i->row.id, MON_NOTIFY_SOCKET);
-
-	if (intercepted(i) && access(path, F_OK) == 0)
-		return path;
-	free(path);
-	return NULL;
-}
-
 int instance_seccomp(struct lxmd *d, const struct instance *i, bool intercept, struct wire_bytes *bpf_out, struct lxm_err *e)
 {
 	struct seccomp_want w = {
@@ -191,7 +164,7 @@ int instance_seccomp(struct lxmd *d, const struct instance *i, bool intercept, s
 		.privileged = instance_privileged(i),
 		.no_default = !lxm_kv_bool(&i->config, "security.syscalls.deny_default", true),
 		.deny_compat = lxm_kv_bool(&i->config, "security.syscalls.deny_compat", false),
-		.intercept = intercept ? intercepted(i) : 0,
+		.intercept = intercept ? instance_intercepted(i) : 0,
 		.deny = lxm_kv_get(&i->config, "security.syscalls.deny"),
 		.allow = lxm_kv_get(&i->config, "security.syscalls.allow"),
 	};
@@ -336,7 +309,7 @@ static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, 
 		r = plan_env(p, "TERM", "linux", e);
 	if (r == 0)
 		r = plan_arg(p, "/sbin/init", e);
-	if (r == 0 && (priv || intercepted(i) & PLAN_INTERCEPT_MKNOD))
+	if (r == 0 && (instance_device_rules(i)))
 		r = add_device_rules(p, e);
 	return r;
 }

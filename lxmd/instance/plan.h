@@ -37,10 +37,4 @@ int instance_rlimits(struct lxmd *d, const struct instance *i, struct exec_rlimi
  */
 int instance_seccomp(struct lxmd *d, const struct instance *i, bool intercept, struct wire_bytes *bpf_out, struct lxm_err *e);
 
-/**
- * Where the listener of an exec session's filter goes; free() it. NULL when nobody answers calls of this run: no key asks for it, or
- * did when it was started.
- */
-char *instance_notify_path(struct lxmd *d, const struct instance *i);
-
 #endif

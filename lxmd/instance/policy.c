@@ -48,11 +48,18 @@ static int rule_nesting(const struct instance *i, const char *value, struct lxm_
 
 static int rule_interception(const struct instance *i, const char *value, struct lxm_err *e)
 {
-	if (lxm_streq(value, "allow") || lxm_streq(value, "full"))
+	/* as LXD: what reaches the kernel's own readers of disks is not for everybody; a program inside may do it */
+	static const char *const full[] = { "security.syscalls.intercept.mount.allowed", "security.syscalls.intercept.mount.shift" };
+	bool allow = lxm_streq(value, "allow");
+
+	if (lxm_streq(value, "full"))
 		return 0;
-	lxm_kv_each(p, &i->config)
-		if (strncmp(p->key, "security.syscalls.intercept.", 28) == 0 && lxm_parse_bool(p->value) != 0)
+	lxm_kv_each(p, &i->config) {
+		bool wanted = strncmp(p->key, "security.syscalls.intercept.", 28) == 0 && lxm_parse_bool(p->value) != 0;
+
+		if (wanted && (!allow || strcmp(p->key, full[0]) == 0 || strcmp(p->key, full[1]) == 0))
 			return refuse("restricted.containers.interception", p->key, e);
+	}
 	return 0;
 }
 

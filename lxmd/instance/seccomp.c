@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -169,39 +170,46 @@ static int add_archs(scmp_filter_ctx ctx, struct lxm_err *e)
 }
 
 /*
- * Calls that are answered for the container (lxmd/monitor/calls.c). What the filter can see is judged here: only device nodes
- * of mknod() are worth the trouble.
+ * Calls that are answered for the container (lxmd/monitor/calls.c). What the filter can see is judged here: of mknod() only
+ * device nodes are worth the trouble, of mount() only new mounts. Programs that know the newer calls for that fall back to mount().
  */
 static int add_intercepted(scmp_filter_ctx ctx, uint32_t which, struct lxm_err *e)
 {
+	static const uint64_t changes = MS_REMOUNT | MS_BIND | MS_MOVE | MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
 	static const struct {
 		uint32_t flag;
 		const char *name;
-		int mode_arg; /* -1: any arguments */
-		uint64_t mode;
+		int arg; /* -1: any arguments */
+		uint64_t mask, value;
 	} calls[] = {
-		{ PLAN_INTERCEPT_MKNOD, "mknod", 1, S_IFCHR },	   { PLAN_INTERCEPT_MKNOD, "mknodat", 2, S_IFCHR },
-		{ PLAN_INTERCEPT_SETXATTR, "setxattr", -1, 0 },	   { PLAN_INTERCEPT_SETXATTR, "lsetxattr", -1, 0 },
-		{ PLAN_INTERCEPT_SETXATTR, "fsetxattr", -1, 0 },   { PLAN_INTERCEPT_SYSINFO, "sysinfo", -1, 0 },
-		{ PLAN_INTERCEPT_SCHED, "sched_setscheduler", -1, 0 },
+		{ PLAN_INTERCEPT_MKNOD, "mknod", 1, S_IFMT, S_IFCHR },
+		{ PLAN_INTERCEPT_MKNOD, "mknodat", 2, S_IFMT, S_IFCHR },
+		{ PLAN_INTERCEPT_SETXATTR, "setxattr", -1, 0, 0 },
+		{ PLAN_INTERCEPT_SETXATTR, "lsetxattr", -1, 0, 0 },
+		{ PLAN_INTERCEPT_SETXATTR, "fsetxattr", -1, 0, 0 },
+		{ PLAN_INTERCEPT_SYSINFO, "sysinfo", -1, 0, 0 },
+		{ PLAN_INTERCEPT_SCHED, "sched_setscheduler", -1, 0, 0 },
+		{ PLAN_INTERCEPT_MOUNT, "mount", 3, changes, 0 },
 	};
 	size_t i;
 	int r = 0;
 
 	for (i = 0; i < LXM_ARRAY_LEN(calls) && r == 0; i++) {
 		int nr = seccomp_syscall_resolve_name(calls[i].name);
-		struct scmp_arg_cmp arg = { (unsigned int)calls[i].mode_arg, SCMP_CMP_MASKED_EQ, S_IFMT, calls[i].mode };
+		struct scmp_arg_cmp arg = { (unsigned int)calls[i].arg, SCMP_CMP_MASKED_EQ, calls[i].mask, calls[i].value };
 
 		if (!(which & calls[i].flag) || nr == __NR_SCMP_ERROR)
 			continue;
-		r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, nr, calls[i].mode_arg >= 0, &arg);
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_NOTIFY, nr, calls[i].arg >= 0, &arg);
 		/* as in add_rule(); a call that is denied or allowed by name stays so */
 		if (r == -EDOM || r == -EEXIST || r == -EACCES)
 			r = 0;
 		if (r < 0)
 			return lxm_err_set(e, -r, "intercept '%s': %s", calls[i].name, strerror(-r));
 	}
-	return 0;
+	if (which & PLAN_INTERCEPT_MOUNT)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(fsopen), 0);
+	return r < 0 && r != -EEXIST ? lxm_err_set(e, -r, "refuse 'fsopen': %s", strerror(-r)) : 0;
 }
 
 static int build(struct seccomp_cache *c, const struct seccomp_want *w, scmp_filter_ctx ctx, struct lxm_err *e)

@@ -12,6 +12,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/guest.h"
+#include "lxmd/instance/intercept.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/run.h"
@@ -61,12 +62,16 @@ static int apply_live(struct lxmd *d, struct run *run, const struct instance *wa
 		return r;
 	r = instance_guest_apply(run, was, now, e);
 	if (r == 0)
+		r = instance_intercept_apply(run, was, now, e);
+	if (r == 0)
 		r = instance_devices_change(d, was, now, &live, changes, e);
 	if (r < 0) {
 		struct lxm_err e2 = { 0 };
 
 		limits_revert(run, now, was);
 		if (instance_guest_apply(run, now, was, &e2) < 0)
+			lxm_warn("instance '%s': %s", was->row.name, e2.msg);
+		if (instance_intercept_apply(run, now, was, &e2) < 0)
 			lxm_warn("instance '%s': %s", was->row.name, e2.msg);
 	}
 	return r;

@@ -52,7 +52,7 @@ int call_string(const struct call *c, uint64_t addr, char *buf, size_t size)
 	return -ENAMETOOLONG;
 }
 
-static int keep_caps(uint64_t keep)
+int call_keep_caps(uint64_t keep)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = {
@@ -88,7 +88,49 @@ int call_become(const struct call *c, int dirfd, uint64_t keep)
 	(void)setfsuid(c->fsuid);
 	if (setfsuid((uid_t)-1) != (int)c->fsuid || setfsgid((gid_t)-1) != (int)c->fsgid)
 		return -EPERM;
-	return keep_caps(keep);
+	return call_keep_caps(keep);
+}
+
+/* The caller's cgroup of the unified hierarchy, below the mount point and within `top`. */
+static int cgroup_of_caller(const struct call *c, const char *top, char *out, size_t size)
+{
+	lxm_auto(fd_close) int fd = openat(c->proc, "cgroup", O_RDONLY | O_CLOEXEC);
+	char text[8192], *line, *end;
+	ssize_t n = fd < 0 ? -1 : lxm_read_full(fd, text, sizeof(text) - 1);
+	size_t len = strlen(top);
+
+	if (n <= 0)
+		return -ESRCH;
+	text[n] = 0;
+	for (line = text; (end = strchr(line, '\n')); line = end + 1) {
+		*end = 0;
+		if (strncmp(line, "0::/", 4) != 0)
+			continue;
+		line += 4;
+		if (strncmp(line, top, len) != 0 || (line[len] && line[len] != '/') ||
+		    strstr(line, "/../"))
+			return -EPERM;
+		return snprintf(out, size, "%s", line) < (int)size ? 0 : -ENAMETOOLONG;
+	}
+	return -ESRCH;
+}
+
+int call_join(const struct call *c, const struct plan_cgroup *cg)
+{
+	lxm_auto(fd_close) int mount = open(cg->mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char path[4096 + 16];
+	int r = 0;
+
+	if (mount < 0)
+		return -errno;
+	if (cg->flags & PLAN_CG_V2)
+		r = cgroup_of_caller(c, cg->path, path, 4096);
+	else
+		snprintf(path, sizeof(path), "%s", cg->path);
+	if (r < 0)
+		return r;
+	strcat(path, "/cgroup.procs");
+	return lxm_write_str_at(mount, path, "0");
 }
 
 /* ---- mknod */
@@ -249,7 +291,7 @@ static int set_inside(pid_t pid, int policy, const struct sched_param *param)
 	pid_t child = fork();
 
 	if (child == 0) {
-		if (keep_caps(1ull << CAP_SYS_NICE) < 0)
+		if (call_keep_caps(1ull << CAP_SYS_NICE) < 0)
 			_exit(EPERM);
 		_exit(sched_setscheduler(pid, policy, param) < 0 ? errno : 0);
 	}

@@ -57,6 +57,7 @@ static struct {
 		uint64_t id;
 	} call[CALLS];
 	unsigned int busy;
+	struct mon_mounts mounts; /* what came after the plan */
 } server;
 
 static const struct {
@@ -73,6 +74,7 @@ static const struct {
 	{ PLAN_INTERCEPT_SETXATTR, SYS_fsetxattr, call_setxattr },
 	{ PLAN_INTERCEPT_SYSINFO, SYS_sysinfo, call_sysinfo },
 	{ PLAN_INTERCEPT_SCHED, SYS_sched_setscheduler, call_setscheduler },
+	{ PLAN_INTERCEPT_MOUNT, SYS_mount, call_mount },
 };
 
 static void send_answer(int notify, uint64_t id, int64_t answer)
@@ -252,7 +254,18 @@ static void add_filter(int fd)
 		server.p[server.n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 }
 
-/* A listener from lxm-helper. Only root reaches the socket: the run directory is 0700. */
+/* New rules from lxmd, for the calls that come from now on. */
+static void take_mounts(int s)
+{
+	server.mounts.allowed[sizeof(server.mounts.allowed) - 1] =
+		server.mounts.fuse[sizeof(server.mounts.fuse) - 1] = 0;
+	server.want.mounts = (struct plan_mounts){ server.mounts.allowed, server.mounts.fuse,
+						   server.mounts.shift };
+	(void)send(s, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* A listener from lxm-helper, or rules from lxmd. Only root reaches the socket: the run directory
+ * is 0700. */
 static void take_filter(void)
 {
 	lxm_auto(fd_close) int s = accept4(server.p[1].fd, NULL, NULL, SOCK_CLOEXEC);
@@ -260,14 +273,23 @@ static void take_filter(void)
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 	size_t nfds = 1;
+	static struct mon_mounts m;
 	int fd = -1;
-	char c;
+	ssize_t n;
 
 	if (s < 0 || getsockopt(s, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != 0)
 		return;
 	(void)setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	if (lxm_recv_fds(s, &c, 1, &fd, &nfds, 0) == 1 && nfds == 1)
+	n = lxm_recv_fds(s, &m, sizeof(m), &fd, &nfds, 0);
+	if (n == 1 && nfds == 1) {
 		add_filter(fd);
+		return;
+	}
+	auto_fd_close(&fd);
+	if (n == (ssize_t)sizeof(m)) {
+		server.mounts = m;
+		take_mounts(s);
+	}
 }
 
 /* The number of a listener may come again: no answer of a call under way must go to another filter. */

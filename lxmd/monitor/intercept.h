@@ -53,6 +53,7 @@ int64_t call_mknod(struct call *c);
 int64_t call_setxattr(struct call *c);
 int64_t call_sysinfo(struct call *c);
 int64_t call_setscheduler(struct call *c);
+int64_t call_mount(struct call *c);
 
 /** Is the caller still there, waiting for this answer? To be asked after reading its memory or opening its /proc. */
 bool call_valid(const struct call *c);
@@ -74,5 +75,30 @@ static inline bool call_has(const struct call *c, int cap)
  * Returns 0 or -errno.
  */
 int call_become(const struct call *c, int dirfd, uint64_t keep_caps);
+/** Of this process's capabilities, in whatever user namespace it is, those in the mask remain.
+ * Returns 0 or -errno. */
+int call_keep_caps(uint64_t keep);
+/**
+ * Move this process into a cgroup of the container: on v1 the top one, on v2 the caller's own below
+ * it, since one that has children takes no process. Returns 0 or -errno.
+ */
+int call_join(const struct call *c, const struct plan_cgroup *cg);
+
+/* ---- call_mount.c, call_fuse.c */
+
+/* The caller's arguments of mount(2), copied once. */
+struct call_mount_args {
+	char fstype[64], source[4096], target[4096], data[4096 - 128];
+	uint64_t flags;
+	bool fuse; /* by a program of the container's: */
+	const char *program;
+	size_t program_len;
+};
+
+/** Is it in a list such as "ext4,xfs=NAME"? Its value lies in the list, of length 0 where there is
+ * none. */
+bool call_listed(const char *list, const char *fstype, const char **value_out, size_t *len_out);
+/** Have the program mount it, inside and with no rights but the container's. Returns an answer. */
+int64_t call_mount_fuse(struct call *c, const struct call_mount_args *a);
 
 #endif

@@ -9,6 +9,7 @@
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -144,6 +145,12 @@ static void intercept(void)
 		say("null_in_own_userns", mknod("/root/i-userns", S_IFCHR | 0666, makedev(1, 3)));
 }
 
+/* probe mount SOURCE TARGET FSTYPE FLAGS DATA */
+static void one_mount(char **v)
+{
+	say("mount", mount(v[0], v[1], v[2], strtoul(v[3], NULL, 0), *v[4] ? v[4] : NULL));
+}
+
 /* A filesystem of ours on /root/stuck that answers nothing but its first request: whoever looks into it stands still. */
 static int stuck_mount(void)
 {
@@ -226,6 +233,8 @@ int main(int argc, char **argv)
 		fill();
 	else if (strcmp(argv[1], "intercept") == 0)
 		intercept();
+	else if (strcmp(argv[1], "mount") == 0 && argc == 7)
+		one_mount(argv + 2);
 	else if (strcmp(argv[1], "window") == 0)
 		window();
 	else if (strcmp(argv[1], "terminal") == 0)
