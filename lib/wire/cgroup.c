@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "lib/base/fd.h"
+#include "lib/base/log.h"
 #include "lib/base/time.h"
 
 /* ---- layout */
@@ -165,30 +166,44 @@ static void inherit_cpuset(int root, int dir)
 	(void)lxm_write_str_at(dir, "cgroup.clone_children", "1");
 }
 
-int cgroup_parent_make(const struct cgroup_layout *l, const char *parent, struct lxm_err *e)
+static int parent_make(const struct cgroup_hier *h, const char *parent)
 {
-	size_t i;
+	lxm_auto(fd_close) int root = open(h->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir = -1;
+	int r = root < 0 ? -errno : lxm_mkdir_at(root, parent, 0755);
 
-	for (i = 0; i < l->n; i++) {
-		lxm_auto(fd_close) int root = open(l->h[i].mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir = -1;
-		int r = root < 0 ? -errno : lxm_mkdir_at(root, parent, 0755);
-
-		if (r == 0 && (dir = openat(root, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
-			r = -errno;
-		if (r < 0) {
-			errno = -r;
-			return lxm_err_sys(e, "make cgroup '%s/%s'", l->h[i].mount, parent);
-		}
-		if (l->h[i].v2) {
-			pass_controllers(&l->h[i], root);
-			pass_controllers(&l->h[i], dir);
-		} else if (has_word(l->h[i].controllers, "cpuset", ',')) {
-			inherit_cpuset(root, dir);
-		} else if (has_word(l->h[i].controllers, "memory", ',')) {
-			(void)lxm_write_str_at(dir, "memory.use_hierarchy", "1");
-		}
+	if (r == 0 && (dir = openat(root, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	if (h->v2) {
+		pass_controllers(h, root);
+		pass_controllers(h, dir);
+	} else if (has_word(h->controllers, "cpuset", ',')) {
+		inherit_cpuset(root, dir);
+	} else if (has_word(h->controllers, "memory", ',')) {
+		(void)lxm_write_str_at(dir, "memory.use_hierarchy", "1");
 	}
 	return 0;
+}
+
+int cgroup_parent_make(struct cgroup_layout *l, const char *parent, struct lxm_err *e)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < l->n; i++) {
+		int r = parent_make(&l->h[i], parent);
+
+		if (r == 0) {
+			l->h[n++] = l->h[i];
+		} else if (r != -EACCES && r != -EPERM && r != -EROFS) {
+			errno = -r;
+			return lxm_err_sys(e, "make cgroup '%s/%s'", l->h[i].mount, parent);
+		} else {
+			lxm_info("cgroups '%s' are not ours to use: %s", l->h[i].mount, strerror(-r));
+		}
+	}
+	l->n = n;
+	return n ? 0 : lxm_err_set(e, EACCES, "no cgroup hierarchy lets '%s' be made", parent);
 }
 
 void cgroup_parent_remove(const struct cgroup_layout *l, const char *parent)

@@ -43,8 +43,11 @@ const struct cgroup_hier *cgroup_find(const struct cgroup_layout *l, const char 
 /** The unified hierarchy, NULL if the host has none. */
 const struct cgroup_hier *cgroup_unified(const struct cgroup_layout *l);
 
-/** Make PARENT in every hierarchy and let controllers through to its children. Again is fine. Returns 0 or -errno. */
-int cgroup_parent_make(const struct cgroup_layout *l, const char *parent, struct lxm_err *e);
+/**
+ * Make PARENT in every hierarchy and let controllers through to its children. Again is fine. Hierarchies in which that is not
+ * allowed leave the layout: in a container some are its host's. Returns 0 or -errno.
+ */
+int cgroup_parent_make(struct cgroup_layout *l, const char *parent, struct lxm_err *e);
 /** Remove PARENT where it is empty; the rest stays. */
 void cgroup_parent_remove(const struct cgroup_layout *l, const char *parent);
 

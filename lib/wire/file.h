@@ -30,8 +30,9 @@ enum file_job_flag {
 	FILE_PRIVILEGED = 4, /* the instance has no user namespace */
 	FILE_APPEND = 8,     /* FILE_PUT of a file: behind what is there */
 	FILE_OVERLAY = 16,   /* the root to make: dir holds upper and work */
+	FILE_UNMAPPED = 32,  /* the root to make: its files have the host's ids of the instance on disk */
 };
-#define FILE_JOB_FLAGS 31u
+#define FILE_JOB_FLAGS 63u
 
 #define FILE_ID_UNSET UINT32_MAX /* uid, gid, mode: the default */
 #define FILE_MAP_MAX  4096u	 /* what the kernel takes as uid_map */

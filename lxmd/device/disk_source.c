@@ -112,6 +112,9 @@ static int find_volume(const struct device_ctx *c, struct disk_mount *out, struc
 		r = pool_volume_root(pool, VOLUME_ID(VOLUME_CUSTOM, l.row.project, l.row.name), &root, e);
 	if (r == 0 && root.kind != VOLUME_ROOT_BIND)
 		r = lxm_err_set(e, EINVAL, "volume '%s' is no plain directory", l.row.name);
+	if (r == 0 && pool_shifts(pool) && !c->privileged && !lxm_kv_bool(&l.row.config, "security.unmapped", false))
+		r = lxm_err_set(e, EOPNOTSUPP, "volume '%s': pool '%s' takes no idmapped mounts, so only security.unmapped=true works",
+				l.row.name, l.row.pool);
 	out->propagation = MS_PRIVATE;
 	if (r == 0) {
 		out->source = LXM_TAKE(root.lower, NULL);
@@ -140,7 +143,7 @@ static int find_scratch(const struct device_ctx *c, struct disk_mount *out, stru
 		r = pool_volume_scratch(pool, VOLUME_OF_INSTANCE(c->project, c->instance_name), c->name, &out->source, e);
 	out->propagation = MS_PRIVATE;
 	out->directory = true;
-	out->idmap = !c->privileged;
+	out->idmap = !c->privileged && r == 0 && !pool_shifts(pool);
 	out->attrs |= c->privileged ? 0 : MOUNT_ATTR_NODEV;
 	return r;
 }

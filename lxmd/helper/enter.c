@@ -89,7 +89,7 @@ static int make_root(const struct file_job *j, int *root, int *userns, struct lx
 		s.lower[s.nlower++] = j->root_lower;
 	if (!(j->flags & FILE_PRIVILEGED)) {
 		r = userns_make(j, userns, e);
-		s.userns = *userns;
+		s.userns = j->flags & FILE_UNMAPPED ? -1 : *userns;
 	}
 	/* ids change while the root is made; capabilities must not go with them */
 	if (r == 0 && prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0)

@@ -249,6 +249,12 @@ static int make_fill(struct lxmd *d, const struct instance *i, struct make *m, s
 	r = instance_idmap_next(d, i, &m->map, e);
 	if (r < 0)
 		return r;
+	if (pool_shifts(pool)) {
+		job->flags |= FILE_UNMAPPED;
+		r = pool_volume_shift(pool, v, m->map.nuid ? m->map.base : 0, m->map.nuid ? m->map.size : 0, e);
+		if (r < 0)
+			return r;
+	}
 	job->uid0 = map_text(m->map.uid, m->map.nuid, &m->uid_map);
 	job->gid0 = map_text(m->map.gid, m->map.ngid, &m->gid_map);
 	job->uid_map = m->uid_map.data;

@@ -41,8 +41,39 @@ static bool subid_line(const char *line, size_t len, char user[64], uint64_t *fi
 	       *first < UINT32_MAX && *count <= UINT32_MAX - *first;
 }
 
+uint32_t idmap_own_ids(const char *uid_map, const char *gid_map)
+{
+	const char *const maps[] = { uid_map, gid_map };
+	uint64_t own = UINT32_MAX, from = 0;
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(maps); i++, from = 0) {
+		lxm_auto(strv) struct lxm_strv lines = { 0 };
+		size_t k;
+
+		lxm_strv_split(&lines, maps[i], '\n');
+		/* the kernel gives them sorted as they were written; ours follow each other */
+		for (k = 0; k < lines.n; k++) {
+			lxm_auto(strv) struct lxm_strv w = { 0 };
+			uint64_t inside, count;
+
+			lxm_strv_split(&w, lines.v[k], ' ');
+			if (w.n == 3 && lxm_parse_u64(w.v[0], &inside) == 0 && lxm_parse_u64(w.v[2], &count) == 0 && inside == from)
+				from += count;
+		}
+		if (from && from < own)
+			own = from;
+	}
+	return (uint32_t)own;
+}
+
+/* What serves when root has no line of its own. In a container the ids above those of an ordinary system. */
+struct builtin {
+	uint64_t first, count;
+};
+
 /* Root's widest range in one file: 0; 1 when root has none; -EEXIST when somebody else holds part of the built-in. */
-static int subid_scan(const char *text, const char *file, uint64_t *first, uint64_t *count, struct lxm_err *e)
+static int subid_scan(const char *text, const char *file, const struct builtin *b, uint64_t *first, uint64_t *count, struct lxm_err *e)
 {
 	char other[64] = "";
 	const char *end;
@@ -60,33 +91,44 @@ static int subid_scan(const char *text, const char *file, uint64_t *first, uint6
 				*first = f;
 				*count = c;
 			}
-		} else if (f < (uint64_t)BUILTIN_FIRST + BUILTIN_COUNT && f + c > BUILTIN_FIRST) {
+		} else if (f < b->first + b->count && f + c > b->first) {
 			memcpy(other, user, sizeof(other));
 		}
 	}
 	if (*count)
 		return 0;
 	if (*other)
-		return lxm_err_set(e, EEXIST, "ids %u-%u are partly given to '%s' in %s: add a line 'root:FIRST:COUNT' to it",
-				   BUILTIN_FIRST, BUILTIN_FIRST + BUILTIN_COUNT - 1, other, file);
-	*first = BUILTIN_FIRST;
-	*count = BUILTIN_COUNT;
+		return lxm_err_set(e, EEXIST, "ids %llu-%llu are partly given to '%s' in %s: add a line 'root:FIRST:COUNT' to it",
+				   (unsigned long long)b->first, (unsigned long long)(b->first + b->count - 1), other, file);
+	*first = b->first;
+	*count = b->count;
 	return 0;
 }
 
-int idmap_pool_init(struct idmap_pool *p, const char *subuid, const char *subgid, struct lxm_err *e)
+int idmap_pool_init(struct idmap_pool *p, const char *subuid, const char *subgid, uint32_t own, struct lxm_err *e)
 {
+	struct builtin b = { BUILTIN_FIRST, BUILTIN_COUNT };
 	uint64_t uf, uc, gf, gc, first, last;
-	int r = subid_scan(subuid, "/etc/subuid", &uf, &uc, e);
+	int r;
 
+	if (own < BUILTIN_FIRST + BUILTIN_COUNT)
+		b = (struct builtin){ IDMAP_DEFAULT_SIZE, own > IDMAP_DEFAULT_SIZE ? own - IDMAP_DEFAULT_SIZE : 0 };
+	r = subid_scan(subuid, "/etc/subuid", &b, &uf, &uc, e);
 	memset(p, 0, sizeof(*p));
 	if (r == 0)
-		r = subid_scan(subgid, "/etc/subgid", &gf, &gc, e);
+		r = subid_scan(subgid, "/etc/subgid", &b, &gf, &gc, e);
 	if (r < 0)
 		return r;
 	/* one base serves uids and gids: use what both files allow */
 	first = uf > gf ? uf : gf;
 	last = uf + uc < gf + gc ? uf + uc : gf + gc;
+	if (last > own)
+		last = own;
+	if (last < first + IDMAP_DEFAULT_SIZE && own < UINT32_MAX)
+		return lxm_err_set(e, EINVAL,
+				   "lxmd runs in a container that has %u ids, which leaves too few for containers inside: give it "
+				   "security.idmap.size=%u or more",
+				   own, 2 * IDMAP_DEFAULT_SIZE);
 	if (last < first + IDMAP_DEFAULT_SIZE)
 		return lxm_err_set(e, EINVAL,
 				   "the ranges of root in /etc/subuid and /etc/subgid share fewer than %u ids: "

@@ -42,15 +42,19 @@ struct idmap_pool {
 	size_t n, cap;	       /* guarded by lock */
 };
 
+/** How many ids from 0 on two maps have in common: texts of /proc/self/uid_map and gid_map. UINT32_MAX on a host. */
+uint32_t idmap_own_ids(const char *uid_map, const char *gid_map);
+
 /**
  * Find out which ids may be given away: root's largest range that both files allow; without one, a built-in range
  * that must not touch anybody else's line.
  *
  * @subuid, @subgid  texts of /etc/subuid and /etc/subgid; "" when absent; borrowed
+ * @own              as many ids has lxmd itself, counted from 0 (idmap_own_ids())
  *
  * Returns 0, -EEXIST when the built-in range collides (the message names the user), -EINVAL.
  */
-int idmap_pool_init(struct idmap_pool *p, const char *subuid, const char *subgid, struct lxm_err *e);
+int idmap_pool_init(struct idmap_pool *p, const char *subuid, const char *subgid, uint32_t own, struct lxm_err *e);
 void idmap_pool_deinit(struct idmap_pool *p);
 
 /** Note a range that an instance of the database holds already. Any thread. */

@@ -61,10 +61,15 @@ static int open_ids(struct instances *in, struct lxm_err *e)
 {
 	lxm_auto(buf) struct lxm_buf uid = { 0 };
 	lxm_auto(buf) struct lxm_buf gid = { 0 };
+	lxm_auto(buf) struct lxm_buf own_uid = { 0 };
+	lxm_auto(buf) struct lxm_buf own_gid = { 0 };
 
 	(void)lxm_read_file("/etc/subuid", 1 << 20, &uid);
 	(void)lxm_read_file("/etc/subgid", 1 << 20, &gid);
-	return idmap_pool_init(&in->ids, uid.data ? uid.data : "", gid.data ? gid.data : "", e);
+	(void)lxm_read_file("/proc/self/uid_map", 1 << 16, &own_uid);
+	(void)lxm_read_file("/proc/self/gid_map", 1 << 16, &own_gid);
+	return idmap_pool_init(&in->ids, uid.data ? uid.data : "", gid.data ? gid.data : "",
+			       idmap_own_ids(own_uid.data ? own_uid.data : "", own_gid.data ? own_gid.data : ""), e);
 }
 
 /* Seconds; LXMD_EXEC_GRACE is for tests, which cannot wait that long. */

@@ -83,18 +83,32 @@ static int add_idmap(struct plan *p, const struct idmap *m, struct lxm_err *e)
 	return r;
 }
 
-static int add_root(struct plan *p, struct pool *pool, const struct instance *i, struct lxm_err *e)
+/* Where mounts cannot be idmapped, owners are shifted on disk: once for as long as the instance keeps its range. */
+static int shift_owners(struct pool *pool, const struct instance *i, const struct idmap *map, struct lxm_err *e)
+{
+	if (!lxm_empty(lxm_kv_get(&i->config, "raw.idmap")))
+		return lxm_err_set(e, EOPNOTSUPP, "raw.idmap: pool '%s' takes no idmapped mounts", pool_name(pool));
+	if (lxm_kv_bool(&i->config, "security.protection.shift", false))
+		return lxm_err_set(e, EPERM, "security.protection.shift: pool '%s' takes no idmapped mounts, owners on disk would be shifted",
+				   pool_name(pool));
+	return pool_volume_shift(pool, VOLUME_OF_INSTANCE(i->row.project, i->row.name), map->nuid ? map->base : 0, map->nuid ? map->size : 0, e);
+}
+
+static int add_root(struct plan *p, struct pool *pool, const struct instance *i, const struct idmap *map, struct lxm_err *e)
 {
 	lxm_auto(volume_root) struct volume_root root = { 0 };
 	const struct volume_id *v = VOLUME_OF_INSTANCE(i->row.project, i->row.name);
 	struct plan_step s = { .kind = PLAN_ROOT };
 	int r = pool_volume_prepare(pool, v, e);
 
+	if (r == 0 && pool_shifts(pool))
+		r = shift_owners(pool, i, map, e);
 	if (r == 0)
 		r = pool_volume_root(pool, v, &root, e);
 	if (r < 0)
 		return r;
-	s.u.root.flags = instance_privileged(i) ? 0 : PLAN_ROOT_IDMAP | (instance_intercepted(i) & PLAN_INTERCEPT_MKNOD ? PLAN_ROOT_DEV : 0);
+	if (!instance_privileged(i))
+		s.u.root.flags = (pool_shifts(pool) ? 0 : PLAN_ROOT_IDMAP) | (instance_intercepted(i) & PLAN_INTERCEPT_MKNOD ? PLAN_ROOT_DEV : 0);
 	if (root.kind == VOLUME_ROOT_OVERLAY) {
 		s.u.root.kind = PLAN_ROOT_OVERLAY;
 		s.u.root.dir = root.dir;
@@ -326,7 +340,7 @@ int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *
 	if (r == 0)
 		r = add_idmap(p, map, e);
 	if (r == 0)
-		r = add_root(p, pool, i, e);
+		r = add_root(p, pool, i, map, e);
 	if (r == 0)
 		r = lxcfs_plan(d->instances->lxcfs, p, e);
 	if (r == 0)

@@ -122,6 +122,8 @@ static int stage_root(struct start *s, struct lxm_err *e)
 	if (r == 0)
 		r = attach_at(s->dev, s->root, "dev", e);
 	if (r == 0)
+		r = dev_borrow(s, e);
+	if (r == 0)
 		r = attach_at(s->pts, s->dev, "pts", e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "/dev");

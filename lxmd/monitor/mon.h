@@ -141,6 +141,8 @@ void cgroup_close(struct start *s);
 
 int root_make(struct start *s, int *fd_out, struct lxm_err *e);
 int dev_make(struct start *s, int *fd_out, struct lxm_err *e);
+/* Child, /dev attached, the outer one still in sight: nodes that could not be made are those of the outer one. */
+int dev_borrow(struct start *s, struct lxm_err *e);
 int mount_step_outside(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int mount_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int mount_step_attach(struct start *s, const struct plan_step *p, struct lxm_err *e);

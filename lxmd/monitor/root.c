@@ -70,9 +70,50 @@ static int node_make(struct start *s, int dev, const struct plan_dev *d, struct 
 		*slash = '/';
 	}
 	fs_as(uid == UINT32_MAX ? s->uid0 : uid, gid == UINT32_MAX ? s->gid0 : gid);
-	if (mknodat(dev, d->path, (d->type == 'b' ? S_IFBLK : S_IFCHR) | d->mode, makedev(d->major, d->minor)) < 0)
-		return lxm_err_sys(e, "make '/dev/%s'", d->path);
-	return 0;
+	if (mknodat(dev, d->path, (d->type == 'b' ? S_IFBLK : S_IFCHR) | d->mode, makedev(d->major, d->minor)) == 0)
+		return 0;
+	/* lxm is in a container itself: an empty file marks the place of the container's own node, see dev_borrow() */
+	if (errno == EPERM && mknodat(dev, d->path, S_IFREG | 0600, 0) == 0)
+		return 0;
+	return lxm_err_sys(e, "make '/dev/%s'", d->path);
+}
+
+/* Puts the node of our own /dev on the place of one that could not be made. Ours is what the host lets us have: it may be missing. */
+static int node_borrow(struct start *s, const struct plan_dev *d, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int target = lxm_open_beneath(s->dev, d->path, O_PATH, 0), node = -1;
+	char path[300];
+	struct stat st;
+	int r;
+
+	if (target < 0 || fstat(target, &st) < 0)
+		return lxm_err_sys(e, "open '/dev/%s'", d->path);
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	snprintf(path, sizeof(path), "/dev/%s", d->path);
+	if (stat(path, &st) < 0)
+		return unlinkat(s->dev, d->path, 0) < 0 ? lxm_err_sys(e, "remove '/dev/%s'", d->path) : 0;
+	if ((d->type == 'b' ? !S_ISBLK(st.st_mode) : !S_ISCHR(st.st_mode)) || st.st_rdev != makedev(d->major, d->minor))
+		return lxm_err_set(e, EPERM, "make '/dev/%s': a container makes no device nodes, and its own of that name is another one", d->path);
+	node = mountfd_clone(AT_FDCWD, path, false, -1, 0, e);
+	r = node < 0 ? node : mountfd_attach(node, target, e);
+	return r < 0 ? lxm_err_wrap(e, r, "'/dev/%s'", d->path) : 0;
+}
+
+int dev_borrow(struct start *s, struct lxm_err *e)
+{
+	struct plan_step p;
+	size_t pos = 0;
+	struct stat st;
+	int r = 0;
+
+	/* who cannot make one can make none */
+	if (fstatat(s->dev, "null", &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	while (r == 0 && plan_next(&s->plan, &pos, &p))
+		if (p.kind == PLAN_DEV)
+			r = node_borrow(s, &p.u.dev, e);
+	return r;
 }
 
 static int dev_fill(struct start *s, int dev, struct lxm_err *e)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/userns.h"
 #include "lxmd/storage/driver.h"
 
 static const struct storage_driver *const drivers[] = { &driver_overlay, &driver_dir };
@@ -20,5 +21,6 @@ const char *const *storage_drivers(void)
 {
 	static const char *const names[] = { "overlay", "dir", NULL };
 
-	return names;
+	/* an overlay of ours needs trusted xattrs, which a container's root has not */
+	return names + lxm_in_userns();
 }

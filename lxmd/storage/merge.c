@@ -63,6 +63,12 @@ int pool_volume_open_root(struct pool *pool, const struct volume_id *v, bool wri
 	r = write ? pool_volume_prepare(pool, v, e) : pool_volume_image(pool, v, base, e);
 	if (r == 0 && !write && *base)
 		r = pool_image_ensure(pool, base, NULL, e);
+	if (r == 0 && pool->shifts) {
+		lxm_auto(free) char *vol = volume_path(v);
+
+		/* only copies are opened while an instance runs, and those are unshifted */
+		r = volume_unshift(pool, vol, e);
+	}
 	if (r == 0)
 		r = pool_volume_root(pool, v, &root, e);
 	if (r < 0)

@@ -31,6 +31,18 @@ static int copy_layers(struct pool *from, const char *src, struct pool *to, cons
 	return r;
 }
 
+/* As it is on disk, whatever owners it has: the instance may be running. */
+static int open_plain(struct pool *pool, const struct volume_id *v, int *fd_out, struct lxm_err *e)
+{
+	lxm_auto(volume_root) struct volume_root root = { 0 };
+	int r = pool_volume_root(pool, v, &root, e);
+
+	if (r < 0)
+		return r;
+	*fd_out = open(root.lower, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *fd_out < 0 ? lxm_err_sys(e, "open '%s'", root.lower) : 0;
+}
+
 /* rootfs/ as the instance sees it, and the metadata that count for it. */
 static int copy_merged(struct pool *from, const struct volume_id *v, struct pool *to, const char *tmp, struct op *op, struct lxm_err *e)
 {
@@ -39,7 +51,7 @@ static int copy_merged(struct pool *from, const struct volume_id *v, struct pool
 	lxm_auto(fd_close) int tree = -1, src = -1, dst = -1, meta = -1, dir = -1;
 	lxm_auto(buf) struct lxm_buf text = { 0 };
 	struct pool sub = { .path = from->path };
-	int r = pool_volume_open_root(from, v, false, &tree, e);
+	int r = from->shifts ? open_plain(from, v, &tree, e) : pool_volume_open_root(from, v, false, &tree, e);
 
 	if (r < 0)
 		return r;
@@ -95,6 +107,8 @@ int pool_volume_copy(struct pool *from_pool, const struct volume_id *from, struc
 		r = copy_merged(from_pool, from, to_pool, tmp, op, e);
 	if (r == 0 && !*base)
 		r = copy_scratch(from_pool, src, to_pool, tmp, op, e);
+	if (r == 0 && from_pool->shifts)
+		r = volume_unshift_as(to_pool, tmp, from_pool, src, e);
 	if (r == 0)
 		r = volume_put_in_place(to_pool, tmp, to, e);
 	if (r < 0) {

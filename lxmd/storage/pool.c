@@ -75,6 +75,7 @@ int pool_open_dirs(struct pool *pool, bool create, struct lxm_err *e)
 		if (r < 0)
 			return lxm_err_set(e, -r, "make directory '%s/%s': %s", pool->path, pool_dirs[i], strerror(-r));
 	}
+	pool->shifts = pool_must_shift(pool->dirfd);
 	return 0;
 }
 

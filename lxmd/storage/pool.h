@@ -188,6 +188,19 @@ int pool_volume_root(struct pool *pool, const struct volume_id *v, struct volume
  */
 int pool_volume_prepare(struct pool *pool, const struct volume_id *v, struct lxm_err *e);
 
+/** Are owners shifted on disk (pool_volume_shift()), because mounts of this pool cannot be idmapped? Fixed while it is open. */
+bool pool_shifts(const struct pool *pool);
+
+/**
+ * Give the files of an instance's volume the host ids of a range: before it starts, and before anybody looks at its root with those ids.
+ * Nothing to do if they have them. What copies and opens volumes on the host shifts back what it has to.
+ *
+ * @size  0: the ids that are seen inside (privileged)
+ *
+ * Walks the whole tree. Returns 0, -EOPNOTSUPP (the range lies too low: base < size) or another -errno.
+ */
+int pool_volume_shift(struct pool *pool, const struct volume_id *v, uint32_t base, uint32_t size, struct lxm_err *e);
+
 /**
  * The host path of a directory of the volume's own beside its root, made (0755, root's) where it is missing. It is copied, restored and
  * deleted with the volume on this host, and is no part of images and backups.

@@ -28,6 +28,7 @@ struct pool {
 	const struct storage_driver *drv;
 	struct lxm_kv config; /* as it was when the pool was opened */
 	int dirfd;	      /* -1: unavailable */
+	bool shifts;	      /* see pool_shifts() */
 	char *why;	      /* unavailable: the reason */
 
 	pthread_mutex_t lock;
@@ -85,6 +86,17 @@ int volume_set_base(struct pool *pool, const char *vol, const char *image, struc
 int volume_put_in_place(struct pool *pool, const char *tmp, const struct volume_id *v, struct lxm_err *e);
 /** Throw away what was built as `tmp`; fine if there is nothing. */
 void volume_undo_tmp(struct pool *pool, const char *tmp);
+
+/* ---- shift.c */
+
+/** Does the kernel refuse to idmap a mount of the file system that this directory lies on? */
+bool pool_must_shift(int dirfd);
+/** Give a volume the owners again that are seen inside; fine if it has them. Its instance must not run from it. */
+int volume_unshift(struct pool *pool, const char *vol, struct lxm_err *e);
+/** The same for `vol`, whose files were copied one by one from `like_vol` of pool `like`. */
+int volume_unshift_as(struct pool *pool, const char *vol, struct pool *like, const char *like_vol, struct lxm_err *e);
+/** The id on disk of root inside: 0 unless the volume is shifted. */
+void volume_owner(int vol, uint32_t *uid0_out);
 
 /* ---- trash.c */
 

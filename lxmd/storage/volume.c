@@ -136,7 +136,9 @@ int pool_volume_clone(struct pool *pool, const struct volume_id *from, const str
 	pool_image_count(pool, base);
 	r = pool->drv->clone_volume(pool, src, tmp, op, e);
 	if (r == 0) {
-		r = volume_put_in_place(pool, tmp, to, e);
+		r = pool->shifts ? volume_unshift(pool, tmp, e) : 0;
+		if (r == 0)
+			r = volume_put_in_place(pool, tmp, to, e);
 		if (r < 0)
 			volume_undo_tmp(pool, tmp);
 	}

@@ -10,7 +10,7 @@ static void isolated_ranges_never_touch(void)
 	struct idmap_pool p;
 	uint32_t a, b, c;
 
-	CU_ASSERT(idmap_pool_init(&p, "root:1000000:1000000\n", "root:1000000:1000000\n", NULL) == 0);
+	CU_ASSERT(idmap_pool_init(&p, "root:1000000:1000000\n", "root:1000000:1000000\n", UINT32_MAX, NULL) == 0);
 	CU_ASSERT(idmap_pool_take(&p, 1, 65536, 0, false, &a, NULL) == 0);
 	CU_ASSERT(idmap_pool_take(&p, 2, 100000, 0, false, &b, NULL) == 0);
 	CU_ASSERT(b >= a + 65536);
@@ -27,7 +27,7 @@ static void a_full_pool_says_so(void)
 	struct lxm_err e = { 0 };
 	uint32_t a;
 
-	CU_ASSERT(idmap_pool_init(&p, "root:500000:65536", "root:500000:65536", NULL) == 0);
+	CU_ASSERT(idmap_pool_init(&p, "root:500000:65536", "root:500000:65536", UINT32_MAX, NULL) == 0);
 	CU_ASSERT(idmap_pool_take(&p, 1, 65536, 0, false, &a, &e) == 0 && a == 500000);
 	CU_ASSERT(idmap_pool_take(&p, 2, 65536, 0, false, &a, &e) == -ENOSPC);
 	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "/etc/subuid"));
@@ -39,11 +39,11 @@ static void the_builtin_range_respects_other_users(void)
 	struct idmap_pool p;
 	struct lxm_err e = { 0 };
 
-	CU_ASSERT(idmap_pool_init(&p, "", "", &e) == 0 && p.first == 1000000);
+	CU_ASSERT(idmap_pool_init(&p, "", "", UINT32_MAX, &e) == 0 && p.first == 1000000);
 	idmap_pool_deinit(&p);
-	CU_ASSERT(idmap_pool_init(&p, "alice:100000:65536\n", "", &e) == 0);
+	CU_ASSERT(idmap_pool_init(&p, "alice:100000:65536\n", "", UINT32_MAX, &e) == 0);
 	idmap_pool_deinit(&p);
-	CU_ASSERT(idmap_pool_init(&p, "bob:1100000:65536\n", "", &e) == -EEXIST);
+	CU_ASSERT(idmap_pool_init(&p, "bob:1100000:65536\n", "", UINT32_MAX, &e) == -EEXIST);
 	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "bob"));
 	idmap_pool_deinit(&p);
 }

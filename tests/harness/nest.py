@@ -1,0 +1,55 @@
+"""An image with lxmd and what it needs inside, for running it in an instance of another one."""
+import re
+import subprocess
+from pathlib import Path
+
+from . import images
+from .daemon import TOP, Daemon
+
+PROGRAMS = ("lxmd", "lxmc", "lxm-monitor", "lxm-helper", "lxm-fetch")
+DNSMASQ = "/usr/sbin/dnsmasq"
+# what the programs open by themselves when they need it
+LOADED_LATER = [str(path) for name in ("libarchive.so.13", "libnftables.so.1") for path in Path("/usr/lib").glob(f"*-linux-gnu*/{name}")]
+
+
+def libraries(*programs):
+    """Absolute paths of all shared libraries that these need, the loader among them."""
+    found = set()
+    for program in [*programs, *LOADED_LATER]:
+        text = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+        found.update(re.findall(r"(/\S+) \(0x", text))
+    return sorted(found | set(LOADED_LATER))
+
+
+def add_tree(tar, top, name):
+    tar.dir(name)
+    for path in sorted(Path(top).rglob("*")):
+        if path.is_dir():
+            tar.dir(f"{name}/{path.relative_to(top)}")
+        else:
+            tar.add(f"{name}/{path.relative_to(top)}", path.read_bytes(), 0o644)
+
+
+def lxm_image():
+    """A busybox image with this build of lxm in /usr/local."""
+    programs = [Daemon.bin(name) for name in PROGRAMS]
+
+    def extra(tar):
+        made = {"rootfs/usr", "rootfs/usr/sbin", "rootfs/var"}
+        for path in programs:
+            tar.add("rootfs/usr/local/bin/" + Path(path).name, Path(path).read_bytes(), 0o755)
+        for path in [DNSMASQ, *libraries(*programs, DNSMASQ)]:
+            for parent in reversed(Path(path).parents[:-1]):
+                if f"rootfs{parent}" not in made:
+                    tar.dir(f"rootfs{parent}")
+                    made.add(f"rootfs{parent}")
+            tar.add(f"rootfs{path}", Path(path).read_bytes(), 0o755)
+        for name in ("templates", "profiles"):
+            add_tree(tar, TOP / name, f"rootfs/usr/local/share/lxm/{name}")
+        tar.without = ()
+        for name in ("passwd", "group"):
+            tar.add(f"rootfs/etc/{name}", "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" if name == "passwd"
+                    else "root:x:0:\nnogroup:x:65534:\n")
+        tar.dir("rootfs/var/lib").dir("rootfs/var/lib/lxmd").dir("rootfs/var/lib/misc")
+
+    return images.busybox_tar(extra=extra, without=("rootfs/etc/passwd", "rootfs/etc/group"))
