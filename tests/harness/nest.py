@@ -10,6 +10,18 @@ PROGRAMS = ("lxmd", "lxmc", "lxm-monitor", "lxm-helper", "lxm-fetch")
 DNSMASQ = "/usr/sbin/dnsmasq"
 # what the programs open by themselves when they need it
 LOADED_LATER = [str(path) for name in ("libarchive.so.13", "libnftables.so.1") for path in Path("/usr/lib").glob(f"*-linux-gnu*/{name}")]
+# an init that is no systemd mounts none
+MOUNT_CGROUPS = r"""
+if [ "$(grep -c . /proc/self/cgroup)" = 1 ]; then exec mount -t cgroup2 c /sys/fs/cgroup; fi
+mount -t tmpfs -o mode=755 c /sys/fs/cgroup && cd /sys/fs/cgroup || exit 1
+sed 's/^[0-9]*:\(.*\):.*/\1/' /proc/self/cgroup | while read name; do
+	case "$name" in
+	"") mkdir unified && mount -t cgroup2 c unified ;;
+	name=*) mkdir "${name#name=}" && mount -t cgroup -o "none,$name" c "${name#name=}" ;;
+	*) mkdir "$name" && mount -t cgroup -o "$name" c "$name" ;;
+	esac
+done
+"""
 
 
 def libraries(*programs):

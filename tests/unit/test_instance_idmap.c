@@ -48,6 +48,27 @@ static void the_builtin_range_respects_other_users(void)
 	idmap_pool_deinit(&p);
 }
 
+static void a_container_gives_of_its_own_ids(void)
+{
+	struct idmap_pool p;
+	struct lxm_err e = { 0 };
+	uint32_t base;
+
+	CU_ASSERT(idmap_own_ids("         0          0 4294967295\n", "         0          0 4294967295\n") == UINT32_MAX);
+	CU_ASSERT(idmap_own_ids("         0     165536      65536\n", "         0     165536     200000\n") == 65536);
+	CU_ASSERT(idmap_own_ids("0 100000 1000\n1000 1000 1\n1001 101001 64535\n", "0 1 4294967295\n") == 65536);
+	CU_ASSERT(idmap_pool_init(&p, "", "", 1048576, &e) == 0 && p.first == 65536 && p.count == 983040);
+	CU_ASSERT(idmap_pool_take(&p, 1, 65536, 0, false, &base, &e) == 0 && base == 131072);
+	idmap_pool_deinit(&p);
+	/* a line of root's counts as far as there are ids */
+	CU_ASSERT(idmap_pool_init(&p, "root:100000:1000000\n", "root:100000:1000000\n", 300000, &e) == 0);
+	CU_ASSERT(p.first == 100000 && p.count == 200000);
+	idmap_pool_deinit(&p);
+	CU_ASSERT(idmap_pool_init(&p, "", "", 65536, &e) == -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "security.idmap.size=131072"));
+	CU_ASSERT(idmap_pool_init(&p, "alice:100000:65536\n", "", 1048576, &e) == -EEXIST);
+}
+
 static void raw_idmap_punches_holes(void)
 {
 	struct idmap m;
@@ -78,6 +99,7 @@ static void raw_idmap_refuses_rubbish(void)
 
 UNIT_MAIN("instance/idmap", { "isolated ranges never touch", isolated_ranges_never_touch },
 	  { "a full pool says so", a_full_pool_says_so },
+	  { "a container gives of its own ids", a_container_gives_of_its_own_ids },
 	  { "the built-in range respects other users", the_builtin_range_respects_other_users },
 	  { "raw.idmap punches holes", raw_idmap_punches_holes },
 	  { "raw.idmap refuses rubbish", raw_idmap_refuses_rubbish })
