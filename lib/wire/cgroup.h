@@ -36,6 +36,14 @@ struct cgroup_layout {
 	bool pure_v2; /* only the unified hierarchy exists */
 };
 
+/* v2: name of the program that decides on devices, and of the map {key -> uint32_t BPF_DEVCG_ACC_*} that it asks first. */
+#define CGROUP_DEVICES_NAME "lxm_devices"
+#define CGROUP_DEVICES_MAX  256
+struct cgroup_device_key {
+	uint32_t type; /* BPF_DEVCG_DEV_* */
+	uint32_t major, minor;
+};
+
 /** Read the host's hierarchies from /proc/self/mountinfo. Any thread. Returns 0, -ENOENT (none), or another -errno. */
 int cgroup_layout_read(struct cgroup_layout *out, struct lxm_err *e);
 /** The hierarchy that has this controller ("memory", "freezer", "name=systemd"; "unified": v2); NULL if none. */
@@ -75,6 +83,15 @@ int cgroup_read(const struct cgroup_layout *l, const char *controller, const cha
 int cgroup_read_u64(const struct cgroup_layout *l, const char *controller, const char *path, const char *file, uint64_t *out);
 /** Write a value to a live instance's cgroup. Returns 0 or -errno. */
 int cgroup_write(const struct cgroup_layout *l, const char *controller, const char *path, const char *file, const char *value);
+/**
+ * Allow or deny one device of a running instance that has device rules (PLAN_CGROUP_DEV); the last word counts. Worker threads.
+ *
+ * @type  'c' or 'b'
+ *
+ * Returns 0, -EOPNOTSUPP (v2: its rules cannot be changed) or another -errno.
+ */
+int cgroup_device_rule(const struct cgroup_layout *l, const char *path, char type, unsigned int major, unsigned int minor, bool allow,
+		       struct lxm_err *e);
 /** Names of the directories below PARENT in any hierarchy: the ids that exist. */
 int cgroup_list(const struct cgroup_layout *l, const char *parent, struct lxm_strv *out, struct lxm_err *e);
 

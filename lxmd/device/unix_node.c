@@ -151,19 +151,12 @@ static bool is_everybodys(const struct node *n)
 	       (n->major == 5 && n->minor <= 2) || n->major == 136 || (n->major == 10 && (n->minor == 200 || n->minor == 229));
 }
 
-/* Of an instance that has device rules; on cgroup v2 the rules are a program that was loaded at its start. */
+/* Of an instance that has device rules. */
 static int set_rule(const struct device_ctx *c, const struct device_live *live, const struct node *n, bool allow, struct lxm_err *e)
 {
-	char line[64];
-	int r;
-
 	if (!c->device_rules || (!allow && is_everybodys(n)))
 		return 0;
-	if (!cgroup_find(live->cgroups, "devices"))
-		return lxm_err_http(e, 400, EOPNOTSUPP, "on cgroup v2 the device rules of an instance that is privileged or has mknod() or mount() intercepted cannot change while it runs: stop it first");
-	(void)snprintf(line, sizeof(line), "%c %u:%u rwm", n->type, n->major, n->minor);
-	r = cgroup_write(live->cgroups, "devices", live->cgroup, allow ? "devices.allow" : "devices.deny", line);
-	return r < 0 ? lxm_err_set(e, -r, "set device rule '%s': %s", line, strerror(-r)) : 0;
+	return cgroup_device_rule(live->cgroups, live->cgroup, n->type, n->major, n->minor, allow, e);
 }
 
 static int run(const struct device_ctx *c, const struct device_live *live, const struct node *n, uint32_t verb, struct lxm_err *e)

@@ -1,5 +1,4 @@
 """Disks and device nodes that come to a running instance and leave it."""
-import os
 import shutil
 import subprocess
 
@@ -157,8 +156,8 @@ def test_device_nodes_come_and_go(rest, box):
     assert box.sh("echo x > /dev/null && stat -c %u /dev/null") == "0\n"
 
 
-@pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/devices"), reason="cgroup v2: the rules are fixed at the start")
 def test_device_nodes_of_privileged_instances(rest, instance):
+    """Its root can make any node: the device rules of the running instance decide, on either version of cgroups."""
     box = instance(config={"security.privileged": "true"})
     assert box.exec("sh", "-c", "mknod /k c 10 237 && : < /k").code != 0
     devices(rest, box, k={"type": "unix-char", "source": "/dev/loop-control", "path": "/dev/lc"})
@@ -166,6 +165,16 @@ def test_device_nodes_of_privileged_instances(rest, instance):
     devices(rest, box)
     assert box.exec("sh", "-c", ": < /k").code != 0
     box.sh("echo > /dev/null")
+
+
+def test_device_nodes_beside_intercepted_ones(rest, instance):
+    """Instances whose mknod() is answered have device rules too, though they are not privileged."""
+    node = {"type": "unix-char", "source": "/dev/loop-control", "path": "/dev/lc"}
+    box = instance(config={"security.syscalls.intercept.mknod": "true"}, devices={"k": node})
+    box.sh(": < /dev/lc")
+    devices(rest, box)
+    devices(rest, box, k=node)
+    box.sh(": < /dev/lc && echo > /dev/null")
 
 
 @pytest.mark.skipif(not shutil.which("lxc"), reason="the package lxd-client is not installed")
