@@ -6,7 +6,6 @@ from pathlib import Path
 from . import images
 from .daemon import TOP, Daemon
 
-PROGRAMS = ("lxmd", "lxmc", "lxm-monitor", "lxm-helper", "lxm-fetch")
 DNSMASQ = "/usr/sbin/dnsmasq"
 # what the programs open by themselves when they need it
 LOADED_LATER = [str(path) for name in ("libarchive.so.13", "libnftables.so.1") for path in Path("/usr/lib").glob(f"*-linux-gnu*/{name}")]
@@ -44,7 +43,7 @@ def add_tree(tar, top, name):
 
 def lxm_image():
     """A busybox image with this build of lxm in /usr/local."""
-    programs = [Daemon.bin(name) for name in PROGRAMS]
+    programs = sorted(str(path) for path in Path(Daemon.bin("lxmd")).parent.iterdir())
 
     def extra(tar):
         made = {"rootfs/usr", "rootfs/usr/sbin", "rootfs/var"}
