@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
+#include "lib/base/log.h"
 #include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
@@ -102,7 +103,8 @@ int profile_users_check(struct lxmd *d, const struct db_profile *now, const stru
 	return 0;
 }
 
-static int update_one(struct lxmd *d, const struct instance *was, const struct caller *caller, struct lxm_err *e)
+/* In line with what is stored; *was is what it became afterwards. */
+static int update_one(struct lxmd *d, struct instance *was, const struct caller *caller, struct lxm_err *e)
 {
 	lxm_auto(lock_release) struct lock *lock = NULL;
 	lxm_auto(instance) struct instance now = { 0 };
@@ -116,31 +118,41 @@ static int update_one(struct lxmd *d, const struct instance *was, const struct c
 		return 0; /* deleted meanwhile */
 	if (r < 0)
 		return r;
-	if (lxm_kv_eq(&was->config, &now.config) && lxm_devs_eq(&was->devices, &now.devices))
-		return 0;
-	return instance_update(d, was, &now, caller, e);
+	if (!lxm_kv_eq(&was->config, &now.config) || !lxm_devs_eq(&was->devices, &now.devices))
+		r = instance_update(d, was, &now, caller, e);
+	if (r < 0)
+		return r;
+	instance_deinit(was);
+	*was = now;
+	memset(&now, 0, sizeof(now));
+	return 0;
 }
 
-int profile_users_update(struct lxmd *d, const char *profile, const struct instance_list *users,
-			 const struct caller *caller, struct lxm_err *e)
+int profile_users_update(struct lxmd *d, const char *profile, struct instance_list *users, const struct caller *caller, size_t *done_out,
+			 struct lxm_err *e)
 {
-	struct lxm_err first = { 0 };
-	size_t k, failed = 0;
-	int r, result = 0;
+	size_t k;
+	int r;
 
 	for (k = 0; k < users->n; k++) {
-		struct lxm_err mine = { 0 };
-
-		r = update_one(d, &users->v[k], caller, &mine);
-		if (r < 0 && !failed++) {
-			first = mine;
-			result = r;
-		}
+		r = update_one(d, &users->v[k], caller, e);
+		*done_out = k;
+		if (r == 0)
+			continue;
+		if (!caller_may_project(caller, users->v[k].row.project))
+			return hide(e, r, profile);
+		return lxm_err_wrap(e, r, "profile '%s' stays as it was, because instance '%s' cannot follow", profile, users->v[k].row.name);
 	}
-	if (!failed)
-		return 0;
-	if (e)
-		*e = first;
-	return lxm_err_wrap(e, result, "profile '%s' is changed, but %zu of %zu instances could not follow", profile,
-			    failed, users->n);
+	*done_out = k;
+	return 0;
+}
+
+void profile_users_undo(struct lxmd *d, const char *profile, struct instance_list *users, size_t done)
+{
+	while (done-- > 0) {
+		struct lxm_err e = { 0 };
+
+		if (update_one(d, &users->v[done], NULL, &e) < 0)
+			lxm_warn("profile '%s': instance '%s' does not go back: %s", profile, users->v[done].row.name, e.msg);
+	}
 }

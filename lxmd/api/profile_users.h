@@ -22,14 +22,18 @@ int profile_users_check(struct lxmd *d, const struct db_profile *now, const stru
 			struct lxm_err *e);
 
 /**
- * After the change is stored: apply it to the instances, running ones at once.
+ * After the change is stored: apply it to the instances, running ones at once. Ends with the first that cannot follow.
  *
- * @users  from profile_users_check()
+ * @users     from profile_users_check(); those that followed are what they became afterwards
+ * @done_out  how many followed: the first ones
  *
- * Worker threads; takes each instance's lock; blocks. Returns 0, or -errno with a text that names the instances
- * which could not follow (the profile's change stays).
+ * Worker threads; takes each instance's lock; blocks. Returns 0, or -errno with a text that names the instance, unless
+ * the caller may not know it; the caller puts the profile back and calls profile_users_undo().
  */
-int profile_users_update(struct lxmd *d, const char *profile, const struct instance_list *users,
-			 const struct caller *caller, struct lxm_err *e);
+int profile_users_update(struct lxmd *d, const char *profile, struct instance_list *users, const struct caller *caller, size_t *done_out,
+			 struct lxm_err *e);
+
+/** The profile is stored as it was: bring the first `done` users back in line with it. What cannot go back is logged. */
+void profile_users_undo(struct lxmd *d, const char *profile, struct instance_list *users, size_t done);
 
 #endif

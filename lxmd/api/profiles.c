@@ -308,6 +308,27 @@ static int wanted(json_t *body, const struct db_profile *was, bool patch, struct
 	return 0;
 }
 
+/* Stores the change and has all users follow, or none. */
+static int apply(struct request *rq, struct job *j, struct instance_list *users, struct lxm_err *e)
+{
+	const struct db_profile *was = j->was;
+	struct db_profile *now = j->profile;
+	struct job back = { .was = now, .profile = (struct db_profile *)was };
+	struct lxm_err e2 = { 0 };
+	size_t done = 0;
+	int r = db_write(rq->d->db, update_tx, j, e);
+
+	if (r < 0)
+		return r;
+	r = profile_users_update(rq->d, was->name, users, rq_caller(rq), &done, e);
+	if (r == 0)
+		return 0;
+	if (db_write(rq->d->db, update_tx, &back, &e2) < 0)
+		return lxm_err_wrap(e, r, "profile '%s' is changed and could not be put back (%s)", was->name, e2.msg);
+	profile_users_undo(rq->d, was->name, users, done);
+	return r;
+}
+
 static int change(struct request *rq, bool patch, struct lxm_err *e)
 {
 	lxm_auto(db_profile) struct db_profile was = { 0 };
@@ -331,12 +352,11 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 		return r;
 	j.was = &was;
 	j.profile = &now;
-	r = db_write(rq->d->db, update_tx, &j, e);
+	r = apply(rq, &j, &users, e);
 	if (r < 0)
 		return r;
 	tell(rq, was.project, "profile-updated", was.name);
-	r = profile_users_update(rq->d, was.name, &users, rq_caller(rq), e);
-	return r < 0 ? r : reply_sync(rq, NULL);
+	return reply_sync(rq, NULL);
 }
 
 int api_profile_put(struct request *rq, struct lxm_err *e)

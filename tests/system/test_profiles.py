@@ -192,3 +192,147 @@ def test_change_reaches_a_running_instance(rest, profile, instance):
     assert memory_ceiling(rest.read(f"instances/{c.name}/state")["pid"]) == 123 * 1024 * 1024
     stays = rest.refused("PATCH", f"profiles/{name}", {"config": {"security.privileged": "true"}}, statuses=(400, 409))
     assert c.name in stays
+
+
+# ---- a change reaches all running instances, or none
+@pytest.fixture
+def two(instance, profile):
+    """A profile and two running instances that use it, the one that is asked first in front."""
+    name = profile(config={"limits.processes": "200"})
+    pair = [instance(name=fresh_name(letter), profiles=["default", name]) for letter in "ab"]
+    return name, pair
+
+
+def processes(inst):
+    with open(f"/proc/{inst.pid}/cgroup") as f:
+        lines = [line.strip().split(":", 2) for line in f]
+    v1 = [path for _, controllers, path in lines if "pids" in controllers.split(",")]
+    top = "/sys/fs/cgroup/pids" if v1 else "/sys/fs/cgroup"
+    path = v1[0] if v1 else next(path for number, _, path in lines if number == "0")
+    found = []
+    while path != "/":
+        with open(f"{top}{path}/pids.max") as f:
+            found.append(f.read().strip())
+        path = path.rsplit("/", 1)[0] or "/"
+    return min(int(value) for value in found if value != "max")
+
+
+def test_a_change_reaches_all(rest, two):
+    name, pair = two
+    rest.change("PATCH", f"profiles/{name}", {"config": {"limits.processes": "300"}})
+    assert [processes(inst) for inst in pair] == [300, 300]
+    rest.change("PUT", f"profiles/{name}", {"config": {"limits.processes": "250"}})
+    assert [processes(inst) for inst in pair] == [250, 250]
+
+
+@pytest.mark.parametrize("refuser", [0, 1])
+def test_when_one_cannot_follow_all_stay_as_they_were(rest, two, tmp_path, refuser):
+    """A directory cannot be mounted on what is a file in one of them."""
+    name, pair = two
+    pair[refuser].sh("echo mine > /mnt/place")
+    before, etag = rest.read(f"profiles/{name}"), rest.get(f"profiles/{name}").headers["ETag"]
+    tmp_path.chmod(0o755)
+    (tmp_path / "there").write_text("host")
+    error = rest.refused("PATCH", f"profiles/{name}", {"config": {"limits.processes": "300"}, "devices": {
+        "d": {"type": "disk", "source": str(tmp_path), "path": "/mnt/place"}}}, statuses=range(400, 600))
+    assert pair[refuser].name in error and pair[1 - refuser].name not in error
+    assert rest.read(f"profiles/{name}") == before and rest.get(f"profiles/{name}").headers["ETag"] == etag
+    for inst in pair:
+        assert processes(inst) == 200
+        assert inst.get()["expanded_config"]["limits.processes"] == "200" and "d" not in inst.get()["expanded_devices"]
+    assert pair[refuser].sh("cat /mnt/place").strip() == "mine"
+    assert pair[1 - refuser].exec("test", "-e", "/mnt/place/there").code != 0
+    # nothing stands in the way of the next one
+    pair[refuser].sh("rm /mnt/place")
+    rest.change("PATCH", f"profiles/{name}", {"devices": {"d": {"type": "disk", "source": str(tmp_path), "path": "/mnt/place"}}})
+    assert [inst.sh("cat /mnt/place/there") for inst in pair] == ["host", "host"]
+
+
+def test_what_needs_a_stopped_instance_changes_no_other(rest, two, instance):
+    name, pair = two
+    pair[0].stop()
+    error = rest.refused("PATCH", f"profiles/{name}", {"config": {"security.nesting": "true"}}, statuses=(400, 409))
+    assert pair[1].name in error and "security.nesting" in error
+    assert "security.nesting" not in rest.read(f"profiles/{name}")["config"]
+    assert "security.nesting" not in pair[0].get()["expanded_config"]
+    pair[1].stop()
+    rest.change("PATCH", f"profiles/{name}", {"config": {"security.nesting": "true"}})
+    assert all("/dev/.lxm/proc" in inst.start().sh("cat /proc/mounts") for inst in pair)
+
+
+def test_a_bad_key_changes_nothing(rest, two):
+    name, pair = two
+    before = rest.read(f"profiles/{name}")
+    for body in ({"config": {"limits.processes": "300", "limits.memory": "lots"}},
+                 {"config": {"limits.processes": "300"}, "devices": {"d": {"type": "toaster"}}},
+                 {"config": {"limits.processes": "300"}, "devices": {"d": {"type": "disk", "source": "/no/such", "path": "/x"}}}):
+        rest.refused("PATCH", f"profiles/{name}", body, statuses=range(400, 500))
+    assert rest.read(f"profiles/{name}") == before
+    assert [processes(inst) for inst in pair] == [200, 200]
+
+
+def test_the_last_profile_wins_and_the_instance_over_all(rest, profile, instance):
+    first = profile(config={"limits.processes": "100", "environment.A": "first", "environment.B": "first"})
+    second = profile(config={"limits.processes": "150", "environment.A": "second"})
+    inst = instance(profiles=["default", first, second])
+    assert processes(inst) == 150
+    assert inst.sh("echo $A $B").split() == ["second", "first"]
+    rest.change("PATCH", inst.path, {"profiles": ["default", second, first]})
+    assert processes(inst) == 100
+    assert inst.sh("echo $A $B").split() == ["first", "first"]
+    rest.change("PATCH", inst.path, {"config": {"limits.processes": "120"}})
+    assert processes(inst) == 120
+    assert rest.read(f"profiles/{first}")["used_by"] == [inst.path] == rest.read(f"profiles/{second}")["used_by"]
+    rest.change("PATCH", inst.path, {"profiles": ["default"]})
+    assert processes(inst) == 120 and rest.read(f"profiles/{first}")["used_by"] == []
+
+
+def test_a_renamed_profile_still_counts(rest, profile, instance):
+    name, other = profile(config={"limits.processes": "100"}), fresh_name("prof")
+    inst = instance(profiles=["default", name])
+    assert rest.post(f"profiles/{name}", {"name": other}).status == 201
+    try:
+        assert inst.get()["profiles"] == ["default", other]
+        rest.change("PATCH", f"profiles/{other}", {"config": {"limits.processes": "110"}})
+        assert processes(inst) == 110
+    finally:
+        rest.post(f"profiles/{other}", {"name": name})
+
+
+def test_lxmc_verbs_of_profiles_reach_a_running_instance(lxmc, rest, instance, tmp_path):
+    name, other = fresh_name("prof"), fresh_name("prof")
+    inst = instance()
+
+    def run(*args, **kw):
+        return lxmc("profile", *args, check=True, **kw).out
+
+    tmp_path.chmod(0o755)
+    (tmp_path / "f").write_text("seen")
+    try:
+        run("create", name)
+        run("add", inst.name, name)
+        run("set", name, "limits.processes=90", "user.a=1")
+        assert processes(inst) == 90 and run("get", name, "limits.processes").strip() == "90"
+        run("device", "add", name, "d", "disk", f"source={tmp_path}", "path=/mnt/d")
+        assert inst.sh("cat /mnt/d/f") == "seen"
+        run("device", "set", name, "d", "path=/mnt/e")
+        assert inst.sh("cat /mnt/e/f") == "seen" and run("device", "get", name, "d", "path").strip() == "/mnt/e"
+        assert "d" in run("device", "list", name) and "/mnt/e" in run("device", "show", name)
+        run("device", "remove", name, "d")
+        assert inst.exec("test", "-e", "/mnt/e/f").code != 0
+        run("unset", name, "limits.processes")
+        assert run("get", name, "limits.processes").strip() == ""
+        run("copy", name, other)
+        assert "user.a" in run("show", other)
+        run("edit", other, stdin="config:\n  limits.processes: '70'\ndescription: edited\ndevices: {}\n")
+        run("assign", inst.name, f"default,{other}")
+        assert processes(inst) == 70 and inst.get()["profiles"] == ["default", other]
+        run("remove", inst.name, other)
+        assert inst.get()["profiles"] == ["default"]
+        run("rename", other, other + "x")
+        assert other + "x" in run("list", "-f", "csv")
+        run("delete", other + "x")
+    finally:
+        inst.remove()
+        for left in (name, other, other + "x"):
+            rest.delete(f"profiles/{left}")
