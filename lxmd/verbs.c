@@ -17,6 +17,7 @@
 #include "lib/base/time.h"
 #include "lib/tls/http_client.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/kernel_room.h"
 #include "lxmd/http/routes.h"
 
 static int fail(const struct lxm_err *e)
@@ -154,6 +155,53 @@ static int verb_sql(const char *dir, int argc, char **argv)
 
 /* ---- init */
 
+/* The kernel's limits are the host's own affair and not the API's: this part does not ask the daemon. */
+static int init_sysctl(const char *how, unsigned int instances)
+{
+	lxm_auto(buf) struct lxm_buf text = { 0 };
+	struct lxm_err e = { 0 };
+
+	if (strcmp(how, "apply") == 0)
+		return kernel_room_apply("/proc", KERNEL_ROOM_FILE, instances, &e) < 0 ? fail(&e) : 0;
+	if (strcmp(how, "print") != 0)
+		return 2;
+	if (kernel_room_conf("/proc", instances, &text))
+		printf("%s", text.data);
+	return 0;
+}
+
+/* What of argv is ours. Returns 0 to go on with a set-up, 1 when that was all with the exit status in *status. */
+static int init_own(int argc, char **argv, int *status)
+{
+	lxm_auto(buf) struct lxm_buf text = { 0 };
+	const char *sysctl = NULL;
+	int64_t instances = KERNEL_ROOM_INSTANCES;
+	bool other = false, named = false, dump = false;
+	int i;
+
+	*status = 2;
+	for (i = 1; i < argc; i++) {
+		if (lxm_starts(argv[i], "--sysctl="))
+			sysctl = argv[i] + 9;
+		else if (lxm_starts(argv[i], "--instances=")) {
+			named = true;
+			if (lxm_parse_i64(argv[i] + 12, &instances) < 0 || instances < 1 || instances > KERNEL_ROOM_INSTANCES_MAX)
+				return 1;
+		} else {
+			other = true;
+			dump = dump || strcmp(argv[i], "--dump") == 0;
+		}
+	}
+	if (sysctl || named) {
+		*status = sysctl && !other ? init_sysctl(sysctl, (unsigned int)instances) : 2;
+		return 1;
+	}
+	if (!dump && kernel_room_report("/proc", (unsigned int)instances, &text))
+		fprintf(stderr, "%sThese limits of the kernel are small: `lxmd init --sysctl=print` shows better ones, --sysctl=apply sets them.\n",
+			text.data);
+	return 0;
+}
+
 static int verb_init(const char *dir, int argc, char **argv)
 {
 	lxm_auto(free) char *sock = daemon_socket_path(dir);
@@ -161,7 +209,10 @@ static int verb_init(const char *dir, int argc, char **argv)
 	char self[PATH_MAX], lxmc[PATH_MAX + 8];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	size_t i = 0;
+	int status;
 
+	if (init_own(argc, argv, &status))
+		return status;
 	if (n < 0)
 		return 1;
 	self[n] = '\0';
@@ -215,7 +266,8 @@ static const struct {
 	{ "waitready", verb_waitready, "waitready [--timeout=S]", "wait until the daemon answers" },
 	{ "reload", verb_reload, "reload", "read server.crt, server.key, server.ca and ca.crl again" },
 	{ "shutdown", verb_shutdown, "shutdown [--instances] [--timeout=S]", "end the daemon; instances stay unless they shall stop first" },
-	{ "init", verb_init, "init [--auto | --preseed]", "first set-up (lxmc admin init)" },
+	{ "init", verb_init, "init [--auto | --preseed] | --sysctl=print|apply [--instances=N]",
+	  "first set-up (lxmc admin init), or limits of the kernel" },
 	{ "sql", verb_sql, "sql node|cluster \"STATEMENT\"", "run SQL on the daemon's databases" },
 	{ "routes", verb_routes, "routes", "print the API: method, path, who may call, flags" },
 };
@@ -239,7 +291,7 @@ int verb_run(const char *dir, int argc, char **argv)
 
 const char *verb_help(void)
 {
-	static char text[1024];
+	static char text[2048];
 	size_t i, n = 0;
 
 	for (i = 0; i < LXM_ARRAY_LEN(verbs); i++)

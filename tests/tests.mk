@@ -1,7 +1,7 @@
 # Test targets; included by the top Makefile. T=name picks tests by a part of their name.
 SAN_ENV := LXM_BUILD=$(B) T='$(T)'
 
-.PHONY: check check-unit check-system check-security check-fault check-nesting check-compat check-vm check-asan check-tsan check-san test-bins fuzz fuzz-bins bench bench-fleet
+.PHONY: check check-unit check-system check-security check-fault check-nesting check-compat check-vm check-asan check-tsan check-san test-bins fuzz fuzz-bins bench bench-fleet bench-hundred
 check:       ## everything but vm and bench, as root; installs what it needs; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory deps-test
 	$(Q)$(MAKE) --no-print-directory test-bins
@@ -81,6 +81,9 @@ fuzz: fuzz-bins ## each decoder of foreign bytes for FUZZ_S seconds (clang; T=na
 # ---- measuring
 bench: all   ## the table of doc/design.md section 6, beside LXD where installed (root; ARGS=...)
 	$(Q)/usr/bin/python3 -B tests/bench/bench.py $(ARGS)
+
+bench-hundred: all ## a hundred Debian systems at once, none with a failed unit (root; COUNT=n)
+	$(Q)/usr/bin/python3 -B tests/bench/hundred.py
 
 bench-fleet: all ## ten lxmd, 20 ms away, by one lxmc --on (root; HOSTS=n)
 	$(Q)tests/bench/fleet.py

@@ -16,6 +16,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/kernel_room.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
@@ -293,6 +294,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 
 	in->files = files_new();
 	in->usages = usage_cache_new();
+	in->room = kernel_room_new("/proc");
 	in->exec_grace_s = exec_grace();
 	d->instances = in;
 	forwards_start(d);
@@ -547,6 +549,7 @@ void instances_stop(struct lxmd *d)
 	cpus_free(in->cpus);
 	files_free(d, in->files);
 	usage_cache_free(in->usages);
+	kernel_room_free(in->room);
 	spawner_free(in->spawner);
 	seccomp_cache_free(in->seccomp);
 	apparmor_free(in->apparmor);

@@ -24,6 +24,7 @@ struct seccomp_cache;
 struct apparmor;
 struct cpus;
 struct lxcfs;
+struct kernel_room;
 struct spawner;
 struct usage_cache;
 
@@ -33,6 +34,7 @@ struct instances {
 	struct seccomp_cache *seccomp;
 	struct apparmor *apparmor;
 	struct lxcfs *lxcfs;
+	struct kernel_room *room;
 	struct cgroup_layout cgroups;
 	char cgroup_parent[32]; /* "lxm", or one of this daemon's own when LXMD_DIR is set */
 	struct idmap_pool ids;

@@ -15,6 +15,7 @@
 #include "lib/wire/monitor.h"
 #include "lib/wire/plan.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/kernel_room.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
 #include "lxmd/instance/files.h"
@@ -287,6 +288,8 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 	if (run)
 		return lxm_err_http(e, 400, EEXIST, "start instance '%s': it is already running", i->row.name);
 	r = instance_check(d, i, NULL, NULL, e);
+	if (r == 0)
+		r = kernel_room_check(d->instances->room, e);
 	if (r == 0)
 		snaptask_startup(d, i);
 	if (r == 0)
