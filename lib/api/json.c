@@ -334,26 +334,10 @@ int js_need_str(const json_t *o, const char *key, const char **out, struct lxm_e
 
 json_t *js_string(const char *s)
 {
-	lxm_auto(buf) struct lxm_buf b = { 0 };
-	size_t len, i = 0, n;
-	json_t *o;
+	json_t *o = json_string(s ? s : "");
+	lxm_auto(free) char *clean = o ? NULL : lxm_utf8_clean(s);
 
-	if (!s)
-		return json_string("");
-	o = json_string(s);
-	if (o)
-		return o;
-	for (len = strlen(s); i < len; i += n) {
-		for (n = 4; n > 0 && (i + n > len || !lxm_utf8_ok(s + i, n)); n--)
-			;
-		if (n > 0) {
-			lxm_buf_add(&b, s + i, n);
-		} else {
-			lxm_buf_str(&b, "\xef\xbf\xbd");
-			n = 1;
-		}
-	}
-	return json_string(b.data ? b.data : "");
+	return o ? o : json_string(clean);
 }
 
 json_t *js_from_kv(const struct lxm_kv *kv)
