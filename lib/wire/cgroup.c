@@ -13,6 +13,7 @@
 
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
+#include "lib/base/sys.h"
 #include "lib/base/time.h"
 
 /* ---- layout */
@@ -263,12 +264,17 @@ static int open_dir(const struct cgroup_hier *h, const char *path)
 int cgroup_open(const struct cgroup_layout *l, const char *controller, const char *path, const char *file, int flags)
 {
 	const struct cgroup_hier *h = cgroup_find(l, controller);
-	lxm_auto(fd_close) int dir = h ? open_dir(h, path) : -EOPNOTSUPP;
+	char full[512];
 	int fd;
 
-	if (dir < 0)
-		return dir;
-	fd = lxm_open_beneath(dir, file, flags, 0);
+	if (!h)
+		return -EOPNOTSUPP;
+	if (strstr(path, "..") || strstr(file, "..") || path[0] == '/')
+		return -EXDEV;
+	/* one call instead of three: a list of a thousand instances opens thousands of them */
+	if ((size_t)snprintf(full, sizeof(full), "%s/%s/%s", h->mount, path, file) >= sizeof(full))
+		return -ENAMETOOLONG;
+	fd = sys_openat2(AT_FDCWD, full, (uint64_t)flags | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -290,11 +296,17 @@ int cgroup_read(const struct cgroup_layout *l, const char *controller, const cha
 
 int cgroup_read_u64(const struct cgroup_layout *l, const char *controller, const char *path, const char *file, uint64_t *out)
 {
+	lxm_auto(fd_close) int fd = cgroup_open(l, controller, path, file, O_RDONLY);
 	char text[64];
-	int n = cgroup_read(l, controller, path, file, text, sizeof(text));
+	ssize_t n;
 
+	if (fd < 0)
+		return fd;
+	n = read(fd, text, sizeof(text) - 1); /* the kernel gives a number whole */
 	if (n < 0)
-		return n;
+		return -errno;
+	text[n] = 0;
+	text[strcspn(text, "\n")] = 0;
 	if (strcmp(text, "max") == 0) {
 		*out = UINT64_MAX;
 		return 0;
