@@ -2,12 +2,13 @@
  * Memory given back by a daemon at rest. One timer, armed by the first thing done after a rest and again while things are done:
  * a resting daemon is never woken by it.
  *
- * Given back are: database connections beyond the first, and its pages; free pieces of the heap; and the pages of programs and
+ * Given back are: what other parts have added, as descriptors of cgroup files that somebody asked for; database connections beyond the first, and its pages; free pieces of the heap; and the pages of programs and
  * libraries that cannot have been written to (mapped code and constants). Those stay in the kernel's page cache, where what is
  * used again is found without reading, some 0.1 ms in all; what only start-up or a rare request needed stays away.
  */
 #include "lxmd/core/idle.h"
 
+#include <assert.h>
 #include <link.h>
 #include <malloc.h>
 #include <stdatomic.h>
@@ -21,10 +22,14 @@
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
 
+#define FNS_MAX 4
+
 struct idle {
 	struct lxmd *d;
 	atomic_bool armed;
 	atomic_uint noted; /* things done */
+	void (*fn[FNS_MAX])(struct lxmd *d); /* n of them; set while the daemon starts */
+	size_t n;
 	unsigned int seen; /* of them when the timer was armed; loop thread */
 };
 
@@ -53,9 +58,12 @@ static int drop_clean(struct dl_phdr_info *o, size_t size, void *arg)
 /* On a worker: with other threads' locks it may take a millisecond. */
 static void give_back(void *arg)
 {
-	struct lxmd *d = arg;
+	struct idle *i = arg;
+	size_t k;
 
-	db_trim(d->node, d->db);
+	for (k = 0; k < i->n; k++)
+		i->fn[k](i->d);
+	db_trim(i->d->node, i->d->db);
 	(void)malloc_trim(0);
 #ifndef LXM_SAN
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -76,7 +84,7 @@ static void look(void *arg)
 	}
 	/* whoever notes something from here on arms it again */
 	atomic_store(&i->armed, false);
-	workers_run(i->d->workers, give_back, i->d);
+	workers_run(i->d->workers, give_back, i);
 }
 
 struct idle *idle_new(struct lxmd *d)
@@ -85,6 +93,12 @@ struct idle *idle_new(struct lxmd *d)
 
 	i->d = d;
 	return i;
+}
+
+void idle_add(struct idle *i, void (*fn)(struct lxmd *d))
+{
+	assert(i->n < FNS_MAX);
+	i->fn[i->n++] = fn;
 }
 
 void idle_free(struct idle *i)

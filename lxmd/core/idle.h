@@ -17,6 +17,9 @@ void idle_free(struct idle *i);
  */
 void idle_note(struct idle *i);
 
+/** Have fn(d) called whenever memory is given back, on a worker. Main thread, while the daemon starts. */
+void idle_add(struct idle *i, void (*fn)(struct lxmd *d));
+
 #define IDLE_MS 3000
 
 #endif

@@ -16,6 +16,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/idle.h"
 #include "lxmd/core/kernel_room.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/loop.h"
@@ -32,6 +33,7 @@
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/lxcfs.h"
+#include "lxmd/instance/meters.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/seccomp.h"
@@ -326,6 +328,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	snaptask_add(d);
 	backups_start(d);
 	volumes_add_tasks(d);
+	idle_add(d->idle, meters_rest);
 	sweep_strangers(d, &l);
 	pthread_mutex_lock(&in->lock);
 	running = in->n;

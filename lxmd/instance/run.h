@@ -12,6 +12,7 @@
 #include "lib/wire/cgroup.h"
 #include "lib/wire/monitor.h"
 #include "lxmd/instance/idmap.h"
+#include "lxmd/instance/meters.h"
 
 struct loop_watch;
 struct lxmd;
@@ -84,6 +85,8 @@ struct run {
 
 	pthread_mutex_t net_lock; /* held while its network is read, which may take a while: never on the loop thread */
 	struct net_cache *net;	  /* guarded by net_lock; NULL if there is no network namespace */
+
+	struct meters meters;	  /* what it uses */
 
 	int mon_sock;		   /* loop thread only once it is watched */
 	int mon_pidfd;		   /* -1 for an adopted monitor: init reaps it */

@@ -12,6 +12,7 @@
 #include "lib/base/str.h"
 #include "lib/wire/cgroup.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/instance/meters.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/usage_read.h"
 #include "lxmd/network/netns_state.h"
@@ -30,17 +31,6 @@ static bool is_v2(struct run *run, const char *controller)
 	const struct cgroup_hier *h = cgroup_find(layout(run), controller);
 
 	return h && h->v2;
-}
-
-/* A number by v1's or v2's name for it; 0 when there is none. */
-static uint64_t counter(struct run *run, const char *controller, const char *v1, const char *v2)
-{
-	const struct cgroup_hier *h = cgroup_find(layout(run), controller);
-	uint64_t v = 0;
-
-	if (h && (h->v2 ? v2 : v1) && cgroup_read_u64(layout(run), controller, run->cgroup, h->v2 ? v2 : v1, &v) < 0)
-		return 0;
-	return v;
 }
 
 /* A file by v1's or v2's name for it; "" when there is none. */
@@ -67,29 +57,23 @@ uint64_t usage_field(const char *text, const char *key)
 
 uint64_t usage_cpu_ns(struct run *run)
 {
-	char text[TEXT_MAX];
-
-	if (cgroup_find(layout(run), "cpuacct"))
-		return counter(run, "cpuacct", "cpuacct.usage", NULL);
-	return usage_field(text_of(run, "unified", NULL, "cpu.stat", text), "usage_usec") * 1000;
+	return meter_read(run, METER_CPU);
 }
 
 uint64_t usage_processes(struct run *run)
 {
-	return counter(run, "pids", "pids.current", "pids.current");
+	return meter_read(run, METER_PROCESSES);
 }
 
 void usage_memory(struct run *run, uint64_t *now_out, uint64_t *peak_out, uint64_t *swap_out)
 {
-	uint64_t now = counter(run, "memory", "memory.usage_in_bytes", "memory.current");
-	uint64_t both = counter(run, "memory", "memory.memsw.usage_in_bytes", NULL);
+	uint64_t now = meter_read(run, METER_MEMORY), swap = meter_read(run, METER_SWAP);
 
 	*now_out = now;
-	*peak_out = counter(run, "memory", "memory.max_usage_in_bytes", "memory.peak");
-	if (is_v2(run, "memory"))
-		*swap_out = counter(run, "memory", NULL, "memory.swap.current");
-	else
-		*swap_out = both > now ? both - now : 0;
+	*peak_out = meter_read(run, METER_PEAK);
+	if (!is_v2(run, "memory"))
+		swap = swap > now ? swap - now : 0;
+	*swap_out = swap;
 }
 
 /* ---- all of one instance */
@@ -164,7 +148,7 @@ static void read_memory(struct run *run, struct usage *u)
 	};
 	bool v2 = is_v2(run, "memory");
 	struct sysinfo host = { 0 };
-	uint64_t peak, limit;
+	uint64_t peak, limit = 0;
 	char text[TEXT_MAX];
 	size_t i;
 
@@ -175,7 +159,8 @@ static void read_memory(struct run *run, struct usage *u)
 	usage_memory(run, &u->mem[UM_USED], &peak, &u->mem[UM_SWAP]);
 	text_of(run, "memory", "memory.oom_control", "memory.events", text);
 	u->mem[UM_OOM_KILLS] = usage_field(text, "oom_kill");
-	limit = counter(run, "memory", "memory.limit_in_bytes", "memory.max");
+	if (cgroup_read_u64(layout(run), "memory", run->cgroup, v2 ? "memory.max" : "memory.limit_in_bytes", &limit) < 0)
+		limit = 0;
 	(void)sysinfo(&host);
 	u->mem[UM_TOTAL] = (uint64_t)host.totalram * host.mem_unit;
 	if (limit && limit < u->mem[UM_TOTAL])
