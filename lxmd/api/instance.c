@@ -79,13 +79,17 @@ int api_instance_get(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(instance) struct instance i = { 0 };
 	lxm_auto(run_unref) struct run *run = NULL;
+	lxm_auto(buf) struct lxm_buf text = { 0 };
 	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
 
 	if (r < 0)
 		return r;
 	run = run_get(rq->d, i.row.id);
-	return reply_sync_etag(rq, rq_recursion(rq) ? instance_full_json(rq->d, &i, run, true, NULL, NULL) : instance_json(&i, run),
-			       instance_etag_json(&i));
+	if (rq_recursion(rq))
+		instance_full_write(&text, rq->d, &i, run, true, NULL, NULL);
+	else
+		instance_write(&text, &i, run);
+	return reply_sync_text(rq, &text, instance_etag_json(&i));
 }
 
 /* ---- jobs on one instance */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/api/json_write.h"
 #include "lib/base/alloc.h"
 #include "lxmd/api/api.h"
 #include "lxmd/api/instance_body.h"
@@ -40,7 +41,7 @@ struct listing {
 	pthread_mutex_t lock;
 	pthread_cond_t written;
 	size_t done;
-	struct lxm_buf part[]; /* objects with a comma behind each */
+	struct lxm_buf part[]; /* objects with commas between them */
 };
 
 static void listing_unref(struct listing *x)
@@ -57,30 +58,34 @@ static void listing_unref(struct listing *x)
 }
 LXM_AUTO_PTR(listing_unref, struct listing, listing_unref)
 
-static int add_text(const char *text, size_t n, void *buf)
+/* Does the filter want what was just written? What it does not is taken away again. */
+static bool wanted(const struct filter *f, struct lxm_buf *out, size_t from)
 {
-	lxm_buf_add(buf, text, n);
-	return 0;
+	size_t at = from && out->data[from] == ',' ? from + 1 : from;
+	lxm_auto(json) json_t *o = NULL;
+
+	if (js_parse(out->data + at, out->len - at, &o, NULL) == 0 && filter_match(f, o))
+		return true;
+	out->len = from;
+	return false;
 }
 
 static void write_one(const struct listing *x, const struct instance *i, struct lxm_buf *out)
 {
 	lxm_auto(run_unref) struct run *run = run_get(x->rq->d, i->row.id);
-	lxm_auto(json) json_t *o = NULL;
 	int recursion = rq_recursion(x->rq);
+	size_t from = out->len;
 
 	if (!scope_sees(x->rq, i->row.project))
 		return;
-	if (recursion || x->filter)
-		o = recursion == 2 ? instance_full_json(x->rq->d, i, run, false, x->snapshots, x->backups) : instance_json(i, run);
-	if (x->filter && !filter_match(x->filter, o))
+	if (recursion == 2)
+		instance_full_write(out, x->rq->d, i, run, false, x->snapshots, x->backups);
+	else if (recursion || x->filter)
+		instance_write(out, i, run);
+	if ((x->filter && !wanted(x->filter, out, from)) || recursion)
 		return;
-	if (!recursion) {
-		json_decref(o);
-		o = instance_list_url(x->rq, i);
-	}
-	(void)json_dump_callback(o, add_text, out, JSON_COMPACT | JSON_ENCODE_ANY);
-	lxm_buf_chr(out, ',');
+	out->len = from;
+	jw_tree(out, NULL, instance_list_url(x->rq, i));
 }
 
 static void write_parts(struct listing *x)
@@ -120,7 +125,7 @@ static void call_helpers(struct listing *x)
 static int list(struct request *rq, const struct instance_list *l, const struct filter *filter, const struct db_snapshots *snapshots,
 		const struct db_backups *backups)
 {
-	size_t i, n = (l->n + PART - 1) / PART;
+	size_t n = (l->n + PART - 1) / PART;
 	lxm_auto(listing_unref) struct listing *x = lxm_alloc(sizeof(*x) + n * sizeof(x->part[0]));
 
 	x->rq = rq;
@@ -139,9 +144,7 @@ static int list(struct request *rq, const struct instance_list *l, const struct 
 		pthread_cond_wait(&x->written, &x->lock);
 	pthread_mutex_unlock(&x->lock);
 
-	for (i = 1; i < n; i++)
-		lxm_buf_add(&x->part[0], x->part[i].data, x->part[i].len);
-	return reply_sync_list(rq, n ? &x->part[0] : NULL);
+	return reply_sync_list(rq, x->part, n);
 }
 
 static bool type_wanted(struct request *rq)

@@ -111,12 +111,14 @@ int api_instance_state_get(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(instance) struct instance i = { 0 };
 	lxm_auto(run_unref) struct run *run = NULL;
+	lxm_auto(buf) struct lxm_buf text = { 0 };
 	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
 
 	if (r < 0)
 		return r;
 	run = run_get(rq->d, i.row.id);
-	return reply_sync(rq, instance_state_json(rq->d, &i, run, true));
+	instance_state_write(&text, rq->d, &i, run, true);
+	return reply_sync_text(rq, &text, NULL);
 }
 
 int api_instance_state_put(struct request *rq, struct lxm_err *e)

@@ -1,6 +1,7 @@
 /* The ways to answer a request. Each builds the response; the connection's thread sends it later. */
 #include <assert.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "lib/base/str.h"
@@ -42,14 +43,14 @@ static void add_headers(struct MHD_Response *r, const struct lxm_kv *headers)
 	}
 }
 
-/* Takes the text; NULL when there was no room for it. */
-static struct MHD_Response *text_response(char *text)
+/* Takes the text, n bytes of it; NULL when there was no room for it. */
+static struct MHD_Response *text_response(char *text, size_t n)
 {
 	static char oops[] = "{\"type\":\"error\",\"error_code\":500,\"error\":\"reply is too large\",\"metadata\":null}";
 	struct MHD_Response *r;
 
 	if (text)
-		r = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+		r = MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE);
 	else
 		r = MHD_create_response_from_buffer(strlen(oops), oops, MHD_RESPMEM_PERSISTENT);
 	(void)MHD_add_response_header(r, "Content-Type", "application/json");
@@ -62,7 +63,7 @@ static struct MHD_Response *json_response(json_t *envelope)
 	char *text = js_text(envelope);
 
 	json_decref(envelope);
-	return text_response(text);
+	return text_response(text, text ? strlen(text) : 0);
 }
 
 void etag_of(json_t *over, char out[65])
@@ -77,40 +78,87 @@ void etag_of(json_t *over, char out[65])
 	json_decref(over);
 }
 
+/* On the reply that was made; steals. */
+static void add_etag(struct request *rq, json_t *over)
+{
+	char tag[65], quoted[68];
+
+	etag_of(over, tag);
+	(void)snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
+	(void)MHD_add_response_header(rq->conn->response, "ETag", quoted);
+}
+
 int reply_sync(struct request *rq, json_t *metadata)
 {
 	reply_set(rq->conn, 200, json_response(api_sync(metadata ? metadata : json_object())));
 	return 0;
 }
 
-int reply_sync_list(struct request *rq, struct lxm_buf *items)
+static char *head_text;
+
+static void make_sync_head(void)
 {
 	lxm_auto(json) json_t *empty = api_sync(json_null());
-	lxm_auto(free) char *around = js_text(empty);
-	lxm_auto(buf) struct lxm_buf text = { 0 };
-	size_t head = strlen(around) - strlen("null}"); /* metadata comes last */
 
-	assert(strcmp(around + head, "null}") == 0);
-	lxm_buf_room(&text, head + (items ? items->len : 0) + 4);
-	lxm_buf_add(&text, around, head);
+	head_text = js_text(empty);
+	assert(head_text && lxm_ends(head_text, "null}"));
+	head_text[strlen(head_text) - strlen("null}")] = '\0';
+}
+
+/* What stands in a sync envelope before its metadata, which comes last with one brace behind it; n bytes of it. Any thread. */
+static const char *sync_head(size_t *n)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, make_sync_head);
+	*n = strlen(head_text);
+	return head_text;
+}
+
+int reply_sync_text(struct request *rq, const struct lxm_buf *metadata, json_t *etag_over)
+{
+	struct lxm_buf text = { 0 };
+	size_t n;
+	const char *head = sync_head(&n);
+
+	lxm_buf_room(&text, n + metadata->len + 1);
+	lxm_buf_add(&text, head, n);
+	lxm_buf_add(&text, metadata->data, metadata->len);
+	lxm_buf_chr(&text, '}');
+	n = text.len;
+	reply_set(rq->conn, 200, text_response(lxm_buf_take(&text), n));
+	if (etag_over)
+		add_etag(rq, etag_over);
+	return 0;
+}
+
+int reply_sync_list(struct request *rq, const struct lxm_buf *parts, size_t n)
+{
+	struct lxm_buf text = { 0 };
+	size_t i, len;
+	const char *head = sync_head(&len);
+	size_t room = len + n + 3;
+
+	for (i = 0; i < n; i++)
+		room += parts[i].len;
+	lxm_buf_room(&text, room);
+	lxm_buf_add(&text, head, len);
 	lxm_buf_chr(&text, '[');
-	if (items && items->len)
-		lxm_buf_add(&text, items->data, items->len - 1);
+	for (i = 0; i < n; i++) {
+		if (parts[i].len && text.data[text.len - 1] != '[')
+			lxm_buf_chr(&text, ',');
+		lxm_buf_add(&text, parts[i].data, parts[i].len);
+	}
 	lxm_buf_str(&text, "]}");
-	if (items)
-		lxm_buf_deinit(items);
-	reply_set(rq->conn, 200, text_response(lxm_buf_take(&text)));
+	len = text.len;
+	reply_set(rq->conn, 200, text_response(lxm_buf_take(&text), len));
 	return 0;
 }
 
 int reply_sync_etag(struct request *rq, json_t *metadata, json_t *etag_over)
 {
-	char tag[65], quoted[68];
-
-	etag_of(etag_over, tag);
-	(void)snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
 	reply_sync(rq, metadata);
-	(void)MHD_add_response_header(rq->conn->response, "ETag", quoted);
+	add_etag(rq, etag_over);
 	return 0;
 }
 

@@ -105,12 +105,10 @@ int rq_check_etag(const struct request *rq, json_t *over, struct lxm_err *e);
 
 /** 200, sync envelope; metadata stolen; NULL gives {}. */
 int reply_sync(struct request *rq, json_t *metadata);
-/**
- * The same for a list that is text already: JSON values, each with a comma behind it. NULL or empty gives [].
- *
- * @items  emptied
- */
-int reply_sync_list(struct request *rq, struct lxm_buf *items);
+/** The same for metadata that is JSON text already (lib/api/json_write.h). @etag_over stolen; NULL: no ETag. */
+int reply_sync_text(struct request *rq, const struct lxm_buf *metadata, json_t *etag_over);
+/** The same for an array whose values lie in n parts, separated by commas in each; a part may be empty. */
+int reply_sync_list(struct request *rq, const struct lxm_buf *parts, size_t n);
 /** As reply_sync() with an ETag over `etag_over` (stolen). */
 int reply_sync_etag(struct request *rq, json_t *metadata, json_t *etag_over);
 /** The same with extra headers (borrowed), such as X-LXD-type on a directory. */

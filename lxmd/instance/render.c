@@ -1,5 +1,5 @@
 /*
- * Instances and their state as JSON. State comes from the cgroups and from a netlink socket inside the instance's
+ * Instances and their state as JSON text: a list of a thousand is written, not built first. State comes from the cgroups and from a netlink socket inside the instance's
  * network namespace; no process is started and no namespace entered. Any thread.
  */
 #include "lxmd/instance/render.h"
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/api/json.h"
+#include "lib/api/json_write.h"
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lxmd/core/daemon.h"
@@ -20,19 +21,43 @@
 #include "lxmd/network/netns_state.h"
 #include "lxmd/storage/pool.h"
 
-json_t *instance_json(const struct instance *i, struct run *run)
+/* The members of an instance, inside of its braces. */
+static void members(struct lxm_buf *b, const struct instance *i, struct run *run)
 {
 	int status = run_status(run);
 
-	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "name",
-			 i->row.name, "description", i->row.description ? i->row.description : "", "status",
-			 api_status_name(status), "status_code", status, "location",
-			 i->row.location ? i->row.location : "none", "type", "container", "project", i->row.project,
-			 "architecture", i->row.architecture, "config", js_from_kv(&i->row.config), "expanded_config",
-			 js_from_kv(&i->config), "devices", js_from_devs(&i->row.devices), "expanded_devices",
-			 js_from_devs(&i->devices), "profiles", js_from_strv(&i->row.profiles), "ephemeral",
-			 i->row.ephemeral, "stateful", i->row.stateful, "created_at", js_time(i->row.created_at),
-			 "last_used_at", js_time(i->row.last_used_at));
+	jw_str(b, "name", i->row.name);
+	jw_str(b, "description", i->row.description);
+	jw_str(b, "status", api_status_name(status));
+	jw_int(b, "status_code", status);
+	jw_str(b, "location", i->row.location ? i->row.location : "none");
+	jw_str(b, "type", "container");
+	jw_str(b, "project", i->row.project);
+	jw_str(b, "architecture", i->row.architecture);
+	jw_kv(b, "config", &i->row.config);
+	jw_kv(b, "expanded_config", &i->config);
+	jw_devs(b, "devices", &i->row.devices);
+	jw_devs(b, "expanded_devices", &i->devices);
+	jw_strv(b, "profiles", &i->row.profiles);
+	jw_bool(b, "ephemeral", i->row.ephemeral);
+	jw_bool(b, "stateful", i->row.stateful);
+	jw_time(b, "created_at", i->row.created_at);
+	jw_time(b, "last_used_at", i->row.last_used_at);
+}
+
+void instance_write(struct lxm_buf *b, const struct instance *i, struct run *run)
+{
+	jw_object(b, NULL);
+	members(b, i, run);
+	jw_object_end(b);
+}
+
+json_t *instance_json(const struct instance *i, struct run *run)
+{
+	lxm_auto(buf) struct lxm_buf b = { 0 };
+
+	instance_write(&b, i, run);
+	return json_loadb(b.data, b.len, 0, NULL);
 }
 
 json_t *instance_etag_json(const struct instance *i)
@@ -49,14 +74,18 @@ json_t *instance_etag_json(const struct instance *i)
 
 /* ---- state */
 
-static json_t *memory_json(struct run *run)
+static void write_memory(struct lxm_buf *b, struct run *run)
 {
 	uint64_t now = 0, peak = 0, swap = 0;
 
 	if (run)
 		usage_memory(run, &now, &peak, &swap);
-	return json_pack("{s:I, s:I, s:I, s:I}", "usage", (json_int_t)now, "usage_peak", (json_int_t)peak, "swap_usage",
-			 (json_int_t)swap, "swap_usage_peak", (json_int_t)0);
+	jw_object(b, "memory");
+	jw_int(b, "usage", (int64_t)now);
+	jw_int(b, "usage_peak", (int64_t)peak);
+	jw_int(b, "swap_usage", (int64_t)swap);
+	jw_int(b, "swap_usage_peak", 0);
+	jw_object_end(b);
 }
 
 static const char *scope_name(uint8_t scope)
@@ -64,22 +93,26 @@ static const char *scope_name(uint8_t scope)
 	return scope == RT_SCOPE_UNIVERSE ? "global" : scope == RT_SCOPE_HOST ? "local" : "link";
 }
 
-static json_t *addresses_json(const struct net_state *st, int index)
+static void write_addresses(struct lxm_buf *b, const struct net_state *st, int index)
 {
-	json_t *a = json_array();
 	char text[INET6_ADDRSTRLEN], len[8];
 	size_t k;
 
+	jw_array(b, "addresses");
 	for (k = 0; k < st->addrs.n; k++) {
 		const struct nl_addr *ad = &st->addrs.v[k];
 
 		if (ad->index != index || !inet_ntop(ad->family, ad->addr, text, sizeof(text)))
 			continue;
 		snprintf(len, sizeof(len), "%d", ad->prefixlen);
-		json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s}", "family", ad->family == AF_INET ? "inet" : "inet6",
-						   "address", text, "netmask", len, "scope", scope_name(ad->scope)));
+		jw_object(b, NULL);
+		jw_str(b, "family", ad->family == AF_INET ? "inet" : "inet6");
+		jw_str(b, "address", text);
+		jw_str(b, "netmask", len);
+		jw_str(b, "scope", scope_name(ad->scope));
+		jw_object_end(b);
 	}
-	return a;
+	jw_array_end(b);
 }
 
 /* The host end of a NIC, by the volatile key that its device set; "" for links the container made itself. */
@@ -98,7 +131,21 @@ static const char *host_name_of(const struct instance *i, const char *link)
 	return "";
 }
 
-static json_t *link_json(const struct instance *i, const struct net_state *st, const struct nl_link *l)
+static void write_counters(struct lxm_buf *b, const struct nl_link *l)
+{
+	jw_object(b, "counters");
+	jw_int(b, "bytes_received", (int64_t)l->rx_bytes);
+	jw_int(b, "bytes_sent", (int64_t)l->tx_bytes);
+	jw_int(b, "packets_received", (int64_t)l->rx_packets);
+	jw_int(b, "packets_sent", (int64_t)l->tx_packets);
+	jw_int(b, "errors_received", (int64_t)l->rx_errors);
+	jw_int(b, "errors_sent", (int64_t)l->tx_errors);
+	jw_int(b, "packets_dropped_inbound", (int64_t)l->rx_dropped);
+	jw_int(b, "packets_dropped_outbound", (int64_t)l->tx_dropped);
+	jw_object_end(b);
+}
+
+static void write_link(struct lxm_buf *b, const struct instance *i, const struct net_state *st, const struct nl_link *l)
 {
 	bool loop = l->flags & IFF_LOOPBACK;
 	char mac[18] = "";
@@ -106,53 +153,51 @@ static json_t *link_json(const struct instance *i, const struct net_state *st, c
 	if (l->has_mac && !loop)
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", l->mac[0], l->mac[1], l->mac[2], l->mac[3],
 			 l->mac[4], l->mac[5]);
-	return json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:s, s:s, s:I, s:s, s:s}", "addresses",
-			 addresses_json(st, l->index), "counters", "bytes_received", (json_int_t)l->rx_bytes, "bytes_sent",
-			 (json_int_t)l->tx_bytes, "packets_received", (json_int_t)l->rx_packets, "packets_sent",
-			 (json_int_t)l->tx_packets, "errors_received", (json_int_t)l->rx_errors, "errors_sent",
-			 (json_int_t)l->tx_errors, "packets_dropped_inbound", (json_int_t)l->rx_dropped,
-			 "packets_dropped_outbound", (json_int_t)l->tx_dropped, "hwaddr", mac, "host_name",
-			 loop ? "" : host_name_of(i, l->name), "mtu", (json_int_t)l->mtu, "state",
-			 l->flags & IFF_UP ? "up" : "down", "type", loop ? "loopback" : "broadcast");
+	jw_object(b, l->name);
+	write_addresses(b, st, l->index);
+	write_counters(b, l);
+	jw_str(b, "hwaddr", mac);
+	jw_str(b, "host_name", loop ? "" : host_name_of(i, l->name));
+	jw_int(b, "mtu", (int64_t)l->mtu);
+	jw_str(b, "state", l->flags & IFF_UP ? "up" : "down");
+	jw_str(b, "type", loop ? "loopback" : "broadcast");
+	jw_object_end(b);
 }
 
-static json_t *network_json(const struct instance *i, struct run *run)
+static void write_network(struct lxm_buf *b, const struct instance *i, struct run *run)
 {
 	const struct net_state *st;
-	json_t *o = NULL;
 	size_t k;
 
+	jw_object(b, "network");
 	pthread_mutex_lock(&run->net_lock);
 	if (run->net && net_cache_lock(run->net, true, &st, NULL) == 0) {
-		o = json_object();
-		for (k = 0; k < st->links.n; k++) {
-			json_t *name = js_string(st->links.v[k].name);
-
-			json_object_set_new(o, json_string_value(name), link_json(i, st, &st->links.v[k]));
-			json_decref(name);
-		}
+		for (k = 0; k < st->links.n; k++)
+			write_link(b, i, st, &st->links.v[k]);
 		net_cache_unlock(run->net);
 	}
 	pthread_mutex_unlock(&run->net_lock);
-	return o ? o : json_object();
+	jw_object_end(b);
 }
 
-static json_t *disk_json(struct lxmd *d, const struct instance *i)
+static void write_disk(struct lxm_buf *b, struct lxmd *d, const struct instance *i)
 {
 	lxm_auto(pool_unref) struct pool *pool = NULL;
 	struct volume_usage u = { 0 };
-	json_t *root;
 
-	if (!i->row.pool || storage_pool_get(d, i->row.pool, &pool, NULL) < 0 ||
-	    pool_volume_usage(pool, VOLUME_OF_INSTANCE(i->row.project, i->row.name), &u, NULL) < 0)
-		return json_object();
-	root = json_pack("{s:I}", "usage", (json_int_t)u.used);
-	if (u.total)
-		json_object_set_new(root, "total", json_integer((json_int_t)u.total));
-	return json_pack("{s:o}", "root", root);
+	jw_object(b, "disk");
+	if (i->row.pool && storage_pool_get(d, i->row.pool, &pool, NULL) == 0 &&
+	    pool_volume_usage(pool, VOLUME_OF_INSTANCE(i->row.project, i->row.name), &u, NULL) == 0) {
+		jw_object(b, "root");
+		jw_int(b, "usage", (int64_t)u.used);
+		if (u.total)
+			jw_int(b, "total", (int64_t)u.total);
+		jw_object_end(b);
+	}
+	jw_object_end(b);
 }
 
-json_t *instance_state_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage)
+static void write_state(struct lxm_buf *b, const char *key, struct lxmd *d, const struct instance *i, struct run *run, bool usage)
 {
 	int status = run_status(run);
 	bool on = status != API_STOPPED;
@@ -163,12 +208,29 @@ json_t *instance_state_json(struct lxmd *d, const struct instance *i, struct run
 		pid = run->init_pid;
 		pthread_mutex_unlock(&run->lock);
 	}
-	return json_pack("{s:s, s:i, s:i, s:I, s:{s:I}, s:o, s:o, s:o}", "status", api_status_name(status), "status_code",
-			 status, "pid", (int)pid, "processes",
-			 on ? (json_int_t)usage_processes(run) : (json_int_t)0, "cpu", "usage",
-			 on ? (json_int_t)usage_cpu_ns(run) : (json_int_t)0, "memory", memory_json(on ? run : NULL),
-			 "disk", usage ? disk_json(d, i) : json_object(), "network",
-			 on ? network_json(i, run) : json_null());
+	jw_object(b, key);
+	jw_str(b, "status", api_status_name(status));
+	jw_int(b, "status_code", status);
+	jw_int(b, "pid", pid);
+	jw_int(b, "processes", on ? (int64_t)usage_processes(run) : 0);
+	jw_object(b, "cpu");
+	jw_int(b, "usage", on ? (int64_t)usage_cpu_ns(run) : 0);
+	jw_object_end(b);
+	write_memory(b, on ? run : NULL);
+	if (usage)
+		write_disk(b, d, i);
+	else
+		jw_kv(b, "disk", &(struct lxm_kv){ 0 });
+	if (on)
+		write_network(b, i, run);
+	else
+		jw_null(b, "network");
+	jw_object_end(b);
+}
+
+void instance_state_write(struct lxm_buf *b, struct lxmd *d, const struct instance *i, struct run *run, bool usage)
+{
+	write_state(b, NULL, d, i, run, usage);
 }
 
 json_t *snapshot_json(struct lxmd *d, const struct instance *i, const struct db_snapshot *s, bool usage)
@@ -193,9 +255,8 @@ json_t *snapshot_json(struct lxmd *d, const struct instance *i, const struct db_
 }
 
 /* Those of one instance out of a list that is sorted by instance. */
-static json_t *snapshots_json(struct lxmd *d, const struct instance *i, const struct db_snapshots *all)
+static void write_snapshots(struct lxm_buf *b, struct lxmd *d, const struct instance *i, const struct db_snapshots *all)
 {
-	json_t *a = json_array();
 	size_t lo = 0, hi = all->n;
 
 	while (lo < hi) {
@@ -206,35 +267,43 @@ static json_t *snapshots_json(struct lxmd *d, const struct instance *i, const st
 		else
 			hi = mid;
 	}
+	jw_array(b, "snapshots");
 	for (; lo < all->n && all->v[lo].instance_id == i->row.id; lo++)
-		json_array_append_new(a, snapshot_json(d, i, &all->v[lo], false));
-	return a;
+		jw_tree(b, NULL, snapshot_json(d, i, &all->v[lo], false));
+	jw_array_end(b);
 }
 
-static json_t *backups_json(const struct instance *i, const struct db_backups *all)
+static void write_backups(struct lxm_buf *b, const struct instance *i, const struct db_backups *all)
 {
-	json_t *a = json_array();
 	size_t k;
 
+	jw_array(b, "backups");
 	for (k = 0; k < all->n; k++)
 		if (all->v[k].instance_id == i->row.id)
-			json_array_append_new(a, backup_json(&all->v[k]));
-	return a;
+			jw_tree(b, NULL, backup_json(&all->v[k]));
+	jw_array_end(b);
 }
 
-json_t *instance_full_json(struct lxmd *d, const struct instance *i, struct run *run, bool usage,
-			   const struct db_snapshots *snapshots, const struct db_backups *backups)
+void instance_full_write(struct lxm_buf *b, struct lxmd *d, const struct instance *i, struct run *run, bool usage,
+			 const struct db_snapshots *snapshots, const struct db_backups *backups)
 {
 	lxm_auto(db_snapshots) struct db_snapshots own = { 0 };
 	lxm_auto(db_backups) struct db_backups own_backups = { 0 };
-	json_t *o = instance_json(i, run);
 
 	if (!snapshots && snapshot_list(d, i->row.id, &own, NULL) == 0)
 		snapshots = &own;
 	if (!backups && backup_list(d, i->row.id, &own_backups, NULL) == 0)
 		backups = &own_backups;
-	json_object_set_new(o, "state", instance_state_json(d, i, run, usage));
-	json_object_set_new(o, "snapshots", snapshots ? snapshots_json(d, i, snapshots) : json_null());
-	json_object_set_new(o, "backups", backups ? backups_json(i, backups) : json_null());
-	return o;
+	jw_object(b, NULL);
+	members(b, i, run);
+	write_state(b, "state", d, i, run, usage);
+	if (snapshots)
+		write_snapshots(b, d, i, snapshots);
+	else
+		jw_null(b, "snapshots");
+	if (backups)
+		write_backups(b, i, backups);
+	else
+		jw_null(b, "backups");
+	jw_object_end(b);
 }
