@@ -114,7 +114,7 @@ static const struct confkey bridge_keys[] = {
 };
 
 static const struct confkey macvlan_keys[] = {
-	{ "gvrp",                        KEY_BOOL, KEY_LATER,    "false", NULL,       "Register the VLAN by GVRP" },
+	{ "gvrp",                        KEY_BOOL, 0,            "false", NULL,       "Register the VLAN by GVRP" },
 	{ "mtu",                         KEY_UINT, 0,            NULL,    check_mtu,  "MTU of new links" },
 	{ "parent",                      KEY_TEXT, KEY_REQUIRED, NULL,    check_link, "Host link" },
 	{ "user.*",                      KEY_BLOB, KEY_LIVE,     NULL,    NULL,       "For people and scripts" },
@@ -125,7 +125,7 @@ static const struct confkey macvlan_keys[] = {
 static const struct confkey physical_keys[] = {
 	{ "bgp.peers.*",                 KEY_TEXT, KEY_LIVE | KEY_LATER, NULL,    NULL,                "Peers that its prefixes are announced to" },
 	{ "dns.nameservers",             KEY_TEXT, KEY_LIVE | KEY_LATER, NULL,    check_hostname_list, "Name servers of its uplink" },
-	{ "gvrp",                        KEY_BOOL, KEY_LATER,            "false", NULL,                "Register the VLAN by GVRP" },
+	{ "gvrp",                        KEY_BOOL, 0,                    "false", NULL,                "Register the VLAN by GVRP" },
 	{ "ipv4.gateway",                KEY_TEXT, KEY_LIVE | KEY_LATER, NULL,    check_net4,          "Gateway and prefix" },
 	{ "ipv4.ovn.ranges",             KEY_TEXT, KEY_LIVE | KEY_LATER, NULL,    check_range4_list,   "Addresses for OVN routers" },
 	{ "ipv4.routes",                 KEY_TEXT, KEY_LIVE | KEY_LATER, NULL,    check_cidr4_list,    "Subnets for OVN networks" },

@@ -70,14 +70,14 @@ static const struct confkey ipvlan_keys[] = {
 	{ "name",            KEY_TEXT, 0,                    NULL,   check_link,    "Name of the link inside" },
 	{ "nictype",         KEY_TEXT, 0,                    NULL,   check_nictype, "bridged, macvlan, ipvlan, p2p, physical, routed, sriov" },
 	{ "parent",          KEY_TEXT, KEY_REQUIRED,         NULL,   check_link,    "Host link" },
-	{ "queue.tx.length", KEY_UINT, KEY_LIVE | KEY_LATER, NULL,   check_u32,     "Length of the queue" },
+	{ "queue.tx.length", KEY_UINT, KEY_LIVE,             NULL,   check_u32,     "Length of the queue" },
 	{ "type",            KEY_TEXT, KEY_REQUIRED,         NULL,   NULL,          "Type of the device" },
 	{ "vlan",            KEY_TEXT, 0,                    NULL,   check_vlan,    "VLAN of the host link" },
 };
 
 static const struct confkey macvlan_keys[] = {
 	{ "boot.priority",   KEY_UINT, KEY_VM,               NULL,    NULL,          "Boot order" },
-	{ "gvrp",            KEY_BOOL, KEY_LIVE | KEY_LATER, "false", NULL,          "Register the VLAN by GVRP" },
+	{ "gvrp",            KEY_BOOL, KEY_LIVE,             "false", NULL,          "Register the VLAN by GVRP" },
 	{ "host_name",       KEY_TEXT, 0,                    NULL,    check_link,    "Name of the link on the host" },
 	{ "hwaddr",          KEY_TEXT, 0,                    NULL,    check_mac,     "MAC address" },
 	{ "limits.egress",   KEY_TEXT, KEY_LIVE | KEY_LATER, NULL,    check_rate,    "Rate out of the instance" },
@@ -89,7 +89,7 @@ static const struct confkey macvlan_keys[] = {
 	{ "network",         KEY_TEXT, 0,                    NULL,    check_link,    "Managed network to join" },
 	{ "nictype",         KEY_TEXT, 0,                    NULL,    check_nictype, "bridged, macvlan, ipvlan, p2p, physical, routed, sriov" },
 	{ "parent",          KEY_TEXT, 0,                    NULL,    check_link,    "Host link" },
-	{ "queue.tx.length", KEY_UINT, KEY_LIVE | KEY_LATER, NULL,    check_u32,     "Length of the queue" },
+	{ "queue.tx.length", KEY_UINT, KEY_LIVE,             NULL,    check_u32,     "Length of the queue" },
 	{ "type",            KEY_TEXT, KEY_REQUIRED,         NULL,    NULL,          "Type of the device" },
 	{ "vlan",            KEY_TEXT, 0,                    NULL,    check_vlan,    "VLAN of the host link" },
 };
@@ -98,8 +98,8 @@ static const struct confkey p2p_keys[] = {
 	{ "boot.priority",   KEY_UINT, KEY_VM,               NULL, NULL,             "Boot order" },
 	{ "host_name",       KEY_TEXT, 0,                    NULL, check_link,       "Name of the link on the host" },
 	{ "hwaddr",          KEY_TEXT, 0,                    NULL, check_mac,        "MAC address" },
-	{ "ipv4.routes",     KEY_TEXT, KEY_LIVE | KEY_LATER, NULL, check_cidr4_list, "Routes to it on the host" },
-	{ "ipv6.routes",     KEY_TEXT, KEY_LIVE | KEY_LATER, NULL, check_cidr6_list, "Routes to it on the host" },
+	{ "ipv4.routes",     KEY_TEXT, KEY_LIVE,             NULL, check_cidr4_list, "Routes to it on the host" },
+	{ "ipv6.routes",     KEY_TEXT, KEY_LIVE,             NULL, check_cidr6_list, "Routes to it on the host" },
 	{ "limits.egress",   KEY_TEXT, KEY_LIVE | KEY_LATER, NULL, check_rate,       "Rate out of the instance" },
 	{ "limits.ingress",  KEY_TEXT, KEY_LIVE | KEY_LATER, NULL, check_rate,       "Rate into the instance" },
 	{ "limits.max",      KEY_TEXT, KEY_LIVE | KEY_LATER, NULL, check_rate,       "Rate in both directions" },
@@ -107,13 +107,13 @@ static const struct confkey p2p_keys[] = {
 	{ "mtu",             KEY_UINT, 0,                    NULL, check_mtu,        "MTU" },
 	{ "name",            KEY_TEXT, 0,                    NULL, check_link,       "Name of the link inside" },
 	{ "nictype",         KEY_TEXT, 0,                    NULL, check_nictype,    "bridged, macvlan, ipvlan, p2p, physical, routed, sriov" },
-	{ "queue.tx.length", KEY_UINT, KEY_LIVE | KEY_LATER, NULL, check_u32,        "Length of the queue" },
+	{ "queue.tx.length", KEY_UINT, KEY_LIVE,             NULL, check_u32,        "Length of the queue" },
 	{ "type",            KEY_TEXT, KEY_REQUIRED,         NULL, NULL,             "Type of the device" },
 };
 
 static const struct confkey routed_keys[] = {
 	{ "boot.priority",       KEY_UINT, KEY_VM,               NULL,          NULL,             "Boot order" },
-	{ "gvrp",                KEY_BOOL, KEY_LIVE | KEY_LATER, "false",       NULL,             "Register the VLAN by GVRP" },
+	{ "gvrp",                KEY_BOOL, KEY_LIVE,             "false",       NULL,             "Register the VLAN by GVRP" },
 	{ "host_name",           KEY_TEXT, 0,                    NULL,          check_link,       "Name of the link on the host" },
 	{ "hwaddr",              KEY_TEXT, 0,                    NULL,          check_mac,        "MAC address" },
 	{ "ipv4.address",        KEY_TEXT, 0,                    NULL,          NULL,             "Fixed addresses" },
@@ -136,7 +136,7 @@ static const struct confkey routed_keys[] = {
 	{ "name",                KEY_TEXT, 0,                    NULL,          check_link,       "Name of the link inside" },
 	{ "nictype",             KEY_TEXT, 0,                    NULL,          check_nictype,    "bridged, macvlan, ipvlan, p2p, physical, routed, sriov" },
 	{ "parent",              KEY_TEXT, 0,                    NULL,          check_link,       "Host link" },
-	{ "queue.tx.length",     KEY_UINT, KEY_LIVE | KEY_LATER, NULL,          check_u32,        "Length of the queue" },
+	{ "queue.tx.length",     KEY_UINT, KEY_LIVE,             NULL,          check_u32,        "Length of the queue" },
 	{ "type",                KEY_TEXT, KEY_REQUIRED,         NULL,          NULL,             "Type of the device" },
 	{ "vlan",                KEY_TEXT, 0,                    NULL,          check_vlan,       "VLAN of the host link" },
 };
@@ -165,11 +165,11 @@ static const struct confkey sriov_keys[] = {
 /* physical has the keys of macvlan */
 const struct devtype devtypes_nic[] = {
 	DEVTYPE("bridged nic device", "bridged", 0, bridged_keys),
-	DEVTYPE("ipvlan nic device", "ipvlan", DEV_LATER, ipvlan_keys),
-	DEVTYPE("macvlan nic device", "macvlan", DEV_LATER, macvlan_keys),
-	DEVTYPE("p2p nic device", "p2p", DEV_LATER, p2p_keys),
-	DEVTYPE("physical nic device", "physical", DEV_LATER, macvlan_keys),
-	DEVTYPE("routed nic device", "routed", DEV_LATER, routed_keys),
+	DEVTYPE("ipvlan nic device", "ipvlan", 0, ipvlan_keys),
+	DEVTYPE("macvlan nic device", "macvlan", 0, macvlan_keys),
+	DEVTYPE("p2p nic device", "p2p", 0, p2p_keys),
+	DEVTYPE("physical nic device", "physical", 0, macvlan_keys),
+	DEVTYPE("routed nic device", "routed", 0, routed_keys),
 	DEVTYPE("sriov nic device", "sriov", DEV_LATER, sriov_keys),
 };
 const size_t devtypes_nic_n = LXM_ARRAY_LEN(devtypes_nic);

@@ -90,7 +90,7 @@ static const struct confkey project_keys[] = {
 	{ "restricted.devices.disk.paths",        KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           check_paths,        "Host paths that disks may show" },
 	{ "restricted.devices.gpu",               KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "GPU devices" },
 	{ "restricted.devices.infiniband",        KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "Infiniband devices" },
-	{ "restricted.devices.nic",               KEY_TEXT,  KEY_LIVE | KEY_LATER, "managed",      check_managed,      "Network devices" },
+	{ "restricted.devices.nic",               KEY_TEXT,  KEY_LIVE,             "managed",      check_managed,      "Network devices" },
 	{ "restricted.devices.pci",               KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "PCI devices" },
 	{ "restricted.devices.proxy",             KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "Proxy devices" },
 	{ "restricted.devices.unix-block",        KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "Block devices of the host" },

@@ -48,7 +48,7 @@ static const struct confkey server_keys[] = {
 	{ "images.compression_algorithm",   KEY_TEXT, KEY_LIVE,                          "gzip",   check_compression,   "Compressor of new images" },
 	{ "images.default_architecture",    KEY_TEXT, KEY_LIVE,                          NULL,     check_architecture,  "Architecture of images when none is named" },
 	{ "images.remote_cache_expiry",     KEY_UINT, KEY_LIVE,                          "10",     NULL,                "Days after which an unused fetched image is deleted" },
-	{ "instances.nic.host_name",        KEY_TEXT, KEY_LIVE | KEY_LATER,              "random", check_nic_host,      "How host ends of NICs are named" },
+	{ "instances.nic.host_name",        KEY_TEXT, KEY_LIVE,                          "random", check_nic_host,      "How host ends of NICs are named" },
 	{ "storage.backups_volume",         KEY_TEXT, KEY_LOCAL | KEY_LIVE | KEY_LATER,  NULL,     NULL,                "Volume POOL/NAME that holds backups" },
 	{ "storage.images_volume",          KEY_TEXT, KEY_LOCAL | KEY_LIVE | KEY_LATER,  NULL,     NULL,                "Volume POOL/NAME that holds images" },
 	{ "user.*",                         KEY_BLOB, KEY_LIVE,                          NULL,     NULL,                "For people and scripts" },

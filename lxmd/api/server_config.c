@@ -14,6 +14,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/http/http.h"
+#include "lxmd/network/network.h"
 #include "lxmd/storage/pool.h"
 
 static int load_node(struct db_ntx *tx, void *arg, struct lxm_err *e)
@@ -173,6 +174,7 @@ static int change(struct request *rq, bool merge, struct lxm_err *e)
 		(void)http_configure(rq->d, &was, false, NULL); /* nothing of it shall be in force */
 		return r;
 	}
+	network_configure(rq->d, &now);
 	event_lifecycle(rq->d, NULL, "config-updated", "/1.0", NULL, rq_caller(rq));
 	return reply_sync(rq, NULL);
 }

@@ -45,6 +45,7 @@ struct device_live {
 	int init_pidfd;
 	pid_t init_pid;
 	uint64_t started_ms; /* when init was started: tells it from one before a reboot */
+	int rundir; /* of its monitor */
 	struct spawner *spawner;
 	const struct cgroup_layout *cgroups;
 	const char *cgroup; /* "PARENT/ID" */

@@ -7,12 +7,17 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/base/alloc.h"
+#include "lib/conf/tables.h"
+#include "lib/wire/monitor.h"
 #include "lxmd/device/nic_priv.h"
 #include "lxmd/network/network.h"
 
-#define MAC_TRIES 16
+#define MAC_TRIES	16
+#define HOST_NAME_TRIES 100
+#define HOT_MS		10000
 
 const char *nic_get(const struct device_ctx *c, const char *key)
 {
@@ -106,14 +111,143 @@ uint32_t nic_mtu(const struct device_ctx *c, uint32_t dflt)
 	return mtu && lxm_parse_i64(mtu, &number) == 0 ? (uint32_t)number : dflt;
 }
 
-int nic_host_name(const struct device_ctx *c, const char *proposed, char out[IFNAMSIZ], struct lxm_err *e)
+void nic_list(const struct device_ctx *c, const char *key, struct lxm_strv *out)
+{
+	const char *value = nic_fixed(c, key), *end;
+
+	for (; value && *value; value = *end ? end + 1 : end) {
+		lxm_auto(free) char *part = NULL;
+
+		value += strspn(value, " ");
+		end = strchrnul(value, ',');
+		part = lxm_asprintf("%.*s", (int)strcspn(value, " ,"), value);
+		if (*part)
+			lxm_strv_add(out, part);
+	}
+}
+
+bool nic_same_but(const struct lxm_kv *a, const struct lxm_kv *b, const char *const *keys, size_t n)
+{
+	lxm_auto(kv) struct lxm_kv x = { 0 }, y = { 0 };
+	size_t i;
+
+	lxm_kv_copy(&x, a);
+	lxm_kv_copy(&y, b);
+	for (i = 0; i < n; i++) {
+		(void)lxm_kv_del(&x, keys[i]);
+		(void)lxm_kv_del(&y, keys[i]);
+	}
+	return lxm_kv_eq(&x, &y);
+}
+
+int nic_check_vlan(const struct device_ctx *c, struct lxm_err *e)
+{
+	if (nic_fixed(c, "vlan") && !nic_get(c, "parent"))
+		return lxm_err_set(e, EINVAL, "vlan needs a parent");
+	if (lxm_kv_bool(c->kv, "gvrp", false) && !nic_fixed(c, "vlan"))
+		return lxm_err_set(e, EINVAL, "gvrp needs a vlan");
+	return 0;
+}
+
+uint32_t nic_txqlen(const struct device_ctx *c)
+{
+	const char *len = nic_get(c, "queue.tx.length");
+	int64_t number = 0;
+
+	return len && lxm_parse_i64(len, &number) == 0 ? (uint32_t)number : 0;
+}
+
+/* instances.nic.host_name=mac: "lxm" and the twelve digits. */
+static bool name_by_mac(const struct device_ctx *c, const char *mac, char out[IFNAMSIZ])
+{
+	uint8_t m[6];
+
+	if (!network_names_by_mac(c->d) || nl_mac_parse(mac, m) < 0)
+		return false;
+	(void)snprintf(out, IFNAMSIZ, "lxm%02x%02x%02x%02x%02x%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	return true;
+}
+
+static void name_by_chance(char out[IFNAMSIZ])
+{
+	uint32_t x;
+
+	do {
+		lxm_random(&x, sizeof(x));
+		(void)snprintf(out, IFNAMSIZ, "veth%08x", x);
+	} while (if_nametoindex(out));
+}
+
+int nic_host_name(const struct device_ctx *c, const char *proposed, const char *mac, char out[IFNAMSIZ], struct lxm_err *e)
 {
 	const char *given = nic_get(c, "host_name");
+	int tries;
 
-	(void)snprintf(out, IFNAMSIZ, "%s", given ? given : proposed);
-	if (given && if_nametoindex(out))
-		return lxm_err_set(e, EEXIST, "a link '%s' exists on the host already", out);
+	if (!given && name_by_mac(c, mac, out))
+		return 0;
+	if (!given && !proposed)
+		name_by_chance(out);
+	else
+		(void)snprintf(out, IFNAMSIZ, "%s", given ? given : proposed);
+	/* the one of an instance that was stopped just now goes with its namespace, which takes the kernel a moment */
+	for (tries = 0; given && if_nametoindex(out); tries++) {
+		if (tries == HOST_NAME_TRIES)
+			return lxm_err_set(e, EEXIST, "a link '%s' exists on the host already", out);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
 	return 0;
+}
+
+/* ---- the link below */
+
+int nic_parent_get(struct device_ctx *c, char out[IFNAMSIZ], struct lxm_err *e)
+{
+	const char *parent = nic_get(c, "parent"), *vlan = nic_fixed(c, "vlan");
+	struct network_vlan v = { .parent = parent, .gvrp = lxm_kv_bool(c->kv, "gvrp", false), .instance = c->instance, .device = c->name };
+	int64_t id = 0;
+	int r;
+
+	if (!parent || strlen(parent) >= IFNAMSIZ || !if_nametoindex(parent))
+		return lxm_err_set(e, ENODEV, "there is no link '%s' on the host", parent ? parent : "");
+	(void)snprintf(out, IFNAMSIZ, "%s", parent);
+	if (!vlan || lxm_parse_i64(vlan, &id) < 0)
+		return 0;
+	v.id = (unsigned int)id;
+	r = network_vlan_get(c->d, &v, out, e);
+	if (r == 0)
+		device_volatile_set(c, NETWORK_VLAN_KEY, out);
+	return r;
+}
+
+void nic_parent_put(struct device_ctx *c)
+{
+	if (!device_volatile(c, NETWORK_VLAN_KEY))
+		return;
+	network_vlan_put(c->d, c->instance, c->name);
+	device_volatile_set(c, NETWORK_VLAN_KEY, "");
+}
+
+/* ---- while the instance runs */
+
+int nic_hot_make(const struct device_live *live, const struct plan_nic *n, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int fd = -1;
+	int r = plan_nic_seal(n, &fd, e);
+
+	return r < 0 ? r : mon_call_nic(live->rundir, MON_NIC_ADD, NULL, fd, HOT_MS, e);
+}
+
+int nic_hot_drop(const struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	struct lxm_err local = { 0 };
+	char inside[IFNAMSIZ];
+	int r;
+
+	nic_name(c, inside);
+	r = mon_call_nic(live->rundir, MON_NIC_DEL, inside, -1, HOT_MS, &local);
+	if (r < 0 && r != -ENOENT && e)
+		*e = local;
+	return r == -ENOENT ? 0 : r;
 }
 
 void nic_remember(struct device_ctx *c, const char *host, const char *inside)
@@ -143,46 +277,94 @@ int nic_netns_open(const struct device_live *live, struct lxm_err *e)
 
 /* ---- the kind that a device is */
 
-static const struct device_type *const kinds[] = { &nic_bridged };
+static const struct device_type *const kinds[] = {
+	&nic_bridged, &nic_ipvlan, &nic_macvlan, &nic_p2p, &nic_physical, &nic_routed,
+};
 
-/* NULL for one that is not there; a NIC with network= is what the network makes of it. */
-static const struct device_type *kind_of(const struct lxm_kv *kv)
+/* A device as its kind sees it: a NIC with network= has inherited what the network says. */
+struct meant {
+	const struct device_type *kind; /* NULL: there is no such */
+	struct device_ctx c;
+	struct lxm_kv kv; /* owned, where it differs */
+};
+
+static void meant_deinit(struct meant *m)
 {
-	const char *type = lxm_kv_or(kv, "nictype", "bridged");
+	lxm_kv_deinit(&m->kv);
+}
+LXM_AUTO_STRUCT(meant, struct meant, meant_deinit)
+
+static void meant_by(const struct device_ctx *c, const struct lxm_kv *kv, struct meant *out)
+{
+	const char *network = lxm_kv_or(kv, "network", NULL), *type;
+	lxm_auto(kv) struct lxm_kv inherited = { 0 };
 	size_t i;
 
+	*out = (struct meant){ .c = *c };
+	out->c.kv = kv;
+	type = lxm_kv_or(kv, "nictype", "bridged");
+	if (network && network_uplink(c->d, network, &inherited)) {
+		lxm_kv_copy(&out->kv, kv);
+		lxm_kv_merge(&out->kv, &inherited);
+		type = lxm_kv_get(&out->kv, "nictype");
+	}
 	for (i = 0; i < LXM_ARRAY_LEN(kinds); i++)
 		if (strcmp(kinds[i]->name, type) == 0)
-			return kinds[i];
-	return NULL;
+			out->kind = kinds[i];
+}
+
+/* The struct stays where it is from here on. */
+static const struct device_type *meant_kv(struct meant *m)
+{
+	if (m->kv.n)
+		m->c.kv = &m->kv;
+	return m->kind;
 }
 
 static int no_kind(const struct device_ctx *c, struct lxm_err *e)
 {
-	return lxm_err_http(e, 400, EOPNOTSUPP, "nictype '%s' is not supported yet: use bridged, or network=NAME",
-			    lxm_kv_or(c->kv, "nictype", "bridged"));
+	return lxm_err_http(e, 400, EOPNOTSUPP, "nictype '%s' is not supported", lxm_kv_or(c->kv, "nictype", "bridged"));
+}
+
+/* The key tables know network= as a bridge's port; what other networks say their NICs cannot say otherwise. */
+static int check_inherited(const struct device_ctx *c, const struct meant *m, struct lxm_err *e)
+{
+	static const char *const theirs[] = { "mtu", "vlan", "gvrp" };
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(theirs); i++)
+		if (nic_get(c, theirs[i]))
+			return lxm_err_set(e, EINVAL, "'%s' is set on the network '%s'", theirs[i], nic_get(c, "network"));
+	return conf_check(conf_device("nic", m->kind->name), &m->kv, e);
 }
 
 static int nic_validate(const struct device_ctx *c, bool instance, struct lxm_err *e)
 {
-	const struct device_type *t = kind_of(c->kv);
+	lxm_auto(meant) struct meant m;
+	int r;
 
-	return t ? t->validate(c, instance, e) : no_kind(c, e);
+	meant_by(c, c->kv, &m);
+	if (!meant_kv(&m))
+		return no_kind(c, e);
+	r = m.kv.n ? check_inherited(c, &m, e) : 0;
+	return r == 0 && m.kind->validate ? m.kind->validate(&m.c, instance, e) : r;
 }
 
 static int nic_add(struct device_ctx *c, struct lxm_err *e)
 {
-	const struct device_type *t = kind_of(c->kv);
+	lxm_auto(meant) struct meant m;
 
-	return t && t->add ? t->add(c, e) : 0;
+	meant_by(c, c->kv, &m);
+	return meant_kv(&m) && m.kind->add ? m.kind->add(&m.c, e) : 0;
 }
 
 static void nic_remove(struct device_ctx *c)
 {
-	const struct device_type *t = kind_of(c->kv);
+	lxm_auto(meant) struct meant m;
 
-	if (t && t->remove)
-		t->remove(c);
+	meant_by(c, c->kv, &m);
+	if (meant_kv(&m) && m.kind->remove)
+		m.kind->remove(&m.c);
 	device_volatile_set(c, "hwaddr", "");
 	device_volatile_set(c, "name", "");
 	device_volatile_set(c, "host_name", "");
@@ -190,41 +372,56 @@ static void nic_remove(struct device_ctx *c)
 
 static int nic_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 {
-	const struct device_type *t = kind_of(c->kv);
+	lxm_auto(meant) struct meant m;
 
-	return t ? t->start(c, plan, e) : no_kind(c, e);
+	meant_by(c, c->kv, &m);
+	return meant_kv(&m) ? m.kind->start(&m.c, plan, e) : no_kind(c, e);
 }
 
 static void nic_stop(struct device_ctx *c)
 {
-	const struct device_type *t = kind_of(c->kv);
+	lxm_auto(meant) struct meant m;
 
-	if (t)
-		t->stop(c);
+	meant_by(c, c->kv, &m);
+	if (meant_kv(&m))
+		m.kind->stop(&m.c);
+}
+
+static int not_live(const struct meant *m, const char *what, struct lxm_err *e)
+{
+	return lxm_err_http(e, 400, EOPNOTSUPP, "a %s nic cannot be %s while the instance runs: stop it first", m->kind->name, what);
 }
 
 static int nic_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
 {
-	const struct device_type *t = kind_of(c->kv);
+	lxm_auto(meant) struct meant m;
 
-	return t ? t->hot_add(c, live, e) : no_kind(c, e);
+	meant_by(c, c->kv, &m);
+	if (!meant_kv(&m))
+		return no_kind(c, e);
+	return m.kind->hot_add ? m.kind->hot_add(&m.c, live, e) : not_live(&m, "added", e);
 }
 
 static int nic_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
 {
-	const struct device_type *t = kind_of(c->kv);
+	lxm_auto(meant) struct meant m;
 
-	return t ? t->hot_remove(c, live, e) : no_kind(c, e);
+	meant_by(c, c->kv, &m);
+	if (!meant_kv(&m))
+		return no_kind(c, e);
+	return m.kind->hot_remove ? m.kind->hot_remove(&m.c, live, e) : not_live(&m, "removed", e);
 }
 
 static int nic_hot_update(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live,
 			  struct lxm_err *e)
 {
-	const struct device_type *t = kind_of(c->kv);
+	lxm_auto(meant) struct meant m, was;
 
-	if (!t || t != kind_of(old))
+	meant_by(c, c->kv, &m);
+	meant_by(c, old, &was);
+	if (!meant_kv(&m) || m.kind != meant_kv(&was) || !m.kind->hot_update)
 		return lxm_err_set(e, EOPNOTSUPP, "the change needs the interface made anew");
-	return t->hot_update(c, old, live, e);
+	return m.kind->hot_update(&m.c, was.c.kv, live, e);
 }
 
 const struct device_type device_nic = {

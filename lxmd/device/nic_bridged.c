@@ -143,7 +143,7 @@ static int nic_resolve(struct device_ctx *c, struct nic *n, struct lxm_err *e)
 	if (r == 0)
 		r = mac_ensure(c, n->mac, e);
 	if (r == 0)
-		r = nic_host_name(c, n->port.host, n->host, e);
+		r = nic_host_name(c, n->port.host, n->mac, n->host, e);
 	if (r < 0)
 		return r;
 	nic_name(c, n->peer);

@@ -7,7 +7,7 @@
 #include "lxmd/device/device_priv.h"
 
 /* One nictype each; `name` is the nictype. nic.c finds the one that a device means and forwards to it. */
-extern const struct device_type nic_bridged;
+extern const struct device_type nic_bridged, nic_ipvlan, nic_macvlan, nic_p2p, nic_physical, nic_routed;
 
 /** A property, NULL if missing or "". */
 const char *nic_get(const struct device_ctx *c, const char *key);
@@ -28,10 +28,35 @@ int nic_mac(struct device_ctx *c, nic_enter_fn enter, bool fixed_address, char o
 void nic_name(const struct device_ctx *c, char out[IFNAMSIZ]);
 /** Property mtu, or dflt (0: the kernel's choice). */
 uint32_t nic_mtu(const struct device_ctx *c, uint32_t dflt);
-/** Name of the host end: host_name (-EEXIST if a link has it), else `proposed`. */
-int nic_host_name(const struct device_ctx *c, const char *proposed, char out[IFNAMSIZ], struct lxm_err *e);
+/** Add the parts of a comma list; "none" is none. */
+void nic_list(const struct device_ctx *c, const char *key, struct lxm_strv *out);
+/** Are the properties equal but for these keys? */
+bool nic_same_but(const struct lxm_kv *a, const struct lxm_kv *b, const char *const *keys, size_t n);
+/** vlan and gvrp need a parent, gvrp a vlan. */
+int nic_check_vlan(const struct device_ctx *c, struct lxm_err *e);
+/** Property queue.tx.length, 0: the kernel's choice. */
+uint32_t nic_txqlen(const struct device_ctx *c);
+/**
+ * Name of the host end of a pair: host_name (-EEXIST if a link has it and keeps it), else as instances.nic.host_name says.
+ *
+ * @proposed  a free name, for "random"; NULL: one is chosen
+ */
+int nic_host_name(const struct device_ctx *c, const char *proposed, const char *mac, char out[IFNAMSIZ], struct lxm_err *e);
 /** volatile.NAME.host_name ("" for none), and volatile.NAME.name unless the configuration names it. */
 void nic_remember(struct device_ctx *c, const char *host, const char *inside);
+
+/**
+ * The link of the host to build on: parent, or "PARENT.VLAN", which is made if need be and remembered (also for nic_parent_put()).
+ *
+ * Returns 0, -ENODEV naming it, or another -errno.
+ */
+int nic_parent_get(struct device_ctx *c, char out[IFNAMSIZ], struct lxm_err *e);
+void nic_parent_put(struct device_ctx *c);
+
+/** Give a running instance that link, through its monitor. */
+int nic_hot_make(const struct device_live *live, const struct plan_nic *n, struct lxm_err *e);
+/** Take the one back that has this name inside; one that is gone is fine. */
+int nic_hot_drop(const struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 
 /** Network namespace of a live instance; its init is the one of live->init_pidfd for certain. Returns fd or -errno. */
 int nic_netns_open(const struct device_live *live, struct lxm_err *e);

@@ -53,7 +53,7 @@ int instance_device_live(struct run *run, struct device_live *out, struct lxm_er
 
 	if (pidfd < 0)
 		return pidfd;
-	*out = (struct device_live){ .init_pidfd = pidfd, .spawner = run->d->instances->spawner, .cgroups = &run->d->instances->cgroups,
+	*out = (struct device_live){ .init_pidfd = pidfd, .rundir = run->rundir, .spawner = run->d->instances->spawner, .cgroups = &run->d->instances->cgroups,
 				     .cgroup = run->cgroup };
 	pthread_mutex_lock(&run->lock);
 	out->init_pid = run->init_pid;

@@ -43,6 +43,7 @@ struct mon {
 	int held_netns; /* the container's, only while a physical link is in it */
 	struct mon_link links[MON_LINKS];
 	uint32_t nlinks;
+	uint32_t outside; /* steps on the host's addresses, routes and proxies that are done: so many are undone */
 	int ep;	       /* epoll of the loop */
 	int pidfd;     /* of init */
 	pid_t pid;
@@ -158,8 +159,8 @@ int file_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int sysctl_step(struct start *s, const struct plan_step *p, struct lxm_err *e);
 
 /* ---- nic_addr.c */
-/** Remove routes and proxy neighbours of the host; those of links that are gone have gone with them. */
-void nic_addr_clean(const struct plan_view *plan);
+/** Remove the routes and proxy neighbours of the host that were made; those of links that are gone have gone with them. */
+void nic_addr_clean(struct mon *m, const struct plan_view *plan);
 
 /* ---- nic.c */
 /** Make a link, enter it into m->links (-ENOSPC). Looks at s->m, s->nl, s->netns only. */

@@ -123,7 +123,14 @@ static int step(int nl, const struct plan_step *p, struct lxm_err *e)
 
 int nic_step_outside(struct start *s, const struct plan_step *p, struct lxm_err *e)
 {
-	return side_of(p) == PLAN_OUTSIDE ? step(s->nl, p, e) : 0;
+	int r;
+
+	if (side_of(p) != PLAN_OUTSIDE)
+		return 0;
+	r = step(s->nl, p, e);
+	if (r == 0)
+		s->m->outside++;
+	return r;
 }
 
 /* Child. */
@@ -136,15 +143,16 @@ int nic_step_inside(struct start *s, const struct plan_step *p, struct lxm_err *
 	return s->nl < 0 ? s->nl : step(s->nl, p, e);
 }
 
-void nic_addr_clean(const struct plan_view *plan)
+void nic_addr_clean(struct mon *m, const struct plan_view *plan)
 {
 	lxm_auto(fd_close) int nl = -1;
 	struct plan_step p;
 	size_t pos = 0;
 
-	while (plan_next(plan, &pos, &p)) {
+	while (m->outside && plan_next(plan, &pos, &p)) {
 		if (p.kind < PLAN_NIC_ADDR || p.kind > PLAN_NIC_PROXY || side_of(&p) != PLAN_OUTSIDE)
 			continue;
+		m->outside--;
 		if (nl < 0)
 			nl = nl_open(NULL);
 		if (nl >= 0 && p.kind == PLAN_NIC_ROUTE)

@@ -329,7 +329,7 @@ void cleanup_first(struct mon *m)
 		(void)nanosleep(&pause, NULL);
 	/* before lxmd hears of the end: the next start may want the same links and addresses */
 	links_give_back(m);
-	nic_addr_clean(&plan);
+	nic_addr_clean(m, &plan);
 	plan_close(&plan);
 }
 

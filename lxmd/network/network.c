@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "db/config.h"
 #include "db/instance.h"
 #include "db/warning.h"
 #include "lib/base/alloc.h"
@@ -24,6 +25,8 @@
 
 static const struct network_type *const types[] = {
 	&network_bridge,
+	&network_macvlan,
+	&network_physical,
 };
 
 const struct network_type *network_type_find(const char *name)
@@ -72,7 +75,7 @@ int network_object(struct lxmd *d, const struct db_network *row, struct network 
 	int r;
 
 	if (!type)
-		return lxm_err_set(e, EOPNOTSUPP, "network type '%s' is not supported: use bridge", row->type);
+		return lxm_err_set(e, EOPNOTSUPP, "network type '%s' is not supported: use bridge, macvlan or physical", row->type);
 	n = lxm_alloc(sizeof(*n));
 	n->d = d;
 	n->type = type;
@@ -139,6 +142,16 @@ void networks_remove(struct networks *ns, struct network *n)
 	pthread_mutex_unlock(&ns->lock);
 }
 
+void network_configure(struct lxmd *d, const struct lxm_kv *config)
+{
+	__atomic_store_n(&d->networks->names_by_mac, lxm_streq(lxm_kv_get(config, "instances.nic.host_name"), "mac"), __ATOMIC_RELAXED);
+}
+
+bool network_names_by_mac(const struct lxmd *d)
+{
+	return __atomic_load_n(&d->networks->names_by_mac, __ATOMIC_RELAXED);
+}
+
 /* ---- warnings */
 
 struct warn_job {
@@ -188,6 +201,7 @@ int network_bring_up(struct network *n, struct lxm_err *e)
 struct known {
 	struct db_networks nets;
 	struct db_instances instances;
+	struct lxm_kv config;
 };
 
 static int known_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -195,6 +209,8 @@ static int known_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	struct known *k = arg;
 	int r = db_network_list(tx, NULL, &k->nets, e);
 
+	if (r == 0)
+		r = db_config_load(tx, &k->config, e);
 	return r < 0 ? r : db_instance_list(tx, NULL, DB_ANY_TYPE, 0, &k->instances, e);
 }
 
@@ -261,7 +277,7 @@ static bool row_exists(const struct known *k, const char *name)
 	return false;
 }
 
-/* Bridges with our mark that no row names. */
+/* Bridges with our mark that no row names, VLAN links that nobody uses. */
 static void remove_stray_links(struct lxmd *d, const struct known *k)
 {
 	lxm_auto(nl_links) struct nl_links links = { 0 };
@@ -282,6 +298,7 @@ static void remove_stray_links(struct lxmd *d, const struct known *k)
 			(void)fw_bridge_remove(d->networks->fw, l->name, NULL);
 		(void)nl_link_del(rtnl, l->index, NULL);
 	}
+	vlans_remove_strays(d, &links);
 }
 
 /* Directories below networks/ that no row names, with the dnsmasq that may still run for them. */
@@ -313,6 +330,7 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 	int r;
 
 	ns->d = d;
+	ns->vlans = vlans_new();
 	pthread_mutex_init(&ns->change, NULL);
 	pthread_mutex_init(&ns->lock, NULL);
 	d->networks = ns;
@@ -323,6 +341,7 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 		networks_stop(d);
 		return lxm_err_wrap(e, r, "start networks");
 	}
+	network_configure(d, &k.config);
 	pthread_mutex_lock(&ns->change);
 	remove_stray_dirs(d, &k);
 	for (i = 0; i < k.nets.n; i++)
@@ -331,6 +350,7 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 	pthread_mutex_unlock(&ns->change);
 	db_networks_deinit(&k.nets);
 	db_instances_deinit(&k.instances);
+	lxm_kv_deinit(&k.config);
 	return 0;
 }
 
@@ -348,7 +368,8 @@ void networks_stop(struct lxmd *d)
 	}
 	free(ns->v);
 	fw_free(ns->fw);
-	lxm_strv_deinit(&ns->doomed);
+	free(ns->doomed);
+	vlans_free(ns->vlans);
 	pthread_mutex_destroy(&ns->lock);
 	pthread_mutex_destroy(&ns->change);
 	free(ns);

@@ -1,4 +1,4 @@
-/* Networks: managed bridges from the database, and the host's other links as they are. */
+/* Networks: managed ones (bridges, uplinks) from the database, and the host's other links as they are. */
 #ifndef LXMD_NETWORK_NETWORK_H
 #define LXMD_NETWORK_NETWORK_H
 
@@ -99,6 +99,10 @@ LXM_AUTO_STRUCT(network_state, struct network_state, network_state_deinit)
  * Called once after the database is open. Returns 0, or -errno only when the room itself cannot work.
  */
 int networks_start(struct lxmd *d, struct lxm_err *e);
+/** What the server's configuration says about NICs, at every change of it. Any thread. */
+void network_configure(struct lxmd *d, const struct lxm_kv *config);
+/** Does instances.nic.host_name say that host ends are named by MAC? Any thread; cheap. */
+bool network_names_by_mac(const struct lxmd *d);
 /** Let go of everything; bridges and dnsmasq stay for the containers that live on. */
 void networks_stop(struct lxmd *d);
 
@@ -132,6 +136,12 @@ int network_get_leases(struct lxmd *d, const char *name, struct network_leases *
 int network_port_get(struct lxmd *d, const char *name, struct network_port *out, struct lxm_err *e);
 /** The same for an existing bridge on the host, managed or not (nictype=bridged, parent=). -ENODEV, -EINVAL (not a bridge). */
 int network_port_get_parent(struct lxmd *d, const char *parent, struct network_port *out, struct lxm_err *e);
+/**
+ * Is that a managed network whose NICs are no ports of a bridge? Cheap.
+ *
+ * @keys_out  receives what they inherit: nictype, parent, vlan, gvrp, mtu; may be NULL
+ */
+bool network_uplink(struct lxmd *d, const char *name, struct lxm_kv *keys_out);
 /** True if a managed network has that name. Cheap. */
 bool network_is_managed(struct lxmd *d, const char *name);
 /** May a NIC of this network have these fixed addresses (NULL: none)? -EINVAL with the reason, -ENOENT. */
@@ -143,6 +153,24 @@ void network_host_del(struct lxmd *d, const char *name, int64_t instance, const 
 struct fw_nic;
 int network_filter_set(struct lxmd *d, const struct fw_nic *nic, struct lxm_err *e);
 void network_filter_unset(struct lxmd *d, const char *bridge, const char *host);
+/* A VLAN link on top of a host link, and the NIC that wants it. */
+struct network_vlan {
+	const char *parent;
+	unsigned int id;
+	bool gvrp;
+	int64_t instance;
+	const char *device;
+};
+/**
+ * The link "PARENT.ID", made if it is missing. The caller remembers its name in volatile.DEVICE.last_state.vlan.
+ *
+ * Returns 0, -ENODEV (no parent), -EINVAL (the name is too long), -EOPNOTSUPP (names the kernel module) or another -errno.
+ */
+int network_vlan_get(struct lxmd *d, const struct network_vlan *v, char link_out[IFNAMSIZ], struct lxm_err *e);
+/** That NIC does without; with its last user a link that was made goes. Never fails. */
+void network_vlan_put(struct lxmd *d, int64_t instance, const char *device);
+#define NETWORK_VLAN_KEY "last_state.vlan"
+
 /** Make sure that a host link is gone soon: normally it dies with its namespace; what is left after 2 s is deleted in one batch. */
 void network_link_reap(struct lxmd *d, const char *host);
 

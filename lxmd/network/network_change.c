@@ -162,7 +162,7 @@ int network_create(struct lxmd *d, const char *name, const char *type, const cha
 	if (r < 0)
 		return r;
 	if (!t)
-		return lxm_err_http(e, 400, EOPNOTSUPP, "network type '%s' is not supported: use bridge", type);
+		return lxm_err_http(e, 400, EOPNOTSUPP, "network type '%s' is not supported: use bridge, macvlan or physical", type);
 	row.project = lxm_strdup("default");
 	row.name = lxm_strdup(name);
 	row.type = lxm_strdup(t->name);

@@ -209,14 +209,28 @@ static void bridge_state(const struct nl_link *l, struct network_state *out)
 		(void)closedir(dir);
 }
 
+/* The link whose state a network has: a bridge's own, an uplink's parent, or its VLAN where a NIC made that. */
+static const char *link_of(struct lxmd *d, const char *name, char below[2 * IFNAMSIZ])
+{
+	lxm_auto(kv) struct lxm_kv keys = { 0 };
+
+	if (!network_uplink(d, name, &keys))
+		return name;
+	(void)snprintf(below, 2 * IFNAMSIZ, "%.15s.%.4s", lxm_kv_or(&keys, "parent", ""), lxm_kv_or(&keys, "vlan", "none"));
+	if (strlen(below) >= IFNAMSIZ || !if_nametoindex(below))
+		(void)snprintf(below, 2 * IFNAMSIZ, "%s", lxm_kv_or(&keys, "parent", ""));
+	return below;
+}
+
 int network_get_state(struct lxmd *d, const char *name, struct network_state *out, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int rtnl = -1;
+	char below[2 * IFNAMSIZ];
 	size_t i, n = 0;
 	int r;
 
 	memset(out, 0, sizeof(*out));
-	r = link_by_name(name, &rtnl, &out->link, e);
+	r = link_by_name(link_of(d, name, below), &rtnl, &out->link, e);
 	if (r == 0)
 		r = nl_addr_list(rtnl, 1u << 20, &out->addrs, e);
 	if (r < 0) {
@@ -288,6 +302,10 @@ int network_get_leases(struct lxmd *d, const char *name, struct network_leases *
 		return strlen(name) < IFNAMSIZ && if_nametoindex(name)
 			       ? lxm_err_http(e, 404, EOPNOTSUPP, "link '%s' is not managed by lxm: no leases are known", name)
 			       : lxm_err_set(e, ENOENT, "network '%s' not found", name);
+	}
+	if (!(n->type->flags & NETWORK_CAN_DHCP)) {
+		pthread_mutex_unlock(&ns->lock);
+		return lxm_err_http(e, 400, EOPNOTSUPP, "network '%s' gives no addresses out: no leases are known", name);
 	}
 	gateway_add(out, name, n->gateway4);
 	gateway_add(out, name, n->gateway6);

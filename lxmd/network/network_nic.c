@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/network/bridge_conf.h"
@@ -206,24 +207,22 @@ void network_filter_unset(struct lxmd *d, const char *bridge, const char *host)
 static void reap_links(void *arg)
 {
 	struct networks *ns = arg;
-	lxm_auto(strv) struct lxm_strv names = { 0 };
+	lxm_auto(free) int *index = NULL;
 	lxm_auto(fd_close) int rtnl = nl_open();
 	struct lxm_err e = { 0 };
-	int *index;
-	size_t i, n = 0;
+	char name[IFNAMSIZ];
+	size_t i, n, left = 0;
 
 	pthread_mutex_lock(&ns->lock);
-	names = ns->doomed;
-	memset(&ns->doomed, 0, sizeof(ns->doomed));
+	index = LXM_TAKE(ns->doomed, NULL);
+	n = ns->ndoomed;
+	ns->ndoomed = 0;
 	pthread_mutex_unlock(&ns->lock);
-	index = calloc(names.n + 1, sizeof(*index));
-	for (i = 0; index && i < names.n; i++) {
-		index[n] = (int)if_nametoindex(names.v[i]);
-		n += index[n] != 0;
-	}
-	if (n && rtnl >= 0 && nl_link_del_many(rtnl, index, n, &e) < 0)
-		lxm_warn("delete %zu links of stopped instances: %s", n, e.msg);
-	free(index);
+	for (i = 0; i < n; i++)
+		if (if_indextoname((unsigned int)index[i], name))
+			index[left++] = index[i];
+	if (left && rtnl >= 0 && nl_link_del_many(rtnl, index, left, &e) < 0)
+		lxm_warn("delete %zu links of stopped instances: %s", left, e.msg);
 }
 
 /* Loop thread. */
@@ -240,9 +239,14 @@ static void on_reap(void *arg)
 void network_link_reap(struct lxmd *d, const char *host)
 {
 	struct networks *ns = d->networks;
+	/* by index: another link may have the name by then */
+	int index = (int)if_nametoindex(host);
 
+	if (!index)
+		return;
 	pthread_mutex_lock(&ns->lock);
-	lxm_strv_add(&ns->doomed, host);
+	ns->doomed = lxm_realloc_n(ns->doomed, ns->ndoomed + 1, sizeof(*ns->doomed));
+	ns->doomed[ns->ndoomed++] = index;
 	if (!ns->reaper)
 		ns->reaper = loop_timer(d->loop, REAP_MS, on_reap, ns);
 	pthread_mutex_unlock(&ns->lock);

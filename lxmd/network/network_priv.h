@@ -42,11 +42,14 @@ struct networks {
 	size_t n;
 	struct firewall *fw;	/* NULL where the kernel has no nf_tables; fixed after the start */
 	char fw_why[200];	/* why it has none */
-	struct lxm_strv doomed; /* guarded by lock: host links to look for */
+	int *doomed;		/* guarded by lock, ndoomed of them: indexes of host links that should go by themselves */
+	size_t ndoomed;
+	struct vlans *vlans;	/* has a lock of its own */
+	bool names_by_mac;	/* atomic: instances.nic.host_name */
 	loop_timer_id reaper;	/* guarded by lock */
 };
 
-extern const struct network_type network_bridge;
+extern const struct network_type network_bridge, network_macvlan, network_physical;
 
 /** The row for a type name ("" is bridge), or NULL. */
 const struct network_type *network_type_find(const char *name);
@@ -67,6 +70,10 @@ void networks_remove(struct networks *ns, struct network *n);
 int network_bring_up(struct network *n, struct lxm_err *e);
 /** Text that marks links of this daemon (ifalias). */
 void network_mark(const struct lxmd *d, char out[NL_ALIAS_MAX]);
+struct vlans *vlans_new(void);
+void vlans_free(struct vlans *vs);
+/** Remove VLAN links of this daemon that no NIC uses. */
+void vlans_remove_strays(struct lxmd *d, const struct nl_links *links);
 /** Raise or resolve (message NULL) a warning about a network; failures are logged. */
 void network_warn(struct lxmd *d, const char *name, const char *type, const char *message);
 

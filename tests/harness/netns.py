@@ -131,3 +131,39 @@ class NetDaemon(Daemon):
         """Makes it known to another daemon's lxmc under `name`, by a join token."""
         token = self.lxmc("config", "trust", "add", name, "-q", check=True).out.split()[-1]
         client.lxmc("remote", "add", name, token, check=True)
+
+
+class Wire:
+    """A cable of this host: link `name` here, its other end `far` in a namespace of its own. A context manager."""
+
+    def __init__(self, name):
+        self.name = name
+        self.ns = f"{name}-far"
+
+    def __enter__(self):
+        ip("netns", "add", self.ns)
+        try:
+            ip("link", "add", self.name, "type", "veth", "peer", "name", "far", "netns", self.ns)
+            ip("link", "set", self.name, "up")
+            self.far("link", "set", "far", "up")
+            self.far("link", "set", "lo", "up")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def far(self, *argv):
+        return ip("-n", self.ns, *argv)
+
+    def far_run(self, *argv, check=True):
+        return subprocess.run(["ip", "netns", "exec", self.ns, *argv], check=check, capture_output=True, text=True)
+
+    def __exit__(self, *_):
+        ip("link", "del", self.name, check=False)
+        ip("netns", "del", self.ns, check=False)
+
+
+def kernel_has(kind, *more):
+    """Can this kernel make links of that kind? Tried in a namespace."""
+    script = f"ip link add a type veth peer name b && ip link add link a name c type {kind} {' '.join(more)}"
+    return subprocess.run(["unshare", "-n", "sh", "-c", script], capture_output=True).returncode == 0

@@ -25,6 +25,7 @@ static void up(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
 	pthread_mutex_init(&ns.lock, NULL);
 	net.d = &d;
+	net.type = &network_bridge;
 	net.name = (char *)"br0";
 	net.up = true;
 	net.dirfd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -100,6 +101,43 @@ static void fixed_addresses_lie_in_the_subnet(void)
 	CU_ASSERT(validate(&e, "type=nic", "network=br0", "ipv6.address=fd42::9", NULL) == -EINVAL);
 	CU_ASSERT(validate(&e, "type=nic", "nictype=bridged", "parent=other", "ipv4.address=10.5.0.9", NULL) == -EINVAL);
 	CU_ASSERT(validate(&e, "type=nic", "network=br0", "security.ipv4_filtering=true", NULL) == -EINVAL);
+	down();
+}
+
+static void nics_inherit_from_an_uplink(void)
+{
+	struct lxm_err e = { 0 };
+
+	up();
+	net.type = &network_macvlan;
+	lxm_kv_deinit(&net.config);
+	lxm_kv_set(&net.config, "parent", "eth7");
+	lxm_kv_set(&net.config, "vlan", "5");
+	CU_ASSERT(validate(&e, "type=nic", "network=br0", "hwaddr=00:16:3e:00:00:01", NULL) == 0);
+	/* a bridge's keys, and those that the network has */
+	CU_ASSERT(validate(&e, "type=nic", "network=br0", "ipv4.address=10.5.0.9", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "network=br0", "mtu=1400", NULL) == -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "set on the network"));
+	/* it is no link to give away */
+	CU_ASSERT(validate(&e, "type=nic", "nictype=physical", "parent=br0", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=physical", "parent=eth7", NULL) == 0);
+	down();
+}
+
+static void addresses_of_routed_nics_are_checked(void)
+{
+	struct lxm_err e = { 0 };
+
+	up();
+	CU_ASSERT(validate(&e, "type=nic", "nictype=routed", "ipv4.address=10.5.0.9, 10.5.0.10", "ipv6.address=fd42::9", NULL) == 0);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=routed", "ipv4.address=10.5.0.9,10.5.0.9", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=routed", "ipv6.address=fd42::9,fd42:0::9", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=routed", "ipv4.routes=10.0.0.0/8", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=routed", "vlan=5", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=ipvlan", "parent=eth7", "mode=l2", "ipv4.address=10.5.0.9/24", "ipv4.gateway=10.5.0.1", NULL) == 0);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=ipvlan", "parent=eth7", "mode=l2", "ipv4.gateway=fd42::1", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=ipvlan", "parent=eth7", "ipv4.address=10.5.0.9/24", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=ipvlan", "parent=eth7", "ipv4.gateway=10.5.0.1", NULL) == -EINVAL);
 	down();
 }
 
@@ -215,6 +253,8 @@ static void an_unavailable_network_is_said_at_the_start(void)
 UNIT_MAIN("device/device", { "types that are not there are named", types_that_are_not_there_are_named },
 	  { "nics need a network that is there", nics_need_a_network_that_is_there },
 	  { "fixed addresses lie in the subnet", fixed_addresses_lie_in_the_subnet },
+	{ "nics inherit from an uplink", nics_inherit_from_an_uplink },
+	{ "addresses of routed nics are checked", addresses_of_routed_nics_are_checked },
 	  { "disks need a source that is there", disks_need_a_source_that_is_there },
 	  { "memory is not handed out", memory_is_not_handed_out },
 	  { "a nic is named once and keeps its MAC", a_nic_is_named_once_and_keeps_its_mac },

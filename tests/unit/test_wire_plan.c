@@ -97,6 +97,48 @@ static void bad_steps_are_refused_by_name(void)
 	plan_free(p);
 }
 
+static void steps_about_links(void)
+{
+	struct plan *p = plan_new();
+	struct lxm_err e = { 0 };
+
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ADDR, nic_addr, { PLAN_INSIDE, "eth0", "10.0.0.5/32" }), 0);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ADDR, nic_addr, { PLAN_OUTSIDE, "veth1", "fe80::1/128" }), 0);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ADDR, nic_addr, { 3, "eth0", "10.0.0.5/32" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ADDR, nic_addr, { PLAN_INSIDE, "../eth0", "10.0.0.5/32" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ADDR, nic_addr, { PLAN_INSIDE, "eth0", "10.0.0.5/33" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ADDR, nic_addr, { PLAN_INSIDE, "eth0", "10.0.0.5" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ADDR, nic_addr, { PLAN_INSIDE, "eth0", "10.0.0.5/" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ADDR, nic_addr, { PLAN_INSIDE, "eth0", "10.0.0.5/1x" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ROUTE, nic_route, { PLAN_INSIDE, "eth0", "0.0.0.0/0", "169.254.0.1", 0 }), 0);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ROUTE, nic_route, { PLAN_INSIDE, "eth0", "::/0", "169.254.0.1", 0 }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ROUTE, nic_route, { PLAN_OUTSIDE, "lo", "nonsense", "", 0 }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PROXY, nic_proxy, { "eth0", "10.0.0.5" }), 0);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PROXY, nic_proxy, { "eth0", "10.0.0.5/32" }), -EINVAL);
+	plan_free(p);
+}
+
+static void a_link_alone(void)
+{
+	struct plan_nic n = { .kind = PLAN_NIC_PHYSICAL, .peer = "eth1", .parent = "enp1s0", .host_mac = "00:16:3e:00:00:01", .host_mtu = 1500 }, got;
+	struct lxm_err e = { 0 };
+	struct plan_view v = { 0 };
+	int fd = -1;
+
+	CU_ASSERT_EQUAL_FATAL(plan_nic_seal(&n, &fd, &e), 0);
+	CU_ASSERT_EQUAL_FATAL(plan_nic_open(fd, &v, &got, &e), 0);
+	CU_ASSERT_STRING_EQUAL(got.parent, "enp1s0");
+	CU_ASSERT_STRING_EQUAL(got.mac, "");
+	CU_ASSERT(got.kind == PLAN_NIC_PHYSICAL && got.host_mtu == 1500);
+	plan_close(&v);
+	/* it is no plan, and a plan is no link */
+	CU_ASSERT_EQUAL(plan_open(fd, &v, &e), -EBADMSG);
+	close(fd);
+	n.parent = "a/b";
+	CU_ASSERT_EQUAL(plan_nic_seal(&n, &fd, &e), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "parent"));
+}
+
 static void incomplete_plans_are_refused(void)
 {
 	struct plan *p = plan_new();
@@ -169,5 +211,6 @@ static void damaged_plans_never_crash(void)
 
 UNIT_MAIN("wire/plan", { "what goes in comes out", what_goes_in_comes_out }, { "ids are mapped line by line", ids_are_mapped_line_by_line },
 	  { "bad steps are refused by name", bad_steps_are_refused_by_name }, { "incomplete plans are refused", incomplete_plans_are_refused },
+	  { "steps about links", steps_about_links }, { "a link alone", a_link_alone },
 	  { "defaults fit a plan", defaults_fit_a_plan }, { "unsealed memory is refused", unsealed_memory_is_refused },
 	  { "damaged plans never crash", damaged_plans_never_crash })

@@ -1,0 +1,185 @@
+/*
+ * NICs of type physical: a link of the host moves into the instance and comes home when that ends, under its old name and
+ * with its old MAC and MTU.
+ *
+ * lxm-monitor gives it back, whatever ends the instance. Where the monitor itself was killed the kernel brings real
+ * hardware home under the name that it had inside, which is mended here by the MAC; virtual links (veth, VLAN, dummy) die
+ * with the namespace.
+ */
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lxmd/device/nic_priv.h"
+#include "lxmd/network/network.h"
+
+static int physical_validate(const struct device_ctx *c, bool instance, struct lxm_err *e)
+{
+	const char *parent = nic_get(c, "parent");
+
+	if (parent && network_is_managed(c->d, parent))
+		return lxm_err_set(e, EINVAL, "'%s' is a managed network and no link to give away", parent);
+	return nic_check_vlan(c, e);
+}
+
+struct names {
+	char parent[IFNAMSIZ], inside[IFNAMSIZ], mac[18];
+};
+
+/* The link as it is now goes into volatile keys, and into the plan for the way back. What nic_parent_put() undoes. */
+static int resolve(struct device_ctx *c, struct names *b, struct plan_nic *n, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int rtnl = nl_open();
+	const char *mac = nic_get(c, "hwaddr");
+	struct nl_link l;
+	char text[16];
+	int r = rtnl < 0 ? lxm_err_sys(e, "open netlink") : nic_parent_get(c, b->parent, e);
+
+	if (r == 0)
+		r = nl_link_get(rtnl, b->parent, &l, e);
+	if (r < 0)
+		return r;
+	nic_name(c, b->inside);
+	*b->mac = 0;
+	if (l.has_mac)
+		(void)nl_mac_str(l.mac, b->mac);
+	(void)snprintf(text, sizeof(text), "%u", l.mtu);
+	device_volatile_set(c, "last_state.hwaddr", b->mac);
+	device_volatile_set(c, "last_state.mtu", text);
+	*n = (struct plan_nic){
+		.kind = PLAN_NIC_PHYSICAL,
+		.peer = b->inside,
+		.parent = b->parent,
+		.mac = mac,
+		.mtu = nic_mtu(c, 0),
+		.txqlen = nic_txqlen(c),
+		.host_mac = b->mac,
+		.host_mtu = l.mtu,
+	};
+	return 0;
+}
+
+static void forget(struct device_ctx *c)
+{
+	device_volatile_set(c, "host_name", "");
+	device_volatile_set(c, "last_state.hwaddr", "");
+	device_volatile_set(c, "last_state.mtu", "");
+	nic_parent_put(c);
+}
+
+static int physical_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+{
+	struct plan_step step = { .kind = PLAN_NIC };
+	struct names b;
+	int r = resolve(c, &b, &step.u.nic, e);
+
+	if (r == 0)
+		r = plan_add(plan, &step, e);
+	if (r < 0) {
+		forget(c);
+		return r;
+	}
+	nic_remember(c, b.parent, b.inside);
+	return 0;
+}
+
+/* Hardware that the kernel brought home: it has the name that it had inside, or devN where that was taken. */
+static bool is_it(const struct device_ctx *c, const struct nl_link *l, const char *mac)
+{
+	const char *given = nic_get(c, "hwaddr");
+	char inside[IFNAMSIZ], text[18];
+
+	nic_name(c, inside);
+	if (!l->has_mac || (!lxm_streq(l->name, inside) && strncmp(l->name, "dev", 3) != 0))
+		return false;
+	(void)nl_mac_str(l->mac, text);
+	return lxm_streq(text, mac) || (given && strcasecmp(text, given) == 0);
+}
+
+static int settle(int rtnl, const struct nl_link *l, const char *name, const char *mac, uint32_t mtu, struct lxm_err *e)
+{
+	uint8_t raw[6];
+	int r = 0;
+
+	if (!lxm_streq(l->name, name)) {
+		lxm_info("repair: link '%s' is '%s' again", l->name, name);
+		r = nl_link_up(rtnl, l->index, false, e);
+		if (r == 0)
+			r = nl_link_rename(rtnl, l->index, name, e);
+	}
+	if (r == 0 && mac && nl_mac_parse(mac, raw) == 0 && memcmp(raw, l->mac, 6) != 0)
+		r = nl_link_mac(rtnl, l->index, raw, e);
+	if (r == 0 && mtu && l->mtu != mtu)
+		r = nl_link_mtu(rtnl, l->index, mtu, e);
+	return r;
+}
+
+/* Once the monitor is gone: what it could not do. */
+static void bring_home(struct device_ctx *c, const char *name)
+{
+	const char *mac = device_volatile(c, "last_state.hwaddr"), *mtu = device_volatile(c, "last_state.mtu");
+	lxm_auto(nl_links) struct nl_links links = { 0 };
+	lxm_auto(fd_close) int rtnl = nl_open();
+	const struct nl_link *found = NULL;
+	struct lxm_err e = { 0 };
+	int64_t n = 0;
+	size_t i;
+
+	if (rtnl < 0 || nl_link_list(rtnl, 1u << 20, &links, NULL) < 0)
+		return;
+	for (i = 0; i < links.n; i++)
+		if (lxm_streq(links.v[i].name, name))
+			found = &links.v[i];
+	for (i = 0; !found && mac && i < links.n; i++)
+		if (is_it(c, &links.v[i], mac))
+			found = &links.v[i];
+	(void)lxm_parse_i64(mtu ? mtu : "0", &n);
+	if (!found)
+		lxm_warn("instance '%s': link '%s' did not come home: virtual links end with the namespace they are in",
+			 c->instance_name, name);
+	else if (settle(rtnl, found, name, mac, (uint32_t)n, &e) < 0)
+		lxm_warn("instance '%s': give link '%s' back: %s", c->instance_name, name, e.msg);
+}
+
+static void physical_stop(struct device_ctx *c)
+{
+	const char *name = device_volatile(c, "host_name");
+
+	if (!name)
+		return;
+	bring_home(c, name);
+	forget(c);
+}
+
+static int physical_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	struct plan_nic n;
+	struct names b;
+	int r = resolve(c, &b, &n, e);
+
+	if (r == 0)
+		r = nic_hot_make(live, &n, e);
+	if (r < 0) {
+		forget(c);
+		return r;
+	}
+	nic_remember(c, b.parent, b.inside);
+	return 0;
+}
+
+static int physical_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	int r = nic_hot_drop(c, live, e);
+
+	if (r == 0)
+		physical_stop(c);
+	return r;
+}
+
+const struct device_type nic_physical = {
+	.name = "physical",
+	.validate = physical_validate,
+	.start = physical_start,
+	.stop = physical_stop,
+	.hot_add = physical_hot_add,
+	.hot_remove = physical_hot_remove,
+};
