@@ -67,12 +67,9 @@ static void forget(struct mon *m, uint32_t at)
 /* Gives a lent link back, or deletes one that was made inside. */
 static int leave_inside(struct mon *m, const struct mon_link *l, int netns, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int host = nl_open(e);
 	lxm_auto(fd_close) int inside = -1;
 	int r;
 
-	if (host < 0)
-		return host;
 	if (setns(netns, CLONE_NEWNET) < 0)
 		return lxm_err_sys(e, "enter the network namespace");
 	inside = nl_open(e);
@@ -81,7 +78,7 @@ static int leave_inside(struct mon *m, const struct mon_link *l, int netns, stru
 		return inside;
 	if (l->kind != PLAN_NIC_PHYSICAL)
 		return delete_index(inside, l->index, e);
-	r = nic_move_back(inside, host, l, m->own_netns);
+	r = nic_move_back(inside, l, m->own_netns);
 	return r < 0 ? lxm_err_set(e, -r, "give '%s' back: %s", l->parent, strerror(-r)) : 0;
 }
 

@@ -165,8 +165,8 @@ void nic_addr_clean(struct mon *m, const struct plan_view *plan);
 /* ---- nic.c */
 /** Make a link, enter it into m->links (-ENOSPC). Looks at s->m, s->nl, s->netns only. */
 int nic_make(struct start *s, const struct plan_nic *n, struct lxm_err *e);
-/** Move a lent link home under its own name, with its MAC and MTU; inside and host are netlink sockets there. */
-int nic_move_back(int inside, int host, const struct mon_link *l, int host_netns);
+/** Move a lent link home under its own name, with its MAC and MTU; inside is a netlink socket there. */
+int nic_move_back(int inside, const struct mon_link *l, int host_netns);
 
 /* ---- links.c */
 /** Note a link that nic_make() made; index 0: the one inside is looked up. There is room. */

@@ -266,16 +266,16 @@ static int physical_start(struct start *s, const struct plan_nic *n, struct lxm_
 	return links_add(s, n, 0, e);
 }
 
-int nic_move_back(int inside, int host, const struct mon_link *l, int host_netns)
+int nic_move_back(int inside, const struct mon_link *l, int host_netns)
 {
 	int r = link_set(inside, l->index, 0, NULL, 0, NULL), none = 0;
 
+	/* as it was before anybody sees it again; what cannot be set does not keep it from coming home */
+	sizes_set(inside, l->index, l->mac, l->mtu, 0, &none, NULL);
 	if (r == 0)
 		r = link_move(inside, l->index, l->parent, host_netns, NULL);
 	if (r == -EEXIST)
 		r = link_move(inside, l->index, "dev%d", host_netns, NULL);
-	else if (r == 0)
-		sizes_set(host, (int)if_nametoindex(l->parent), l->mac, l->mtu, 0, &none, NULL);
 	return r;
 }
 
