@@ -47,6 +47,7 @@ int check_env(const char *key, const char *value, struct lxm_err *e);	    /* key
 int check_modules(const char *key, const char *value, struct lxm_err *e);   /* comma list of module names */
 int check_filesystems(const char *key, const char *value, struct lxm_err *e); /* comma list of filesystems on block devices */
 int check_fuse(const char *key, const char *value, struct lxm_err *e);	    /* comma list of FILESYSTEM=PROGRAM */
+int check_raw_lxc(const char *key, const char *value, struct lxm_err *e);   /* lines that raw_lxc_translate() knows */
 int check_syscalls(const char *key, const char *value, struct lxm_err *e);  /* lines "NAME [actions]" */
 int check_architecture(const char *key, const char *value, struct lxm_err *e); /* the kernel's name or Debian's */
 int check_compression(const char *key, const char *value, struct lxm_err *e); /* a known algorithm: never a command */

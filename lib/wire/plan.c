@@ -250,6 +250,11 @@ struct plan *plan_new(void)
 	return lxm_alloc(sizeof(struct plan));
 }
 
+size_t plan_count(const struct plan *p, enum plan_kind kind)
+{
+	return p->count[kind];
+}
+
 void plan_free(struct plan *p)
 {
 	size_t i;

@@ -326,12 +326,16 @@ int plan_add(struct plan *p, const struct plan_step *s, struct lxm_err *e);
 int plan_arg(struct plan *p, const char *arg, struct lxm_err *e);
 int plan_env(struct plan *p, const char *key, const char *value, struct lxm_err *e);
 
+/** How many steps of that kind it has so far. */
+size_t plan_count(const struct plan *p, enum plan_kind kind);
+
 /**
  * Add what every system container has: usual device nodes, /proc, /sys, /dev/mqueue, /dev/shm, protected paths.
  *
  * @flags  the flags given to PLAN_OPTIONS (they decide what is protected and whether /sys is writable)
  *
- * /dev itself (tmpfs), /dev/pts and /dev/console are always made by the monitor.
+ * Capabilities are those of plan_caps_default(), unless a PLAN_CAPS is there already. /dev itself (tmpfs), /dev/pts and /dev/console
+ * are always made by the monitor.
  */
 int plan_add_defaults(struct plan *p, uint32_t flags, struct lxm_err *e);
 

@@ -105,7 +105,7 @@ int plan_add_defaults(struct plan *p, uint32_t flags, struct lxm_err *e)
 		r = add_protect(p, protect, LXM_ARRAY_LEN(protect), e);
 	if (r == 0 && !(flags & (PLAN_PRIVILEGED | PLAN_NESTING)))
 		r = add_protect(p, protect_sys, LXM_ARRAY_LEN(protect_sys), e);
-	if (r == 0)
+	if (r == 0 && !plan_count(p, PLAN_CAPS))
 		r = plan_add(p, &(struct plan_step){ .kind = PLAN_CAPS, .u.caps.keep = plan_caps_default() }, e);
 	return r;
 }

@@ -9,6 +9,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/devices.h"
+#include "lxmd/instance/intercept.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/plan.h"
@@ -90,6 +91,7 @@ void instance_rebooted(struct run *r)
 
 	if (instance_load_id(r->d, r->id, &i, NULL) == 0) {
 		limits_rebooted(r, &i);
+		instance_intercept_rebooted(r, &i);
 		if (lxm_kv_bool(&i.row.config, "volatile.last_state.ready", false)) {
 			lxm_kv_set(&changes, "volatile.last_state.ready", "false");
 			(void)instance_set_volatile(r->d, r->id, &changes, NULL);

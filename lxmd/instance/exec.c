@@ -19,6 +19,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
 #include "lxmd/instance/apparmor.h"
+#include "lxmd/instance/effective.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/intercept.h"
 #include "lxmd/instance/life.h"
@@ -28,13 +29,16 @@
 
 void exec_env(const struct instance *i, uint32_t uid, const struct lxm_kv *request, struct lxm_kv *out)
 {
+	lxm_auto(kv) struct lxm_kv room = { 0 };
+	const struct lxm_kv *config = instance_effective(i, &room);
+
 	lxm_kv_set(out, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	lxm_kv_set(out, "LANG", "C.UTF-8");
 	if (uid == 0) {
 		lxm_kv_set(out, "HOME", "/root");
 		lxm_kv_set(out, "USER", "root");
 	}
-	lxm_kv_each(p, &i->config)
+	lxm_kv_each(p, config)
 		if (lxm_starts(p->key, "environment."))
 			lxm_kv_set(out, p->key + 12, p->value);
 	lxm_kv_merge(out, request);
@@ -130,7 +134,7 @@ static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 		.rows = x->rq.rows,
 		.cols = x->rq.cols,
 		.privileged = x->privileged,
-		.keep_caps = plan_caps_default(),
+		.keep_caps = x->caps,
 		.seccomp = x->seccomp,
 		.apparmor = label,
 		.notify = x->notify,
@@ -371,6 +375,7 @@ static int prepare(struct session *x, const struct instance *i, struct lxm_err *
 	int r;
 
 	x->notify = instance_notify_path(x->d, i);
+	x->caps = instance_caps(i);
 	r = instance_seccomp(x->d, i, x->notify != NULL, &x->seccomp, e);
 	if (r == 0)
 		r = instance_rlimits(x->d, i, x->rlimits, &x->nrlimits, e);

@@ -24,6 +24,7 @@ struct session {
 	struct exec_rlimit rlimits[EXEC_RLIMITS];
 	size_t nrlimits;
 	struct wire_bytes seccomp;
+	uint64_t caps; /* that remain */
 	char *notify; /* see instance_notify_path() */
 	bool privileged;
 	uid_t owner; /* of the pipes, as the host numbers the program's user; -1 leaves them ours */

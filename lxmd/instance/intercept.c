@@ -13,6 +13,7 @@
 
 #include "lib/base/fd.h"
 #include "lib/base/alloc.h"
+#include "lib/base/log.h"
 #include "lib/wire/monitor.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/instance/instance.h"
@@ -91,4 +92,13 @@ int instance_intercept_apply(struct run *run, const struct instance *was, const 
 	if (a.shift == b.shift && strcmp(a.allowed, b.allowed) == 0 && strcmp(a.fuse, b.fuse) == 0)
 		return 0;
 	return tell(run->rundir, &b, e);
+}
+
+void instance_intercept_rebooted(struct run *run, const struct instance *i)
+{
+	struct plan_mounts now = instance_mounts(i);
+	struct lxm_err e = { 0 };
+
+	if (instance_intercepted(i) & PLAN_INTERCEPT_MOUNT && tell(run->rundir, &now, &e) < 0)
+		lxm_warn("instance '%s': %s", i->row.name, e.msg);
 }

@@ -35,4 +35,7 @@ char *instance_notify_path(struct lxmd *d, const struct instance *i);
  */
 int instance_intercept_apply(struct run *run, const struct instance *was, const struct instance *now, struct lxm_err *e);
 
+/** It has started again from inside, by the plan of its start: bring the rules to what they are now. A failure is logged. */
+void instance_intercept_rebooted(struct run *run, const struct instance *i);
+
 #endif

@@ -14,6 +14,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
+#include "lib/conf/raw_lxc.h"
 #include "lib/conf/tables.h"
 #include "lib/wire/monitor.h"
 #include "lib/wire/plan.h"
@@ -22,6 +23,7 @@
 #include "lxmd/image/template.h"
 #include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/devices.h"
+#include "lxmd/instance/effective.h"
 #include "lxmd/instance/guest.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/intercept.h"
@@ -42,15 +44,30 @@ static int add_rlimits(struct lxmd *d, struct plan *p, const struct instance *i,
 	return r;
 }
 
+static int add_init(struct plan *p, const char *command, struct lxm_err *e)
+{
+	lxm_auto(strv) struct lxm_strv words = { 0 };
+	size_t k;
+	int r = 0;
+
+	lxm_strv_split(&words, command ? command : "/sbin/init", ' ');
+	for (k = 0; r == 0 && k < words.n; k++)
+		r = plan_arg(p, words.v[k], e);
+	return r;
+}
+
 /* Keys that become steps one by one. */
 static int add_config(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_err *e)
 {
+	lxm_auto(kv) struct lxm_kv room = { 0 };
+	const struct lxm_kv *config = instance_effective(i, &room);
 	int r = add_rlimits(d, p, i, e);
 
+	if (r == 0)
+		r = add_init(p, lxm_kv_get(config, RAW_LXC_INIT_CMD), e);
 	if (r < 0)
 		return r;
-
-	lxm_kv_each(kv, &i->config) {
+	lxm_kv_each(kv, config) {
 		if (lxm_empty(kv->value))
 			continue;
 		if (lxm_starts(kv->key, "environment."))
@@ -310,6 +327,8 @@ static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, 
 	if (r == 0)
 		r = plan_add(p, &opt, e);
 	if (r == 0)
+		r = plan_add(p, &(struct plan_step){ PLAN_CAPS, .u.caps = { instance_caps(i) } }, e);
+	if (r == 0)
 		r = plan_add_defaults(p, opt.u.options.flags, e);
 	if (r == 0)
 		r = plan_add_cgroups(p, &in->cgroups, in->cgroup_parent, id, !priv || nesting, e);
@@ -321,8 +340,6 @@ static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, 
 		r = plan_env(p, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", e);
 	if (r == 0)
 		r = plan_env(p, "TERM", "linux", e);
-	if (r == 0)
-		r = plan_arg(p, "/sbin/init", e);
 	if (r == 0 && (instance_device_rules(i)))
 		r = add_device_rules(p, e);
 	return r;

@@ -4,6 +4,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/str.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/instance/effective.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/plan.h"
 
@@ -51,11 +52,13 @@ static bool default_nofile(const struct lxmd *d, struct exec_rlimit *out)
 
 int instance_rlimits(struct lxmd *d, const struct instance *i, struct exec_rlimit out[EXEC_RLIMITS], size_t *n_out, struct lxm_err *e)
 {
+	lxm_auto(kv) struct lxm_kv room = { 0 };
+	const struct lxm_kv *config = instance_effective(i, &room);
 	size_t k, n = 0;
 
 	for (k = 0; k < LXM_ARRAY_LEN(rlimits); k++) {
 		lxm_auto(free) char *key = lxm_asprintf("limits.kernel.%s", rlimits[k].name);
-		const char *value = lxm_kv_get(&i->config, key);
+		const char *value = lxm_kv_get(config, key);
 
 		out[n].resource = rlimits[k].resource;
 		if (lxm_empty(value)) {

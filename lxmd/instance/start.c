@@ -25,6 +25,7 @@
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/lxcfs.h"
+#include "lxmd/instance/modules.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/snaptask.h"
@@ -236,6 +237,8 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 		return r;
 	lxm_kv_merge(&i->row.config, changes);
 	r = instance_idmap(i, &map, e);
+	if (r == 0)
+		r = instance_modules(i, e);
 	if (r == 0)
 		r = instance_plan(d, i, &map, changes, &p, e);
 	if (r < 0)

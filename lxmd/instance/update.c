@@ -15,6 +15,7 @@
 #include "lxmd/instance/intercept.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/limits.h"
+#include "lxmd/instance/modules.h"
 #include "lxmd/instance/run.h"
 
 static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -57,7 +58,9 @@ static int apply_live(struct lxmd *d, struct run *run, const struct instance *wa
 
 	if (pidfd < 0)
 		return LXM_TAKE(pidfd, -1);
-	r = limits_apply(run, now, was, e);
+	r = instance_modules(now, e);
+	if (r == 0)
+		r = limits_apply(run, now, was, e);
 	if (r < 0)
 		return r;
 	r = instance_guest_apply(run, was, now, e);
