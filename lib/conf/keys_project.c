@@ -99,7 +99,7 @@ static const struct confkey project_keys[] = {
 	{ "restricted.devices.usb",               KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        check_block,        "USB devices" },
 	{ "restricted.idmap.gid",                 KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           check_ids,          "Host gids that raw.idmap may name" },
 	{ "restricted.idmap.uid",                 KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           check_ids,          "Host uids that raw.idmap may name" },
-	{ "restricted.networks.access",           KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           NULL,               "Networks that may be used" },
+	{ "restricted.networks.access",           KEY_TEXT,  KEY_LIVE,             NULL,           NULL,               "Networks that may be used" },
 	{ "restricted.networks.subnets",          KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        NULL,               "Subnets that its networks may take" },
 	{ "restricted.networks.uplinks",          KEY_TEXT,  KEY_LIVE | KEY_LATER, NULL,           NULL,               "Uplinks that its networks may have" },
 	{ "restricted.networks.zones",            KEY_TEXT,  KEY_LIVE | KEY_LATER, "block",        NULL,               "DNS zones that its networks may be in" },

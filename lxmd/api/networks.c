@@ -16,6 +16,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/http/request.h"
 #include "lxmd/instance/instance.h"
+#include "lxmd/instance/policy.h"
 #include "lxmd/network/network.h"
 
 /* ---- objects */
@@ -110,18 +111,24 @@ static int description_check(const char *text, struct lxm_err *e)
 	return text && strlen(text) > 4096 ? lxm_err_set(e, EINVAL, "key 'description' must be 4096 bytes at most") : 0;
 }
 
-/* Links that are not ours are the host's, and among them those of other projects' instances: for administrators only. */
-static bool may_see(const struct request *rq, const struct network_info *i)
+/*
+ * Links that are not ours are the host's, and among them those of other projects' instances: for administrators only. A
+ * restricted project has those networks that its rules let it use.
+ */
+static bool may_see(const struct request *rq, const struct policy_networks *rules, const struct network_info *i)
 {
-	return i->managed || scope_all(rq);
+	return (i->managed || scope_all(rq)) && policy_networks_has(rules, i->name, i->managed);
 }
 
 /* The network of the path; one that may not be seen is not there. */
 static int get_seen(struct request *rq, struct network_info *i, struct lxm_err *e)
 {
-	int r = network_get(rq->d, rq_arg(rq, 0), i, e);
+	lxm_auto(policy_networks) struct policy_networks rules = { 0 };
+	int r = policy_networks(rq->d, rq_project(rq), &rules, e);
 
-	if (r == 0 && !may_see(rq, i))
+	if (r == 0)
+		r = network_get(rq->d, rq_arg(rq, 0), i, e);
+	if (r == 0 && !may_see(rq, &rules, i))
 		return lxm_err_set(e, ENOENT, "network '%s' not found", rq_arg(rq, 0));
 	return r;
 }
@@ -130,16 +137,19 @@ static int get_seen(struct request *rq, struct network_info *i, struct lxm_err *
 
 int api_networks_get(struct request *rq, struct lxm_err *e)
 {
+	lxm_auto(policy_networks) struct policy_networks rules = { 0 };
 	struct network_info *v;
 	json_t *out;
 	size_t i, n;
-	int r = network_list(rq->d, &v, &n, e);
+	int r = policy_networks(rq->d, rq_project(rq), &rules, e);
 
+	if (r == 0)
+		r = network_list(rq->d, &v, &n, e);
 	if (r < 0)
 		return r;
 	out = json_array();
 	for (i = 0; i < n; i++) {
-		if (may_see(rq, &v[i]))
+		if (may_see(rq, &rules, &v[i]))
 			json_array_append_new(out, rq_recursion(rq) ? network_json(rq, &v[i]) : js_url("/1.0/networks/%s", v[i].name));
 		network_info_deinit(&v[i]);
 	}

@@ -10,6 +10,7 @@
 #include "db/profile.h"
 #include "db/project.h"
 #include "lib/base/alloc.h"
+#include "lib/base/str.h"
 #include "lib/conf/conf.h"
 #include "lib/conf/tables.h"
 #include "lxmd/core/caller.h"
@@ -114,6 +115,26 @@ static int rule_nic(const struct instance *i, const char *value, struct lxm_err 
 	return 0;
 }
 
+static bool listed(const char *list, const char *name)
+{
+	lxm_auto(strv) struct lxm_strv names = { 0 };
+	size_t k;
+
+	lxm_strv_split(&names, list, ',');
+	for (k = 0; k < names.n; k++)
+		if (lxm_streq(names.v[k] + strspn(names.v[k], " "), name))
+			return true;
+	return false;
+}
+
+static int rule_networks(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	lxm_devs_each(d, &i->devices)
+		if (is_type(d, "nic") && value && device_nic_network(&d->kv) && !listed(value, device_nic_network(&d->kv)))
+			return refuse("restricted.networks.access", d->name, e);
+	return 0;
+}
+
 /* Every other type names something of the host; no key opens that yet. */
 static int rule_other_devices(const struct instance *i, const char *value, struct lxm_err *e)
 {
@@ -136,6 +157,7 @@ static const struct {
 	{ "restricted.devices", NULL, rule_other_devices, true },
 	{ "restricted.devices.disk", "managed", rule_disk, true },
 	{ "restricted.devices.nic", "managed", rule_nic, true },
+	{ "restricted.networks.access", NULL, rule_networks, false },
 };
 
 static int judge(const struct instance *i, const struct lxm_kv *project, const struct caller *who, struct lxm_err *e)
@@ -185,6 +207,35 @@ int policy_check_profile(struct lxmd *d, const char *project, const struct db_pr
 		r = judge(&i, &p.config, who, e);
 	db_project_deinit(&p);
 	return r;
+}
+
+int policy_networks(struct lxmd *d, const char *project, struct policy_networks *out, struct lxm_err *e)
+{
+	struct db_project p = { .name = lxm_strdup(project) };
+	const char *nic;
+	int r = db_read(d->db, project_tx, &p, e);
+
+	*out = (struct policy_networks){ .managed = true, .others = true };
+	if (r == 0 && lxm_kv_bool(&p.config, "restricted", false)) {
+		nic = lxm_kv_or(&p.config, "restricted.devices.nic", "managed");
+		out->managed = !lxm_streq(nic, "block");
+		out->others = lxm_streq(nic, "allow");
+		if (lxm_kv_or(&p.config, "restricted.networks.access", NULL))
+			out->only = lxm_strdup(lxm_kv_get(&p.config, "restricted.networks.access"));
+	}
+	db_project_deinit(&p);
+	return r;
+}
+
+void policy_networks_deinit(struct policy_networks *n)
+{
+	free(n->only);
+	memset(n, 0, sizeof(*n));
+}
+
+bool policy_networks_has(const struct policy_networks *n, const char *name, bool managed)
+{
+	return (managed ? n->managed : n->others) && (!n->only || listed(n->only, name));
 }
 
 /* A rule about what is done with instances and not about what they are. */

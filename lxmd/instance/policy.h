@@ -2,6 +2,9 @@
 #ifndef LXMD_INSTANCE_POLICY_H
 #define LXMD_INSTANCE_POLICY_H
 
+#include <stdbool.h>
+
+#include "lib/base/auto.h"
 #include "lib/base/err.h"
 
 struct caller;
@@ -21,6 +24,18 @@ int policy_check(struct lxmd *d, const struct instance *i, const struct caller *
 
 /** The same for a profile that a restricted caller writes; nothing is asked of others. Instances judge again what they get from it. */
 int policy_check_profile(struct lxmd *d, const char *project, const struct db_profile *p, const struct caller *who, struct lxm_err *e);
+
+/* Which networks a project may use, and so which it sees. Zeroed: none. */
+struct policy_networks {
+	bool managed, others;
+	char *only; /* owned; comma list of names, NULL: all */
+};
+void policy_networks_deinit(struct policy_networks *n);
+LXM_AUTO_STRUCT(policy_networks, struct policy_networks, policy_networks_deinit)
+
+/** Any thread; one read transaction. Returns 0 or -errno; *out is valid either way. */
+int policy_networks(struct lxmd *d, const char *project, struct policy_networks *out, struct lxm_err *e);
+bool policy_networks_has(const struct policy_networks *n, const char *name, bool managed);
 
 /** May instances of the project have snapshots? Any thread; one read transaction. Returns 0, or -EPERM naming the rule. */
 int policy_snapshots(struct lxmd *d, const char *project, struct lxm_err *e);

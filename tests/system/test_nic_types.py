@@ -401,17 +401,44 @@ def test_the_monitor_gives_back_while_no_lxmd_is_there(daemon, box, wire):
 
 
 # ---- policy
-def test_a_restricted_project_has_managed_networks_only(rest, daemon, wire):
+@pytest.fixture
+def project(rest):
     name = fresh_name("prj")
     rest.change("POST", "projects", {"name": name, "config": {"restricted": "true", "features.images": "false", "features.profiles": "false"}})
-    try:
-        def make(**keys):
-            return rest.change("POST", "instances", {"name": fresh_name(), "source": {"type": "none"}, "devices": {
-                "eth0": {"type": "none"}, "root": {"type": "disk", "path": "/", "pool": "default"}, "n": {"type": "nic", **keys}}},
-                query={"project": name})
+    yield name
+    for url in rest.read("instances", query={"project": name}):
+        rest.change("DELETE", url.split("?")[0], query={"project": name})
+    rest.delete(f"projects/{name}")
 
-        for kind, keys in (("p2p", {}), ("macvlan", {"parent": wire.name}), ("physical", {"parent": wire.name}),
-                           ("routed", {"ipv4.address": "198.51.100.7"}), ("ipvlan", {"parent": wire.name})):
-            refused(lambda: make(nictype=kind, **keys), "restricted.devices.nic")
-    finally:
-        rest.delete(f"projects/{name}")
+
+def test_a_restricted_project_has_managed_networks_only(rest, project, wire):
+    def make(**keys):
+        return rest.change("POST", "instances", {"name": fresh_name(), "source": {"type": "none"}, "devices": {
+            "eth0": {"type": "none"}, "root": {"type": "disk", "path": "/", "pool": "default"}, "n": {"type": "nic", **keys}}},
+            query={"project": project})
+
+    def rule(**config):
+        assert rest.patch(f"projects/{project}", {"config": {k.replace("__", "."): v for k, v in config.items()}}).status == 200
+
+    def seen():
+        return {u.rsplit("/", 1)[1].split("?")[0] for u in rest.read("networks", query={"project": project})}
+
+    bridge = next(n["name"] for n in rest.read("networks", query={"recursion": 1}) if n["managed"])
+    kinds = (("p2p", {}), ("macvlan", {"parent": wire.name}), ("physical", {"parent": wire.name}),
+             ("routed", {"ipv4.address": "198.51.100.7"}), ("ipvlan", {"parent": wire.name}), ("bridged", {"parent": bridge}))
+    for kind, keys in kinds:
+        refused(lambda: make(nictype=kind, **keys), "restricted.devices.nic")
+    make(network=bridge)
+    assert bridge in seen() and wire.name not in seen()
+    assert rest.get(f"networks/{wire.name}", query={"project": project}).status == 404
+    rule(restricted__networks__access=f"other, {TAG}none")
+    refused(lambda: make(network=bridge), "restricted.networks.access")
+    assert not seen() and rest.get(f"networks/{bridge}", query={"project": project}).status == 404
+    assert rest.get(f"networks/{bridge}/state", query={"project": project}).status == 404
+    rule(restricted__networks__access=f"other, {bridge}", restricted__devices__nic="allow")
+    assert seen() == {bridge}
+    refused(lambda: make(nictype="macvlan", parent=wire.name), "restricted.networks.access")
+    make(nictype="p2p")
+    rule(restricted__networks__access="", restricted__devices__nic="block")
+    refused(lambda: make(network=bridge), "restricted.devices.nic")
+    assert not seen()
