@@ -6,7 +6,9 @@
 
 static int check_shutdown(const char *key, const char *value, struct lxm_err *e)
 {
-	return check_words(value, "stop|stateful-stop|force-stop", e);
+	if (strcmp(value, "stateful-stop") == 0)
+		return lxm_err_set(e, EINVAL, "lxm keeps no state of processes: choose stop or force-stop");
+	return check_words(value, "stop|force-stop", e);
 }
 
 static int check_evacuate(const char *key, const char *value, struct lxm_err *e)
@@ -44,7 +46,7 @@ static const struct confkey instance_keys[] = {
 	{ "boot.autostart",                                 KEY_BOOL,  0,                    NULL,              NULL,                "Start with the daemon; unset: start if it ran when the host went down" },
 	{ "boot.autostart.delay",                           KEY_UINT,  0,                    "0",               check_u32,           "Seconds to wait after starting it before the next" },
 	{ "boot.autostart.priority",                        KEY_INT,   0,                    "0",               NULL,                "Higher ones start first" },
-	{ "boot.host_shutdown_action",                      KEY_TEXT,  KEY_LIVE,             "stop",            check_shutdown,      "What host shutdown does to it: stop, stateful-stop, force-stop" },
+	{ "boot.host_shutdown_action",                      KEY_TEXT,  KEY_LIVE,             "stop",            check_shutdown,      "What host shutdown does to it: stop, force-stop" },
 	{ "boot.host_shutdown_timeout",                     KEY_UINT,  KEY_LIVE,             "30",              check_u32,           "Seconds it has to stop at host shutdown" },
 	{ "boot.stop.priority",                             KEY_INT,   0,                    "0",               NULL,                "Higher ones stop first at host shutdown" },
 	{ "cloud-init.network-config",                      KEY_BLOB,  0,                    NULL,              NULL,                "Network configuration for cloud-init" },
@@ -150,7 +152,7 @@ static const struct confkey profile_keys[] = {
 	{ "boot.autostart",                                 KEY_BOOL,  0,                    NULL,              NULL,                "Start with the daemon; unset: start if it ran when the host went down" },
 	{ "boot.autostart.delay",                           KEY_UINT,  0,                    "0",               check_u32,           "Seconds to wait after starting it before the next" },
 	{ "boot.autostart.priority",                        KEY_INT,   0,                    "0",               NULL,                "Higher ones start first" },
-	{ "boot.host_shutdown_action",                      KEY_TEXT,  KEY_LIVE,             "stop",            check_shutdown,      "What host shutdown does to it: stop, stateful-stop, force-stop" },
+	{ "boot.host_shutdown_action",                      KEY_TEXT,  KEY_LIVE,             "stop",            check_shutdown,      "What host shutdown does to it: stop, force-stop" },
 	{ "boot.host_shutdown_timeout",                     KEY_UINT,  KEY_LIVE,             "30",              check_u32,           "Seconds it has to stop at host shutdown" },
 	{ "boot.stop.priority",                             KEY_INT,   0,                    "0",               NULL,                "Higher ones stop first at host shutdown" },
 	{ "cloud-init.network-config",                      KEY_BLOB,  0,                    NULL,              NULL,                "Network configuration for cloud-init" },

@@ -8,6 +8,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/instance/apparmor.h"
+#include "lxmd/instance/boot.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/intercept.h"
 #include "lxmd/instance/life.h"
@@ -72,6 +73,8 @@ void instance_ended(struct run *r)
 		tell(r, "instance-shutdown");
 	if (i.row.ephemeral && !restarting && !asked)
 		tell(r, "instance-deleted");
+	if (i.row.name && !asked && !restarting)
+		boot_ended(d, &i);
 }
 
 /* The new init has namespaces of its own. */

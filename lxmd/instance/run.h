@@ -17,6 +17,7 @@
 struct loop_watch;
 struct lxmd;
 struct net_cache;
+struct restarts;
 struct run;
 struct session;
 struct files;
@@ -45,6 +46,7 @@ struct instances {
 	uint32_t exec_grace_s; /* how long exec sessions wait for the next lxmd, and then for a client */
 
 	pthread_mutex_t lock;
+	struct restarts *restarts; /* guarded by lock: boot.c */
 	struct session *execs; /* guarded by lock: exec_list.c */
 	struct run **v;	  /* guarded by lock; sorted by id; each holds a reference */
 	size_t n, cap;	  /* guarded by lock */
