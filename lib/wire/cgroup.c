@@ -136,11 +136,21 @@ const struct cgroup_hier *cgroup_unified(const struct cgroup_layout *l)
 
 /* ---- the parent directory */
 
+/* In a container with processes beside its groups a few controllers could be passed on, and its groups would be threaded ones then. */
+static bool holds_processes(int dir)
+{
+	lxm_auto(buf) struct lxm_buf procs = { 0 };
+
+	return faccessat(dir, "cgroup.type", F_OK, 0) == 0 && lxm_read_file_at(dir, "cgroup.procs", 1 << 20, &procs) == 0 && procs.len;
+}
+
 /* v2: what the root has is passed on, so that instances can be limited. Controllers that refuse (rt, in use on v1) are left out. */
 static void pass_controllers(const struct cgroup_hier *h, int dir)
 {
 	char list[sizeof(h->controllers)], *save, *c;
 
+	if (holds_processes(dir))
+		return;
 	snprintf(list, sizeof(list), "%s", h->controllers);
 	for (c = strtok_r(list, " ", &save); c; c = strtok_r(NULL, " ", &save)) {
 		char word[64];

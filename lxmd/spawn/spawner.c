@@ -26,10 +26,12 @@
 #endif
 
 #define MONITORS "lxm.monitors" /* in the unified hierarchy */
+#define SESSIONS ".lxm-exec"	  /* in an instance's directory of it */
 
 struct spawner {
 	int monitor, helper, forward; /* sealed programs */
 	int unified;	     /* mount point of the unified hierarchy, -1: none */
+	bool pure_v2;	     /* all controllers are in it */
 	int fast;	     /* mount that keeps cgroup attaching fast, -1: none */
 };
 
@@ -112,6 +114,7 @@ int spawner_new(const char *bin_dir, struct spawner **out, struct lxm_err *e)
 		return r;
 	if (cgroup_layout_read(&layout, NULL) == 0) {
 		s->unified = unified_mount(&layout);
+		s->pure_v2 = layout.pure_v2;
 		if (!layout.pure_v2)
 			s->fast = fast_attach();
 	}
@@ -174,25 +177,33 @@ int spawn_monitor(struct spawner *s, const char *id, int plan_fd, int rundir, in
 }
 
 /*
- * The unified cgroup for an exec session. Once the container's systemd has passed controllers on to its children, no
- * process may be added to the container's own directory (EBUSY): a leaf beside systemd's then takes them.
+ * The unified cgroup for an exec session. A container's systemd cannot pass controllers on to its children while a process is in the
+ * container's own directory, and after that none may be added there (EBUSY both): where all controllers are here, a leaf beside
+ * systemd's takes sessions.
  */
-static int spawn_in_cgroup(struct spawn_spec *spec, int unified_dir, int *pidfd_out, struct lxm_err *e)
+static int session_leaf(int unified_dir)
 {
-	lxm_auto(fd_close) int leaf = -1;
+	int fd = openat(unified_dir, SESSIONS, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 && errno == ENOENT && lxm_mkdir_at(unified_dir, SESSIONS, 0755) == 0)
+		fd = openat(unified_dir, SESSIONS, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd;
+}
+
+static int spawn_in_cgroup(const struct spawner *s, struct spawn_spec *spec, int unified_dir, int *pidfd_out, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int leaf = s->pure_v2 && unified_dir >= 0 ? session_leaf(unified_dir) : -1;
 	int r;
 
-	spec->cgroup_fd = unified_dir;
+	spec->cgroup_fd = leaf >= 0 ? leaf : unified_dir;
 	r = spawn_child(spec, pidfd_out, NULL, e);
-	if (r != -EBUSY && r != -EOPNOTSUPP)
+	if ((r != -EBUSY && r != -EOPNOTSUPP) || unified_dir < 0)
 		return r;
-	if (unified_dir < 0 || lxm_mkdir_at(unified_dir, ".lxm-exec", 0755) < 0)
-		return r;
-	leaf = openat(unified_dir, ".lxm-exec", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (leaf < 0)
+	/* with both versions systemd may use this one all the same; and an init may have made the leaf useless (threaded groups) */
+	if (leaf < 0 && (leaf = session_leaf(unified_dir)) < 0)
 		return r;
 	lxm_err_clear(e);
-	spec->cgroup_fd = leaf;
+	spec->cgroup_fd = spec->cgroup_fd == leaf ? unified_dir : leaf;
 	return spawn_child(spec, pidfd_out, NULL, e);
 }
 
@@ -222,7 +233,7 @@ int spawn_exec(struct spawner *s, const struct exec_job *job, const struct spawn
 	for (i = 0; i < 3; i++)
 		if (io->keep[i] >= 0)
 			spec.fds[spec.nfds++] = (struct spawn_fd){ io->keep[i], 7 + i };
-	r = spawn_in_cgroup(&spec, io->unified, pidfd_out, e);
+	r = spawn_in_cgroup(s, &spec, io->unified, pidfd_out, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "start lxm-helper");
 	*sock_out = LXM_TAKE(ours, -1);

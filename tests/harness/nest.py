@@ -11,7 +11,11 @@ DNSMASQ = "/usr/sbin/dnsmasq"
 LOADED_LATER = [str(path) for name in ("libarchive.so.13", "libnftables.so.1") for path in Path("/usr/lib").glob(f"*-linux-gnu*/{name}")]
 # an init that is no systemd mounts none
 MOUNT_CGROUPS = r"""
-if [ "$(grep -c . /proc/self/cgroup)" = 1 ]; then exec mount -t cgroup2 c /sys/fs/cgroup; fi
+if [ "$(grep -c . /proc/self/cgroup)" = 1 ]; then
+	mount -t cgroup2 c /sys/fs/cgroup && mkdir /sys/fs/cgroup/init && cd /sys/fs/cgroup || exit 1
+	for pid in $(cat cgroup.procs); do echo $pid > init/cgroup.procs; done
+	exit 0
+fi
 mount -t tmpfs -o mode=755 c /sys/fs/cgroup && cd /sys/fs/cgroup || exit 1
 sed 's/^[0-9]*:\(.*\):.*/\1/' /proc/self/cgroup | while read name; do
 	case "$name" in
