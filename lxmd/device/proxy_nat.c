@@ -3,8 +3,12 @@
  * address of the instance on a managed bridge. Worker threads.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "lib/base/alloc.h"
+#include "lib/base/fd.h"
+#include "lib/base/log.h"
 #include "lxmd/device/proxy.h"
 #include "lxmd/network/firewall_forward.h"
 #include "lxmd/network/network.h"
@@ -58,13 +62,46 @@ static bool fill(const struct device_ctx *c, const struct proxy_end *from, const
 	return true;
 }
 
+static bool bridges_filter(void)
+{
+	lxm_auto(buf) struct lxm_buf v4 = { 0 }, v6 = { 0 };
+
+	(void)lxm_read_file("/proc/sys/net/bridge/bridge-nf-call-iptables", 16, &v4);
+	(void)lxm_read_file("/proc/sys/net/bridge/bridge-nf-call-ip6tables", 16, &v6);
+	return (v4.data && *v4.data == '1') || (v6.data && *v6.data == '1');
+}
+
+/*
+ * Where br_netfilter has the firewall see frames that are bridged, what an instance sends to itself by way of the host's address is
+ * turned round there, and a bridge sends nothing back to the port it came from unless told to.
+ */
+static void allow_hairpin(const struct device_ctx *c, const struct lxm_dev *nic)
+{
+	lxm_auto(free) char *path = NULL;
+	struct device_ctx n = *c;
+	const char *host;
+
+	n.name = nic->name;
+	host = device_volatile(&n, "host_name");
+	if (!host || !bridges_filter())
+		return;
+	path = lxm_asprintf("/sys/class/net/%s/brport/hairpin_mode", host);
+	if (lxm_write_str_at(AT_FDCWD, path, "1") < 0)
+		lxm_warn("instance '%s': it does not reach itself by way of proxy '%s': no hairpin mode on '%s'", c->instance_name, c->name, host);
+}
+
 int proxy_nat_set(const struct device_ctx *c, const struct proxy_end *from, const struct proxy_end *to, struct lxm_err *e)
 {
 	struct fw_forward f = { 0 };
+	const char *address;
+	int r;
 
 	if (!fill(c, from, to, &f))
 		return lxm_err_set(e, EINVAL, "no NIC of the instance has the address '%s'", to->address);
-	return network_forward_set(c->d, &f, e);
+	r = network_forward_set(c->d, &f, e);
+	if (r == 0)
+		allow_hairpin(c, nic_find(c, to, &address));
+	return r;
 }
 
 void proxy_nat_unset(const struct device_ctx *c, const struct proxy_end *from, const struct proxy_end *to)

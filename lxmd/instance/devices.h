@@ -53,10 +53,12 @@ int instance_device_live(struct run *run, struct device_live *out, struct lxm_er
  *
  * @live      borrowed
  * @all       go on behind a device that fails, with a warning: the instance stays up whatever happens
+ * @changes   volatile keys that are not in `i` yet; may be NULL
  *
  * Any thread but the loop's; blocks. Returns 0, or -errno naming the device; instance_devices_stop() undoes it.
  */
-int instance_devices_started(struct lxmd *d, const struct instance *i, const struct device_live *live, bool all, struct lxm_err *e);
+int instance_devices_started(struct lxmd *d, const struct instance *i, const struct device_live *live, bool all,
+			     struct lxm_kv *changes, struct lxm_err *e);
 
 /** Release the host side of all devices. Never fails. */
 void instance_devices_stop(struct lxmd *d, const struct instance *i);

@@ -84,7 +84,7 @@ static void restart_devices(struct run *r, const struct instance *i)
 	lxm_auto(fd_close) int pidfd = instance_device_live(r, &live, NULL);
 
 	if (pidfd >= 0)
-		(void)instance_devices_started(r->d, i, &live, true, NULL);
+		(void)instance_devices_started(r->d, i, &live, true, NULL, NULL);
 }
 
 void instance_rebooted(struct run *r)

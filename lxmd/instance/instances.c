@@ -103,7 +103,7 @@ static void take_devices(struct lxmd *d, const struct instance *i, struct run *r
 	if (pidfd < 0)
 		return;
 	forwards_sweep(d, i->row.id, &i->devices);
-	(void)instance_devices_started(d, i, &live, true, NULL);
+	(void)instance_devices_started(d, i, &live, true, NULL, NULL);
 }
 
 /* Its monitor answers: take it over. Returns true if the instance runs. */

@@ -135,13 +135,48 @@ static int rule_networks(const struct instance *i, const char *value, struct lxm
 	return 0;
 }
 
-/* Every other type names something of the host; no key opens that yet. */
+/* Every other type reaches something of the host: allowed whole, or not at all. */
+static int rule_type(const struct instance *i, const char *type, const char *value, struct lxm_err *e)
+{
+	lxm_auto(free) char *rule = lxm_asprintf("restricted.devices.%s", type);
+
+	if (lxm_streq(value, "allow"))
+		return 0;
+	lxm_devs_each(d, &i->devices)
+		if (is_type(d, type))
+			return refuse(rule, d->name, e);
+	return 0;
+}
+
+#define RULE_TYPE(name, type)                                                                           \
+	static int rule_##name(const struct instance *i, const char *value, struct lxm_err *e)          \
+	{                                                                                               \
+		return rule_type(i, type, value, e);                                                    \
+	}
+RULE_TYPE(gpu, "gpu")
+RULE_TYPE(infiniband, "infiniband")
+RULE_TYPE(pci, "pci")
+RULE_TYPE(proxy, "proxy")
+RULE_TYPE(unix_block, "unix-block")
+RULE_TYPE(unix_char, "unix-char")
+RULE_TYPE(unix_hotplug, "unix-hotplug")
+RULE_TYPE(usb, "usb")
+
+/* Types that no key opens. */
 static int rule_other_devices(const struct instance *i, const char *value, struct lxm_err *e)
 {
+	static const char *const known[] = { "disk", "gpu", "infiniband", "nic", "none", "pci", "proxy", "unix-block", "unix-char",
+					     "unix-hotplug", "usb" };
+
 	(void)value;
-	lxm_devs_each(d, &i->devices)
-		if (!is_type(d, "disk") && !is_type(d, "nic") && !is_type(d, "none"))
+	lxm_devs_each(d, &i->devices) {
+		size_t k;
+
+		for (k = 0; k < LXM_ARRAY_LEN(known) && !is_type(d, known[k]); k++)
+			;
+		if (k == LXM_ARRAY_LEN(known))
 			return refuse("restricted.devices", d->name, e);
+	}
 	return 0;
 }
 
@@ -156,8 +191,16 @@ static const struct {
 	{ "restricted.containers.privilege", "unprivileged", rule_privilege, true },
 	{ "restricted.devices", NULL, rule_other_devices, true },
 	{ "restricted.devices.disk", "managed", rule_disk, true },
+	{ "restricted.devices.gpu", "block", rule_gpu, true },
+	{ "restricted.devices.infiniband", "block", rule_infiniband, true },
 	{ "restricted.devices.nic", "managed", rule_nic, true },
 	{ "restricted.networks.access", NULL, rule_networks, false },
+	{ "restricted.devices.pci", "block", rule_pci, true },
+	{ "restricted.devices.proxy", "block", rule_proxy, true },
+	{ "restricted.devices.unix-block", "block", rule_unix_block, true },
+	{ "restricted.devices.unix-char", "block", rule_unix_char, true },
+	{ "restricted.devices.unix-hotplug", "block", rule_unix_hotplug, true },
+	{ "restricted.devices.usb", "block", rule_usb, true },
 };
 
 static int judge(const struct instance *i, const struct lxm_kv *project, const struct caller *who, struct lxm_err *e)

@@ -204,12 +204,13 @@ static int spawn_and_wait(struct lxmd *d, struct run *run, const struct instance
 	return 0;
 }
 
-static int started_devices(struct lxmd *d, struct run *run, const struct instance *i, const struct mon_hello *hello, struct lxm_err *e)
+static int started_devices(struct lxmd *d, struct run *run, const struct instance *i, const struct mon_hello *hello,
+			   struct lxm_kv *changes, struct lxm_err *e)
 {
 	struct device_live live = { .init_pidfd = hello->pidfd, .init_pid = hello->pid, .started_ms = hello->start_ms,
 				    .spawner = d->instances->spawner, .cgroups = &d->instances->cgroups, .cgroup = run->cgroup };
 
-	return instance_devices_started(d, i, &live, false, e);
+	return instance_devices_started(d, i, &live, false, changes, e);
 }
 
 /* What of the instance runs is ended; a monitor that is there cleans up behind it. */
@@ -245,7 +246,7 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 		return r;
 	r = spawn_and_wait(d, run, i, p, &sock, &mon_pidfd, &hello, e);
 	if (r == 0)
-		r = started_devices(d, run, i, &hello, e);
+		r = started_devices(d, run, i, &hello, changes, e);
 	if (r < 0) {
 		take_down(d, run, &sock, &mon_pidfd);
 		mon_hello_deinit(&hello);

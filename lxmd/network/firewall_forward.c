@@ -29,13 +29,13 @@ static void text_lookup(struct lxm_buf *t)
 		       "\t\tmeta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map @any6\n");
 }
 
-void fw_forward_table_text(const char *bridge, struct lxm_buf *t)
+void fw_forward_table_text(const struct fw_forward *f, struct lxm_buf *t)
 {
 	static const char *const chains[] = { "incoming", "own", "hairpin" };
 	char n[96];
 	size_t i;
 
-	table_name(bridge, n, sizeof(n));
+	table_name(f->bridge, n, sizeof(n));
 	lxm_buf_fmt(t, "table inet %s {\n", n);
 	lxm_buf_str(t, "\tmap at4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
 		       "\tmap at6 { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }\n"
@@ -52,7 +52,14 @@ void fw_forward_table_text(const char *bridge, struct lxm_buf *t)
 	lxm_buf_str(t, "\t}\n\tchain own {\n\t\tip daddr 127.0.0.0/8 accept\n\t\tip6 daddr ::1 accept\n");
 	text_lookup(t);
 	/* from the bridge back to it: answers would go straight to who asked, and not be translated back */
-	lxm_buf_fmt(t, "\t}\n\tchain hairpin {\n\t\tiifname \"%s\" oifname \"%s\" ct status dnat masquerade\n\t}\n}\n", bridge, bridge);
+	lxm_buf_str(t, "\t}\n\tchain hairpin {\n");
+	if (f->net4)
+		lxm_buf_fmt(t, "\t\toifname \"%s\" ct status dnat ip saddr %s ip saddr != %.*s masquerade\n", f->bridge, f->net4,
+			    (int)strcspn(f->net4, "/"), f->net4);
+	if (f->net6)
+		lxm_buf_fmt(t, "\t\toifname \"%s\" ct status dnat ip6 saddr %s ip6 saddr != %.*s masquerade\n", f->bridge, f->net6,
+			    (int)strcspn(f->net6, "/"), f->net6);
+	lxm_buf_str(t, "\t}\n}\n");
 }
 
 static void text_elements(const struct fw_forward *f, const char *verb, bool values, struct lxm_buf *t)
@@ -90,7 +97,7 @@ int fw_forward_set(struct firewall *fw, const struct fw_forward *f, struct lxm_e
 	struct lxm_err said = { 0 };
 	int r;
 
-	fw_forward_table_text(f->bridge, &t);
+	fw_forward_table_text(f, &t);
 	fw_forward_text(f, true, &t);
 	r = fw_run(fw, t.data, 0, NULL, &said);
 	if (r < 0 && strstr(said.msg, "File exists"))
@@ -106,13 +113,30 @@ int fw_forward_unset(struct firewall *fw, const struct fw_forward *f, struct lxm
 	return fw_run(fw, t.data, 0, NULL, e);
 }
 
-int network_forward_set(struct lxmd *d, const struct fw_forward *f, struct lxm_err *e)
+static const char *net_of(const struct network_info *i, const char *key)
 {
+	const char *value = lxm_kv_get(&i->config, key);
+
+	return value && strchr(value, '/') ? value : NULL;
+}
+
+int network_forward_set(struct lxmd *d, struct fw_forward *f, struct lxm_err *e)
+{
+	lxm_auto(network_info) struct network_info i = { 0 };
+	int r;
+
 	if (!d->networks->fw)
 		return lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", d->networks->fw_why);
 	/* left by an lxmd that was killed, or still there because the instance runs on */
 	(void)fw_forward_unset(d->networks->fw, f, NULL);
-	return fw_forward_set(d->networks->fw, f, e);
+	r = network_get(d, f->bridge, &i, e);
+	if (r < 0)
+		return r;
+	f->net4 = net_of(&i, "ipv4.address");
+	f->net6 = net_of(&i, "ipv6.address");
+	r = fw_forward_set(d->networks->fw, f, e);
+	f->net4 = f->net6 = NULL;
+	return r;
 }
 
 void network_forward_unset(struct lxmd *d, const struct fw_forward *f)

@@ -20,10 +20,11 @@ struct fw_forward {
 	bool v6, udp;
 	const uint16_t *from_ports, *to_ports;
 	size_t n, to_n; /* to_n: n, or 1 */
+	const char *net4, *net6; /* the bridge's addresses with prefix, "10.1.0.1/16"; NULL: none. network_forward_set() fills them in */
 };
 
 /** The transaction that makes the table of a bridge where it is missing, and its rules anew; elements stay. Pure. */
-void fw_forward_table_text(const char *bridge, struct lxm_buf *out);
+void fw_forward_table_text(const struct fw_forward *f, struct lxm_buf *out);
 /** The commands that create the elements of a forward, or (create false) remove them if they are just these. Pure. */
 void fw_forward_text(const struct fw_forward *f, bool create, struct lxm_buf *out);
 
@@ -33,7 +34,7 @@ int fw_forward_set(struct firewall *fw, const struct fw_forward *f, struct lxm_e
 int fw_forward_unset(struct firewall *fw, const struct fw_forward *f, struct lxm_err *e);
 
 /** The same for devices, on the daemon's firewall; set replaces what is there if it is the very same. Any thread. */
-int network_forward_set(struct lxmd *d, const struct fw_forward *f, struct lxm_err *e);
+int network_forward_set(struct lxmd *d, struct fw_forward *f, struct lxm_err *e);
 void network_forward_unset(struct lxmd *d, const struct fw_forward *f);
 
 #endif
