@@ -1,21 +1,18 @@
 """Proxy devices: what comes to an address of one side arrives on the other."""
-import ctypes
 import os
 import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from conftest import IMAGE, create
-from harness.host import processes
 from harness.instance import wait_until
 from harness.rest import OperationFailed, RestError
-from harness.netns import CLONE_NEWNET
+from harness.sockets import Echo, ask, forwarders, inside, listener, port, proxy
 
 
 @pytest.fixture(scope="module")
@@ -44,97 +41,6 @@ def refused(inst, **wanted):
     return str(failed.value)
 
 
-def proxy(listen, connect, **more):
-    return {"type": "proxy", "listen": listen, "connect": connect, **more}
-
-
-def port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def ask(address, send=b"", family=socket.AF_INET, half_close=True):
-    """All that comes back."""
-    with socket.socket(family) as s:
-        s.settimeout(20)
-        s.connect(address)
-        s.sendall(send)
-        if half_close:
-            s.shutdown(socket.SHUT_WR)
-        got = b""
-        while part := s.recv(65536):
-            got += part
-        return got
-
-
-def forwarders():
-    return [pid for pid, (comm, _, _) in processes().items() if comm == "lxm-forward"]
-
-
-def inside(inst, make, own=False):
-    """What make() returns in the instance's network namespace; sockets stay there. `own`: what it makes in a file system is its root's."""
-    made = []
-    root = int(inst.get()["config"]["volatile.idmap.base"])
-
-    def work():
-        # of this thread alone
-        fd = os.open(f"/proc/{inst.state()['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        libc = ctypes.CDLL(None, use_errno=True)
-        assert libc.setns(fd, CLONE_NEWNET) == 0
-        os.close(fd)
-        if own:
-            libc.setfsgid(root)
-            libc.setfsuid(root)
-        made.append(make())
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    return made[0]
-
-
-class Echo:
-    """A server that says everything in upper case, once it has heard all. `seen`: who called, and what it heard."""
-
-    def __init__(self, sock, first=b""):
-        self.sock, self.first, self.seen = sock, first, []
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        try:
-            while True:
-                if self.sock.type == socket.SOCK_DGRAM:
-                    data, peer = self.sock.recvfrom(65536)
-                    self.seen.append((peer, data))
-                    self.sock.sendto(data.upper(), peer)
-                else:
-                    conn, peer = self.sock.accept()
-                    threading.Thread(target=self.answer, args=(conn, peer), daemon=True).start()
-        except OSError:
-            pass  # closed
-
-    def answer(self, conn, peer):
-        with conn:
-            data = b"".join(iter(lambda: conn.recv(1 << 16), b""))
-            self.seen.append((peer, data))
-            conn.sendall(self.first + data.upper())
-
-    def close(self):
-        self.sock.shutdown(socket.SHUT_RDWR) if self.sock.type == socket.SOCK_STREAM else None
-        self.sock.close()
-
-
-def listener(address, kind=socket.SOCK_STREAM):
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    s = socket.socket(family, kind)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(address)
-    if kind == socket.SOCK_STREAM:
-        s.listen(64)
-    return s
-
-
 @pytest.fixture
 def echo(box):
     """echo(address, at=box|None, kind) -> a server there."""
@@ -160,7 +66,7 @@ def test_tcp_from_the_host(box, echo):
     devices(box)
     with pytest.raises(ConnectionRefusedError):
         ask(("127.0.0.1", p))
-    assert not forwarders()
+    assert not forwarders(box)
 
 
 def test_from_inside_to_the_host(box, echo):
@@ -290,7 +196,7 @@ def test_who_the_process_is(box, echo):
     root = int(box.get()["config"]["volatile.idmap.base"])
     for more, uid in (({}, root), ({"security.uid": "1000", "security.gid": "1001"}, root + 1000)):
         devices(box, x=proxy(f"tcp:127.0.0.1:{p}", "tcp:127.0.0.1:1", **more))
-        (pid,) = forwarders()
+        (pid,) = forwarders(box)
         status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line)
         assert status["Uid"].split() == [str(uid)] * 4
         assert {status[k] for k in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {"0" * 16}
@@ -299,7 +205,7 @@ def test_who_the_process_is(box, echo):
             assert status["Seccomp"] == "2"
         assert os.listdir(f"/proc/{pid}/root/") == []
     devices(box, x=proxy("tcp:127.0.0.1:7007", "tcp:127.0.0.1:1", bind="instance"))
-    (pid,) = forwarders()
+    (pid,) = forwarders(box)
     assert os.stat(f"/proc/{pid}/root").st_mode & 0o777 == 0o555
     assert open(f"/proc/{pid}/status").read().count("65534") == 8
     assert box.sh("ps -o comm") .count("lxm-forward") == 0
@@ -331,24 +237,24 @@ def test_a_port_that_is_taken(box, instance, echo):
     with listener(("127.0.0.1", p)):
         assert f"port {p}" in refused(box, ok=proxy("tcp:127.0.0.1:7100", "tcp:127.0.0.1:1", bind="instance"),
                                       web=proxy(f"tcp:127.0.0.1:{p}", "tcp:127.0.0.1:1"))
-        assert not forwarders()
+        assert not forwarders(box)
         other = instance(start=False, devices={"web": proxy(f"tcp:127.0.0.1:{p}", "tcp:127.0.0.1:1")})
         with pytest.raises(OperationFailed, match=f"device 'web'.*127.0.0.1 port {p}: Address already in use"):
             other.start()
-        assert other.status == "Stopped" and not forwarders()
+        assert other.status == "Stopped" and not forwarders(other)
     other.start()
-    assert len(forwarders()) == 1
+    assert len(forwarders(other)) == 1
     other.stop()
-    assert not forwarders()
+    assert not forwarders(other)
 
 
 def test_a_reboot_has_a_new_network(box, echo):
     p = port()
     devices(box, web=proxy(f"tcp:127.0.0.1:{p}", "tcp:127.0.0.1:7008"))
-    (before,) = forwarders()
+    (before,) = forwarders(box)
     pid = box.state()["pid"]
     box.exec("reboot")
-    wait_until(lambda: box.state()["pid"] not in (pid, 0, -1) and forwarders() not in ([], [before]))
+    wait_until(lambda: box.state()["pid"] not in (pid, 0, -1) and forwarders(box) not in ([], [before]))
     echo(("127.0.0.1", 7008))
     assert ask(("127.0.0.1", p), b"again") == b"AGAIN"
 
@@ -357,9 +263,9 @@ def test_a_dead_process_is_replaced(box, echo):
     echo(("127.0.0.1", 7009))
     p = port()
     devices(box, web=proxy(f"tcp:127.0.0.1:{p}", "tcp:127.0.0.1:7009"))
-    (pid,) = forwarders()
+    (pid,) = forwarders(box)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: forwarders() not in ([], [pid]))
+    wait_until(lambda: forwarders(box) not in ([], [pid]))
     wait_until(lambda: not isinstance(error(lambda: ask(("127.0.0.1", p), b"x")), OSError))
     assert ask(("127.0.0.1", p), b"again") == b"AGAIN"
 
@@ -390,7 +296,7 @@ def test_nat(daemon, rest, box, instance, echo):
     eth0 = other.get()["devices"]["eth0"]
     web = proxy(f"tcp:{gateway}:{p}-{p + 1}", f"tcp:{mine}:7020", nat="true")
     devices(other, eth0=eth0, web=web, dns=proxy(f"udp:0.0.0.0:{p}", "udp:0.0.0.0:7021", nat="true"))
-    assert not forwarders()
+    assert not forwarders(other)
     assert ask((gateway, p), b"host") == b"HOST" and ask((gateway, p + 1), b"host") == b"HOST"
     assert server.seen[0][0][0] == gateway  # the host itself, not a process on the way
     box.address()
