@@ -88,6 +88,7 @@ static const char *const extensions[] = {
 	"file_symlinks",
 	"instance_all_projects",
 	"instance_allow_inconsistent_copy",
+	"instance_auto_restart",
 	"instance_bulk_state_change",
 	"instance_create_start",
 	"instance_get_full",
