@@ -284,22 +284,15 @@ static int bring_up(struct lxcfs *l, struct lxm_err *e)
 	loop_timer_id guard;
 	int pidfd, r;
 
-	pthread_mutex_lock(&l->lock);
-	pidfd = l->pidfd;
-	pthread_mutex_unlock(&l->lock);
-	if (pidfd < 0 || ended(pidfd, 0)) {
-		/* dead ones give way before the next one comes: the host's values are better than none */
-		lxcfs_view_detach(l->dir, true);
-		end_process(l, SIGKILL);
-		r = lxcfs_view_make(l->dir, e);
-		if (r == 0)
-			r = spawn(l, &pidfd, e);
-		if (r < 0)
-			return r;
-		set_process(l, pidfd, true);
-	} else {
-		lxcfs_view_detach(l->dir, false);
-	}
+	/* the old one gives way before the next one comes: the host's values are better than none */
+	end_process(l, SIGKILL);
+	lxcfs_view_detach(l->dir);
+	r = lxcfs_view_make(l->dir, e);
+	if (r == 0)
+		r = spawn(l, &pidfd, e);
+	if (r < 0)
+		return r;
+	set_process(l, pidfd, true);
 	guard = loop_timer(l->d->loop, ANSWER_MS, on_silence, l);
 	r = wait_mounted(l, pidfd, e);
 	if (r == 0)
@@ -327,7 +320,7 @@ static void job(void *arg)
 
 	if (r < 0) {
 		end_process(l, SIGKILL);
-		lxcfs_view_detach(l->dir, true);
+		lxcfs_view_detach(l->dir);
 	}
 	pthread_mutex_lock(&l->lock);
 	l->state = r < 0 ? AWAY : ON;
@@ -359,9 +352,7 @@ static void adopt(struct lxcfs *l)
 	if (pidfd < 0)
 		return;
 	set_process(l, pidfd, false);
-	if (!lxcfs_view_mounted(l->dir)) {
-		end_process(l, SIGKILL);
-	} else if (lxcfs_view_attached(l->dir)) {
+	if (lxcfs_view_attached(l->dir)) {
 		l->state = ON;
 		loop_call(l->d->loop, begin_watching, l);
 	}
@@ -371,7 +362,7 @@ static void adopt(struct lxcfs *l)
 static void check(struct lxmd *d, lxm_time since, lxm_time now)
 {
 	struct lxcfs *l = d->instances->lxcfs;
-	lxm_auto(free) char *path = lxm_asprintf("%s/fs/proc/uptime", l->dir);
+	lxm_auto(free) char *path = lxm_asprintf("%s/view/uptime", l->dir);
 	lxm_auto(buf) struct lxm_buf text = { 0 };
 	loop_timer_id guard;
 	struct stat st;
@@ -451,11 +442,11 @@ int lxcfs_plan(struct lxcfs *l, struct plan *p, struct lxm_err *e)
 	on = l->state == ON;
 	pthread_mutex_unlock(&l->lock);
 	for (k = 0; r == 0 && l->program && k < LXCFS_FILES; k++) {
-		lxm_auto(free) char *base = lxm_asprintf("%s/base/%s", l->dir, lxcfs_files[k].path);
-		lxm_auto(free) char *view = lxm_asprintf("%s/view/%s", l->dir, lxcfs_files[k].path);
+		lxm_auto(free) char *base = lxm_asprintf("%s/base/%s", l->dir, lxcfs_files[k].name);
+		lxm_auto(free) char *view = lxm_asprintf("%s/view/%s", l->dir, lxcfs_files[k].name);
 		struct plan_step s = { .kind = PLAN_MOUNT,
 				       .u.mount = { .source = base,
-						    .target = lxcfs_files[k].target,
+						    .target = lxcfs_files[k].path,
 						    .flags = PLAN_MNT_BIND | PLAN_MNT_OPTIONAL,
 						    .propagation = MS_SLAVE } };
 

@@ -14,70 +14,76 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/base/str.h"
 #include "lib/base/sys.h"
 #include "lib/mount/mountfd.h"
 
 #define NSDX	    (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 #define ATTRS	    (NSDX | MOUNT_ATTR_RDONLY)
 #define LAYERS_MAX  16 /* more than ever lie on each other */
+#define MOUNTS_MAX  (64u << 20) /* of mountinfo */
 
 /* Not /proc/slabinfo, which lxcfs has too: only the host's root may read it. */
 const struct lxcfs_file lxcfs_files[LXCFS_FILES] = {
-	{ "proc/cpuinfo", "proc/cpuinfo", "/proc/cpuinfo" },
-	{ "proc/diskstats", "proc/diskstats", "/proc/diskstats" },
-	{ "proc/loadavg", "proc/loadavg", "/proc/loadavg" },
-	{ "proc/meminfo", "proc/meminfo", "/proc/meminfo" },
-	{ "proc/stat", "proc/stat", "/proc/stat" },
-	{ "proc/swaps", "proc/swaps", "/proc/swaps" },
-	{ "proc/uptime", "proc/uptime", "/proc/uptime" },
-	{ "sys/cpu", "sys/devices/system/cpu", "/sys/devices/system/cpu" },
+	{ "cpuinfo", "/proc/cpuinfo", false },	 { "diskstats", "/proc/diskstats", false },
+	{ "loadavg", "/proc/loadavg", false },	 { "meminfo", "/proc/meminfo", false },
+	{ "stat", "/proc/stat", false },	 { "swaps", "/proc/swaps", false },
+	{ "uptime", "/proc/uptime", false },	 { "cpu", "/sys/devices/system/cpu", true },
 };
 
-/* A host directory, and where it appears twice. */
-static const struct {
-	const char *host, *view, *base;
-} trees[] = {
-	{ "/proc", "view/proc", "base/proc" },
-	{ "/sys/devices/system", "view/sys", "base/sys" },
-};
-
-/* Is something mounted right there? Asks no filesystem. */
-static bool mounted(const char *dir, const char *rel)
+/* Is something mounted at dir/sub/name? Asks no filesystem. */
+static bool mounted(const char *dir, const char *sub, const char *name)
 {
-	lxm_auto(fd_close) int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	lxm_auto(free) char *parent = lxm_strdup(rel);
-	lxm_auto(fd_close) int fd = -1;
-	char *slash = strrchr(parent, '/');
+	lxm_auto(free) char *parent = lxm_asprintf("%s/%s", dir, sub);
+	lxm_auto(fd_close) int top = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	lxm_auto(fd_close) int fd = top < 0 ? -1 : sys_openat2(top, name, O_PATH, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
 
-	if (slash) {
-		*slash = 0;
-		fd = openat(top, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		auto_fd_close(&top);
-		top = LXM_TAKE(fd, -1);
-		rel = rel + (slash - parent) + 1;
-	}
-	if (top < 0)
-		return false;
-	fd = sys_openat2(top, rel, O_PATH, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
-	return fd < 0 && errno == EXDEV;
+	return top >= 0 && fd < 0 && errno == EXDEV;
 }
 
-static void unmount_at(const char *dir, const char *rel, int flags)
-{
-	lxm_auto(free) char *path = lxm_asprintf("%s/%s", dir, rel);
-	int n;
+/* ---- which mounts are lxcfs's: by the kernel's list, since a dead or hanging one cannot be asked */
 
-	for (n = 0; n < LAYERS_MAX && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW | flags) == 0; n++)
+static void read_mounts(struct lxm_buf *out)
+{
+	(void)lxm_read_file("/proc/self/mountinfo", MOUNTS_MAX, out);
+	lxm_buf_add(out, "", 1);
+}
+
+/* How many mounts of lxcfs lie at dir/sub/name. */
+static unsigned int layers(const struct lxm_buf *mounts, const char *dir, const char *sub, const char *name)
+{
+	lxm_auto(buf) struct lxm_buf want = { 0 };
+	const char *c, *line;
+	unsigned int n = 0;
+
+	lxm_buf_add(&want, " ", 1);
+	for (c = dir; *c; c++)
+		if (strchr(" \t\n\\", *c))
+			lxm_buf_fmt(&want, "\\%03o", *c);
+		else
+			lxm_buf_add(&want, c, 1);
+	lxm_buf_fmt(&want, "/%s/%s ", sub, name);
+	for (line = mounts->data; (line = strstr(line, want.data)); line++)
+		n += memmem(line, strcspn(line, "\n"), " - fuse.lxcfs ", 14) != NULL;
+	return n;
+}
+
+/* @how  MNT_FORCE ends the connection: a child of a killed lxcfs could hold it open, and readers would wait for ever; 0 */
+static void unmount_at(const char *dir, const char *sub, const char *name, unsigned int n, int how)
+{
+	lxm_auto(free) char *path = lxm_asprintf("%s/%s/%s", dir, sub, name);
+
+	while (n-- && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW | how) == 0)
 		;
 }
 
-/* Mount at dir/rel; takes the descriptor. */
-static int attach(int mount, const char *dir, const char *rel, struct lxm_err *e)
-{
-	lxm_auto(fd_close) int from = mount, to = -1;
-	lxm_auto(free) char *path = lxm_asprintf("%s/%s", dir, rel);
+/* ---- making it */
 
-	to = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+/* Mount at that path; takes the descriptor. */
+static int attach(int mount, const char *path, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int from = mount, to = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+
 	if (to < 0)
 		return lxm_err_sys(e, "open '%s'", path);
 	return lxm_err_wrap(e, mountfd_attach(from, to, e), "mount '%s'", path);
@@ -85,14 +91,14 @@ static int attach(int mount, const char *dir, const char *rel, struct lxm_err *e
 
 static int make_top(const char *dir, struct lxm_err *e)
 {
-	static const char *const dirs[] = { "fs", "view", "view/proc", "view/sys", "base", "base/proc", "base/sys" };
-	static const struct mount_param params[] = { { "mode", "0700" }, { "size", "64k" }, { "nr_inodes", "32" } };
+	static const char *const dirs[] = { "fs", "view", "base" };
+	static const struct mount_param params[] = { { "mode", "0700" }, { "size", "64k" }, { "nr_inodes", "64" } };
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	size_t k;
 	int r = mkdir(dir, 0700) < 0 && errno != EEXIST ? lxm_err_sys(e, "make '%s'", dir) : 0;
 	int fd = r < 0 ? r : mountfd_new("tmpfs", "lxm-lxcfs", params, LXM_ARRAY_LEN(params), NSDX, e);
 
-	r = fd < 0 ? fd : attach(fd, dir, ".", e);
+	r = fd < 0 ? fd : attach(fd, dir, e);
 	/* where the directory is on a shared mount, so is now what was mounted there */
 	if (r == 0 && mount_setattr(AT_FDCWD, dir, AT_SYMLINK_NOFOLLOW, &private, sizeof(private)) < 0)
 		r = lxm_err_sys(e, "make '%s' private", dir);
@@ -105,29 +111,40 @@ static int make_top(const char *dir, struct lxm_err *e)
 	return r;
 }
 
-static int make_tree(const char *dir, size_t k, struct lxm_err *e)
+static int make_target(const char *path, bool dir, struct lxm_err *e)
 {
-	lxm_auto(free) char *view = lxm_asprintf("%s/%s", dir, trees[k].view);
-	lxm_auto(fd_close) int fd = mountfd_clone(AT_FDCWD, trees[k].host, false, -1, ATTRS, e);
+	if (dir ? mkdir(path, 0700) < 0 : mknod(path, S_IFREG | 0600, 0) < 0)
+		return lxm_err_sys(e, "make '%s'", path);
+	return 0;
+}
+
+static int make_file(const char *dir, const struct lxcfs_file *f, struct lxm_err *e)
+{
+	lxm_auto(free) char *view = lxm_asprintf("%s/view/%s", dir, f->name), *base = lxm_asprintf("%s/base/%s", dir, f->name);
+	lxm_auto(fd_close) int fd = mountfd_clone(AT_FDCWD, f->path, false, -1, ATTRS, e);
 	int r = fd < 0 ? fd : mountfd_propagate(fd, MS_PRIVATE, e); /* out of the host's own group */
 
 	if (r == 0)
 		r = mountfd_propagate(fd, MS_SHARED, e);
 	if (r == 0)
-		r = attach(LXM_TAKE(fd, -1), dir, trees[k].view, e);
+		r = make_target(view, f->dir, e);
+	if (r == 0)
+		r = make_target(base, f->dir, e);
+	if (r == 0)
+		r = attach(LXM_TAKE(fd, -1), view, e);
 	if (r < 0)
 		return r;
 	fd = mountfd_clone(AT_FDCWD, view, false, -1, 0, e);
 	r = fd < 0 ? fd : mountfd_propagate(fd, MS_SLAVE, e);
-	return r < 0 ? r : attach(LXM_TAKE(fd, -1), dir, trees[k].base, e);
+	return r < 0 ? r : attach(LXM_TAKE(fd, -1), base, e);
 }
 
 static bool whole(const char *dir)
 {
 	size_t k;
 
-	for (k = 0; k < LXM_ARRAY_LEN(trees); k++)
-		if (!mounted(dir, trees[k].view) || !mounted(dir, trees[k].base))
+	for (k = 0; k < LXCFS_FILES; k++)
+		if (!mounted(dir, "view", lxcfs_files[k].name) || !mounted(dir, "base", lxcfs_files[k].name))
 			return false;
 	return true;
 }
@@ -141,8 +158,8 @@ int lxcfs_view_make(const char *dir, struct lxm_err *e)
 		return 0;
 	lxcfs_view_remove(dir);
 	r = make_top(dir, e);
-	for (k = 0; r == 0 && k < LXM_ARRAY_LEN(trees); k++)
-		r = make_tree(dir, k, e);
+	for (k = 0; r == 0 && k < LXCFS_FILES; k++)
+		r = make_file(dir, &lxcfs_files[k], e);
 	if (r < 0)
 		lxcfs_view_remove(dir);
 	return r;
@@ -150,57 +167,68 @@ int lxcfs_view_make(const char *dir, struct lxm_err *e)
 
 void lxcfs_view_remove(const char *dir)
 {
-	lxcfs_view_detach(dir, true);
-	unmount_at(dir, ".", 0);
+	int n;
+
+	lxcfs_view_detach(dir);
+	for (n = 0; n < LAYERS_MAX && umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) == 0; n++)
+		;
 	(void)rmdir(dir);
 }
 
 bool lxcfs_view_mounted(const char *dir)
 {
-	return mounted(dir, "fs");
+	return mounted(dir, ".", "fs");
 }
+
+/* ---- lxcfs comes and goes */
 
 bool lxcfs_view_attached(const char *dir)
 {
+	lxm_auto(buf) struct lxm_buf mounts = { 0 };
 	size_t k;
 
-	for (k = 0; k < LXCFS_FILES; k++) {
-		lxm_auto(free) char *rel = lxm_asprintf("view/%s", lxcfs_files[k].path);
-
-		if (!mounted(dir, rel))
+	read_mounts(&mounts);
+	for (k = 0; k < LXCFS_FILES; k++)
+		if (!layers(&mounts, dir, "view", lxcfs_files[k].name))
 			return false;
-	}
 	return true;
 }
 
 int lxcfs_view_attach(const char *dir, struct lxm_err *e)
 {
+	lxm_auto(buf) struct lxm_buf mounts = { 0 };
+	lxm_auto(free) char *fs = lxm_asprintf("%s/fs", dir);
 	size_t k;
 	int r = 0;
 
 	for (k = 0; r == 0 && k < LXCFS_FILES; k++) {
-		lxm_auto(free) char *from = lxm_asprintf("%s/fs/%s", dir, lxcfs_files[k].source);
-		lxm_auto(free) char *view = lxm_asprintf("view/%s", lxcfs_files[k].path);
-		lxm_auto(free) char *base = lxm_asprintf("base/%s", lxcfs_files[k].path);
+		lxm_auto(free) char *from = lxm_asprintf("%s%s", fs, lxcfs_files[k].path);
+		lxm_auto(free) char *view = lxm_asprintf("%s/view/%s", dir, lxcfs_files[k].name);
 		int fd = mountfd_clone(AT_FDCWD, from, false, -1, ATTRS, e);
 
-		r = fd < 0 ? fd : attach(fd, dir, view, e);
-		unmount_at(dir, base, 0); /* it came here as to every slave */
+		r = fd < 0 ? fd : attach(fd, view, e);
 	}
+	/* it came to the bases as to every slave */
+	read_mounts(&mounts);
+	for (k = 0; k < LXCFS_FILES; k++)
+		unmount_at(dir, "base", lxcfs_files[k].name, layers(&mounts, dir, "base", lxcfs_files[k].name), 0);
+	if (r == 0 && umount2(fs, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		r = lxm_err_sys(e, "unmount '%s'", fs);
 	return r;
 }
 
-void lxcfs_view_detach(const char *dir, bool gone)
+void lxcfs_view_detach(const char *dir)
 {
+	lxm_auto(buf) struct lxm_buf mounts = { 0 };
 	size_t k;
 
+	read_mounts(&mounts);
 	for (k = 0; k < LXCFS_FILES; k++) {
-		lxm_auto(free) char *view = lxm_asprintf("view/%s", lxcfs_files[k].path);
+		const char *name = lxcfs_files[k].name;
 
-		if (mounted(dir, view))
-			unmount_at(dir, view, 0);
+		unmount_at(dir, "view", name, layers(&mounts, dir, "view", name), MNT_FORCE);
+		unmount_at(dir, "base", name, layers(&mounts, dir, "base", name), MNT_FORCE);
 	}
-	/* forced: a child of a killed lxcfs could hold its connection open, and readers would wait */
-	if (gone && mounted(dir, "fs"))
-		unmount_at(dir, "fs", MNT_FORCE);
+	if (lxcfs_view_mounted(dir))
+		unmount_at(dir, ".", "fs", LAYERS_MAX, MNT_FORCE);
 }

@@ -77,6 +77,16 @@ struct mon {
 	char ring[RING_SIZE];
 };
 
+#define TELL_BATCH 8 /* what one message takes */
+
+/* Descriptors of mounts that travel in one message: a byte for each, TELL_FD or TELL_NONE, and the descriptors of the former. */
+struct tell_batch {
+	char what[TELL_BATCH];
+	int fd[TELL_BATCH];
+	unsigned int n, nfd;	   /* how many of both */
+	unsigned int next, nextfd; /* child: the first one not heard */
+};
+
 /* One start, from reading the plan to init's execution. Lives on the stack of start_run(). */
 struct start {
 	struct mon *m;
@@ -98,6 +108,7 @@ struct start {
 	int mounts[512];       /* child: filesystems made inside, in order of PLAN_MOUNT; -1: comes from the parent */
 	int nmount;	       /* child: counter of the running phase */
 	int slave;	       /* child: console */
+	struct tell_batch batch; /* parent: not sent yet; child: not heard yet */
 };
 
 /* Messages on start.sock; parent to child one byte each, in the order of the phases. */
@@ -125,6 +136,8 @@ void cleanup_first(struct mon *m);
 void cleanup_rest(struct mon *m);
 /** Send one byte and perhaps a descriptor to the child. */
 int tell(struct start *s, char what, int fd, struct lxm_err *e);
+/** Parent, after a run of PLAN_MOUNT steps: send what mount_step_outside() still holds. */
+int mounts_flush(struct start *s, struct lxm_err *e);
 
 /* ---- child.c: runs in the new namespaces, never returns */
 void child_main(struct start *s) __attribute__((noreturn));

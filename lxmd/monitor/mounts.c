@@ -21,7 +21,53 @@ static bool comes_from_outside(const struct plan_mount *m)
 	return m->flags & (PLAN_MNT_BIND | PLAN_MNT_HOST);
 }
 
-/* Parent: open or make it, and send it. */
+/* ---- from parent to child: a message for each would cost more than most mounts do */
+
+int mounts_flush(struct start *s, struct lxm_err *e)
+{
+	struct tell_batch *b = &s->batch;
+	ssize_t n = b->n ? lxm_send_fds(s->sock, b->what, b->n, b->fd, b->nfd, 0) : 0;
+
+	while (b->nfd)
+		(void)close(b->fd[--b->nfd]);
+	b->n = 0;
+	return n < 0 ? lxm_err_set(e, (int)-n, "talk to init's process: %s", strerror((int)-n)) : 0;
+}
+
+/* @fd  taken; -1: an optional one failed */
+static int tell_mount(struct start *s, int fd, struct lxm_err *e)
+{
+	struct tell_batch *b = &s->batch;
+
+	b->what[b->n++] = fd < 0 ? TELL_NONE : TELL_FD;
+	if (fd >= 0)
+		b->fd[b->nfd++] = fd;
+	return b->n == TELL_BATCH ? mounts_flush(s, e) : 0;
+}
+
+static int hear_mount(struct start *s, int *fd_out, struct lxm_err *e)
+{
+	struct tell_batch *b = &s->batch;
+
+	if (b->next == b->n) {
+		size_t nfd = TELL_BATCH;
+		ssize_t n = lxm_recv_fds(s->sock, b->what, sizeof(b->what), b->fd, &nfd, 0);
+
+		if (n <= 0)
+			_exit(1); /* the parent is gone, nobody is left to tell */
+		b->n = (unsigned int)n;
+		b->nfd = (unsigned int)nfd;
+		b->next = b->nextfd = 0;
+	}
+	if (b->what[b->next++] == TELL_NONE)
+		return 0;
+	if (b->what[b->next - 1] != TELL_FD || b->nextfd == b->nfd)
+		return lxm_err_set(e, EPROTO, "start out of step: '%c' instead of a mount", b->what[b->next - 1]);
+	*fd_out = b->fd[b->nextfd++];
+	return 0;
+}
+
+/* Parent: open or make it, and send it, perhaps later. */
 int mount_step_outside(struct start *s, const struct plan_step *p, struct lxm_err *e)
 {
 	const struct plan_mount *m = &p->u.mount;
@@ -43,10 +89,10 @@ int mount_step_outside(struct start *s, const struct plan_step *p, struct lxm_er
 	}
 	if (fd < 0) {
 		if (m->flags & PLAN_MNT_OPTIONAL)
-			return tell(s, TELL_NONE, -1, e);
+			return tell_mount(s, -1, e);
 		return lxm_err_wrap(e, fd, "mount '%s'", m->target);
 	}
-	return tell(s, TELL_FD, fd, e);
+	return tell_mount(s, LXM_TAKE(fd, -1), e);
 }
 
 /* Child, before the root is attached. */
@@ -82,7 +128,7 @@ int mount_step_attach(struct start *s, const struct plan_step *p, struct lxm_err
 	int mount = s->mounts[s->nmount++], r = 0;
 
 	if (comes_from_outside(m)) {
-		r = hear(s, TELL_FD, &outside, e);
+		r = hear_mount(s, &outside, e);
 		if (r < 0)
 			return r;
 		mount = outside;

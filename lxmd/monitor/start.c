@@ -175,9 +175,12 @@ static int stage_beside(struct start *s, struct lxm_err *e)
 		r = s->nl = nl_open(e);
 	if (r > 0)
 		r = 0;
-	while (r == 0 && plan_next(&s->plan, &pos, &p))
-		if (steps[p.kind].beside)
+	while (r == 0 && plan_next(&s->plan, &pos, &p)) {
+		if (p.kind > PLAN_MOUNT)
+			r = mounts_flush(s, e);
+		if (r == 0 && steps[p.kind].beside)
 			r = steps[p.kind].beside(s, &p, e);
+	}
 	return r < 0 ? r : tell(s, TELL_DONE, -1, e);
 }
 
@@ -236,6 +239,8 @@ static void start_close(struct start *s)
 	auto_fd_close(&s->netns);
 	auto_fd_close(&s->nl);
 	auto_fd_close(&s->notify);
+	while (s->batch.nfd)
+		(void)close(s->batch.fd[--s->batch.nfd]);
 }
 
 /* Ends and reaps the child, whatever it does. */
