@@ -15,6 +15,7 @@
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/idmap.h"
 #include "lxmd/instance/limits.h"
+#include "lxmd/instance/plan.h"
 #include "lxmd/instance/policy.h"
 #include "lxmd/storage/custom.h"
 
@@ -104,6 +105,17 @@ static int check_devices(struct lxmd *d, const struct instance *i, const struct 
 	return 0;
 }
 
+/* A policy of its own is compiled to see whether it can be; the start then takes it from the cache. */
+static int check_filter(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e)
+{
+	const char *raw = lxm_kv_get(&i->config, "raw.seccomp");
+	struct wire_bytes bpf;
+
+	if (lxm_empty(raw) || (was && lxm_streq(lxm_kv_get(&was->config, "raw.seccomp"), raw)))
+		return 0;
+	return instance_seccomp(d, i, false, &bpf, e);
+}
+
 int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who,
 		   struct lxm_err *e)
 {
@@ -126,6 +138,8 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 		r = check_devices(d, i, was, who, e);
 	if (r == 0)
 		r = limits_check(d, i, e);
+	if (r == 0)
+		r = check_filter(d, i, was, e);
 	if (r == 0)
 		r = idmap_compose(0, 1, lxm_kv_get(&i->config, "raw.idmap"), &map, e);
 	idmap_deinit(&map);

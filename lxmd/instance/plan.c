@@ -198,6 +198,7 @@ int instance_seccomp(struct lxmd *d, const struct instance *i, bool intercept, s
 		.intercept = intercept ? instance_intercepted(i) : 0,
 		.deny = lxm_kv_get(&i->config, "security.syscalls.deny"),
 		.allow = lxm_kv_get(&i->config, "security.syscalls.allow"),
+		.raw = lxm_kv_get(&i->config, "raw.seccomp"),
 	};
 
 	return seccomp_get(d->instances->seccomp, &w, bpf_out, e);

@@ -19,6 +19,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/base/str.h"
+#include "lxmd/instance/seccomp_raw.h"
 
 #define POLICY_MAX (256u << 10) /* one policy text */
 #define CACHE_MAX  (16u << 20)	/* all compiled filters */
@@ -260,12 +261,19 @@ static int export(scmp_filter_ctx ctx, void **bpf_out, size_t *len_out, struct l
 
 static int compile(struct seccomp_cache *c, const struct seccomp_want *w, void **bpf_out, size_t *len_out, struct lxm_err *e)
 {
-	scmp_filter_ctx ctx = seccomp_init(lxm_empty(w->allow) ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
+	scmp_filter_ctx ctx = NULL;
 	int r;
 
-	if (!ctx)
-		return lxm_err_set(e, ENOMEM, "memory for the system call filter");
-	r = build(c, w, ctx, e);
+	if (!lxm_empty(w->raw)) {
+		r = seccomp_raw_build(w->raw, &ctx, e);
+		if (r < 0)
+			return lxm_err_wrap(e, r, "raw.seccomp");
+	} else {
+		ctx = seccomp_init(lxm_empty(w->allow) ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
+		if (!ctx)
+			return lxm_err_set(e, ENOMEM, "memory for the system call filter");
+		r = build(c, w, ctx, e);
+	}
 	if (r == 0)
 		r = export(ctx, bpf_out, len_out, e);
 	seccomp_release(ctx);
@@ -274,6 +282,8 @@ static int compile(struct seccomp_cache *c, const struct seccomp_want *w, void *
 
 static char *key_of(const struct seccomp_want *w)
 {
+	if (!lxm_empty(w->raw))
+		return lxm_asprintf("raw\n%s", w->raw);
 	return lxm_asprintf("%d%d%d %u\n%s\n\n%s", w->privileged, w->no_default, w->deny_compat, w->intercept, w->deny ? w->deny : "", w->allow ? w->allow : "");
 }
 
@@ -290,7 +300,7 @@ static struct entry *find(struct seccomp_cache *c, const char *key)
 /* Filters that would filter nothing are left out: they would cost every system call. */
 static bool wants_nothing(const struct seccomp_want *w)
 {
-	return w->no_default && !w->deny_compat && !w->intercept && lxm_empty(w->deny) && lxm_empty(w->allow);
+	return lxm_empty(w->raw) && w->no_default && !w->deny_compat && !w->intercept && lxm_empty(w->deny) && lxm_empty(w->allow);
 }
 
 static int get_locked(struct seccomp_cache *c, const struct seccomp_want *w, char *key, struct entry **out, struct lxm_err *e)
@@ -327,8 +337,8 @@ int seccomp_get(struct seccomp_cache *c, const struct seccomp_want *w, struct wi
 		*bpf_out = (struct wire_bytes){ NULL, 0 };
 		return 0;
 	}
-	if ((w->deny && strlen(w->deny) > POLICY_MAX) || (w->allow && strlen(w->allow) > POLICY_MAX))
-		return lxm_err_set(e, EINVAL, "security.syscalls list of more than %u bytes", POLICY_MAX);
+	if ((w->deny && strlen(w->deny) > POLICY_MAX) || (w->allow && strlen(w->allow) > POLICY_MAX) || (w->raw && strlen(w->raw) > POLICY_MAX))
+		return lxm_err_set(e, EINVAL, "a list of system calls of more than %u bytes", POLICY_MAX);
 	key = key_of(w);
 	pthread_mutex_lock(&c->lock);
 	r = get_locked(c, w, key, &n, e);

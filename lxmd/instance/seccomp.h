@@ -17,6 +17,7 @@ struct seccomp_want {
 	bool deny_compat;  /* security.syscalls.deny_compat=true: no 32-bit or x32 calls */
 	uint32_t intercept; /* enum plan_intercept_flag: calls that go to a listener */
 	const char *deny;  /* security.syscalls.deny: lines "NAME [errno]"; NULL: none */
+	const char *raw;   /* raw.seccomp: in place of all the others; NULL: none */
 	const char *allow; /* security.syscalls.allow: lines "NAME"; not empty: all others are denied; NULL: none */
 };
 

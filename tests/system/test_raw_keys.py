@@ -1,4 +1,4 @@
-"""raw.lxc, linux.sysctl.* and linux.kernel_modules: what they do inside and on the host, and what is refused."""
+"""raw.lxc, raw.seccomp, linux.sysctl.* and linux.kernel_modules: what they do inside and on the host, and what is refused."""
 import os
 import platform
 import shutil
@@ -111,6 +111,42 @@ def test_sysctls_of_its_own_namespaces(box):
     box.rest.wait(put(box).json["operation"])
     box.start()
     assert box.sh("cat /proc/sys/net/ipv4/ip_default_ttl") == host
+
+
+# ---- raw.seccomp
+POLICY = """2
+denylist
+reject_force_umount  # as liblxc's own policy has it
+[all]
+open_by_handle_at errno 1
+uname errno 38
+mkdir errno 13
+mkdirat errno 13
+"""
+
+
+def test_a_policy_of_its_own_is_all_there_is(box):
+    intercept = "security.syscalls.intercept.mknod"
+    box.rest.wait(put(box, **{"raw.seccomp": POLICY, "security.syscalls.deny": "sethostname", intercept: "true"}).json["operation"])
+    box.restart()
+    assert "Seccomp:\t2" in box.sh("grep Seccomp: /proc/1/status; hostname $(hostname)")  # the other key's list is not in force
+    denied = box.exec("mkdir", "/root/denied")
+    assert denied.code != 0 and b"Permission denied" in denied.err
+    assert box.sh("uname") == "\n"  # busybox does not look at the error
+    assert box.exec("mknod", "/root/null", "c", "1", "3").code != 0  # nor are calls answered
+    box.rest.wait(put(box).json["operation"])
+    box.restart()
+    box.sh("mkdir /root/denied; rmdir /root/denied; uname")
+
+
+@pytest.mark.parametrize("policy,says", [
+    ("denylist\nuname", "line 1"), ("2\ndenylist\nuname nonsense", "'nonsense'"), ("2\ndenylist\n\nno_such_call", "line 4"),
+    ("2\ndenylist\nmknod notify", "nobody would answer"),
+])
+def test_a_bad_policy_changes_nothing(box, policy, says):
+    error = failure(box, put(box, **{"raw.seccomp": policy}))
+    assert "raw.seccomp" in error and says in error
+    assert "raw.seccomp" not in box.get()["config"]
 
 
 # ---- kernel modules

@@ -108,6 +108,77 @@ static void wrong_lines_are_named(void)
 	seccomp_cache_free(c);
 }
 
+/* liblxc's language; what it says is all there is. */
+static void a_raw_policy_replaces_all_else(void)
+{
+	static const char deny[] = "2\ndenylist\n# text\nreject_force_umount  # as it is written there\n[all]\ngetppid errno 38\n"
+				   "setpgid errno 7 [0,5,SCMP_CMP_EQ]\nsetpgid errno 9 [1,6,SCMP_CMP_MASKED_EQ,7] [0,2,>=]\n[arm]\nuname errno 11\n";
+	static const char allow[] = "2\nallowlist errno 13\nexit_group\ngetpid allow\n";
+	struct seccomp_want w = { .raw = deny, .deny = "uname" }, a = { .raw = allow }, v1 = { .raw = "1\nwhitelist errno 3\n231\n39\n" };
+	struct lxm_err e = { 0 };
+	struct wire_bytes bpf;
+	struct seccomp_cache *c = cache(&e);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	CU_ASSERT_FATAL(seccomp_get(c, &w, &bpf, &e) == 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_getppid, 0, 0), ENOSYS);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_umount2, 0, MNT_FORCE), EACCES);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_setpgid, 5, 0), 7);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_setpgid, 2, 14), 9);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_setpgid, 1, 14) == 9, 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_uname, 0, 0), EFAULT); /* neither the other key nor the other machine's section */
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_open_by_handle_at, -1, 0), EFAULT);
+	CU_ASSERT_FATAL(seccomp_get(c, &a, &bpf, &e) == 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_getpid, 0, 0), 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_uname, 0, 0), EACCES);
+#if defined(__x86_64__)
+	CU_ASSERT_FATAL(seccomp_get(c, &v1, &bpf, &e) == 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_getpid, 0, 0), 0);
+	CU_ASSERT_EQUAL(errno_under(&bpf, SYS_uname, 0, 0), ESRCH);
+#endif
+	seccomp_cache_free(c);
+}
+
+static void a_raw_policy_is_read_strictly(void)
+{
+	static const struct {
+		const char *text, *says;
+	} bad[] = {
+		{ "2\n", "a version" },
+		{ "3\ndenylist", "line 1: version" },
+		{ "2\ngetpid", "line 2: 'denylist'" },
+		{ "1\ndenylist", "line 2: 'allowlist'" },
+		{ "1\nallowlist\ngetpid", "line 3: 'getpid' is not the number" },
+		{ "2\ndenylist kill x", "'x' is left over" },
+		{ "2\ndenylist\n\nno_such_call", "line 4: there is no system call 'no_such_call'" },
+		{ "2\ndenylist\ngetpid errno", "errno: a number" },
+		{ "2\ndenylist\ngetpid errno 4096", "errno: a number" },
+		{ "2\ndenylist\ngetpid notify", "nobody would answer" },
+		{ "2\ndenylist\ngetpid explode", "'explode' is not an action" },
+		{ "2\ndenylist\n[sparc]", "'sparc' is not an architecture" },
+		{ "2\ndenylist\n[all", "is not [ARCHITECTURE]" },
+		{ "2\ndenylist\ngetpid errno 1 [6,0,SCMP_CMP_EQ]", "is not [INDEX" },
+		{ "2\ndenylist\ngetpid errno 1 [0,0,SCMP_CMP_MASKED_EQ]", "is not [INDEX" },
+		{ "2\ndenylist\ngetpid errno 1 [0,0,about]", "is not [INDEX" },
+		{ "2\ndenylist\ngetpid errno 1 [0,0,==", "without end" },
+		{ "2\ndenylist\ngetpid errno 1 [0,0,==] x", "'x' is left over" },
+	};
+	struct seccomp_cache *c = cache(NULL);
+	struct wire_bytes bpf;
+	size_t i;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	for (i = 0; i < LXM_ARRAY_LEN(bad); i++) {
+		struct seccomp_want w = { .raw = bad[i].text };
+		struct lxm_err e = { 0 };
+
+		if (seccomp_get(c, &w, &bpf, &e) != -EINVAL || !strstr(e.msg, bad[i].says))
+			printf("    %zu: %s\n", i, e.msg);
+		CU_ASSERT(e.code == EINVAL && strstr(e.msg, bad[i].says) != NULL);
+	}
+	seccomp_cache_free(c);
+}
+
 static void the_same_wish_is_compiled_once(void)
 {
 	struct seccomp_want a = { .deny = "uname" }, b = { .deny = "uname" }, p = { .deny = "uname", .privileged = true };
@@ -145,5 +216,6 @@ static void intercepted_calls_wait_for_a_listener(void)
 
 UNIT_MAIN("instance/seccomp", { "default list denies what it names", default_list_denies_what_it_names },
 	  { "arguments are looked at", arguments_are_looked_at }, { "configuration adds and replaces", configuration_adds_and_replaces },
-	  { "wrong lines are named", wrong_lines_are_named }, { "the same wish is compiled once", the_same_wish_is_compiled_once },
+	  { "wrong lines are named", wrong_lines_are_named }, { "a raw policy replaces all else", a_raw_policy_replaces_all_else },
+	  { "a raw policy is read strictly", a_raw_policy_is_read_strictly }, { "the same wish is compiled once", the_same_wish_is_compiled_once },
 	  { "intercepted calls wait for a listener", intercepted_calls_wait_for_a_listener })
