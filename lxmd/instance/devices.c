@@ -32,17 +32,22 @@ struct device_ctx instance_device(struct lxmd *d, const struct instance *i, cons
 	};
 }
 
+void instance_devices_undo_start(struct lxmd *d, const struct instance *i, struct lxm_kv *changes)
+{
+	lxm_devs_each(dev, &i->devices) {
+		struct device_ctx c = instance_device(d, i, dev, changes);
+
+		if (!device_is_root(&dev->kv))
+			device_stop(&c);
+	}
+}
+
 void instance_devices_stop(struct lxmd *d, const struct instance *i)
 {
 	lxm_auto(kv) struct lxm_kv changes = { 0 };
 	struct lxm_err e = { 0 };
 
-	lxm_devs_each(dev, &i->devices) {
-		struct device_ctx c = instance_device(d, i, dev, &changes);
-
-		if (!device_is_root(&dev->kv))
-			device_stop(&c);
-	}
+	instance_devices_undo_start(d, i, &changes);
 	if (instance_set_volatile(d, i->row.id, &changes, &e) < 0)
 		lxm_warn("instance '%s': %s", i->row.name, e.msg);
 }

@@ -55,11 +55,17 @@ int instance_device_live(struct run *run, struct device_live *out, struct lxm_er
  * @all       go on behind a device that fails, with a warning: the instance stays up whatever happens
  * @changes   volatile keys that are not in `i` yet; may be NULL
  *
- * Any thread but the loop's; blocks. Returns 0, or -errno naming the device; instance_devices_stop() undoes it.
+ * Any thread but the loop's; blocks. Returns 0, or -errno naming the device; instance_devices_undo_start() undoes it.
  */
 int instance_devices_started(struct lxmd *d, const struct instance *i, const struct device_live *live, bool all,
 			     struct lxm_kv *changes, struct lxm_err *e);
 
+/**
+ * Release the host side of all devices after a start that failed. Never fails.
+ *
+ * @changes  what the start gathered, which is not stored yet; loses what is about what is released
+ */
+void instance_devices_undo_start(struct lxmd *d, const struct instance *i, struct lxm_kv *changes);
 /** Release the host side of all devices. Never fails. */
 void instance_devices_stop(struct lxmd *d, const struct instance *i);
 

@@ -250,7 +250,7 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 	if (r < 0) {
 		take_down(d, run, &sock, &mon_pidfd);
 		mon_hello_deinit(&hello);
-		instance_devices_stop(d, i);
+		instance_devices_undo_start(d, i, changes);
 		return r;
 	}
 	lxcfs_recheck(d->instances->lxcfs, generation);
@@ -275,7 +275,7 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 	if (r < 0) {
 		/* out of descriptors or memory: without an ear on it the instance must not run */
 		(void)cgroup_kill(&d->instances->cgroups, run->cgroup, NULL);
-		instance_devices_stop(d, i);
+		instance_devices_undo_start(d, i, changes);
 		return r;
 	}
 	return 0;

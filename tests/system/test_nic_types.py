@@ -114,6 +114,7 @@ def test_a_route_that_is_taken_undoes_the_start(box):
     other = box(start=False, n=nic("p2p", host_name=f"{TAG}x", ipv4__routes="198.51.100.0/24"))
     refused(other.start, "198.51.100.0/24", "exists")
     wait_until(lambda: f"{TAG}x" not in links(), 5)
+    assert set(volatile(other)) == {"volatile.n.hwaddr"}
     assert f"dev {first.get()['config']['volatile.n.host_name']}" in routes()
 
 
@@ -154,7 +155,7 @@ def test_macvlan(rest, box, wire):
 def test_a_kernel_without_ipvlan_is_named(box, wire):
     inst = box(start=False, n=nic("ipvlan", parent=wire.name, mode="l2"))
     refused(inst.start, "load its module 'ipvlan'")
-    assert inst.status == "Stopped"
+    assert inst.status == "Stopped" and not volatile(inst)
 
 
 # ---- physical
@@ -325,7 +326,8 @@ def test_a_vlan_lives_as_long_as_its_users(daemon, rest, box, wire):
     assert name in links(), "it was there before"
     ip("link", "del", name)
     lent = box(n=nic("physical", parent=wire.name, vlan="5", gvrp="true"))
-    assert "GVRP" in lent.sh("cat /proc/net/vlan/nic0 2>/dev/null || echo GVRP") and name not in links()
+    seen = subprocess.run(["nsenter", "-t", str(lent.pid), "-n", "ip", "-d", "link", "show", "nic0"], capture_output=True, text=True).stdout
+    assert "GVRP" in seen and "id 5" in seen and name not in links()
     lent.stop()
     assert name not in links()
 
