@@ -73,7 +73,7 @@ static const char *check_link(const struct plan_nic *n)
 {
 	if (n->kind < PLAN_NIC_VETH || n->kind > PLAN_NIC_IPVLAN)
 		return "kind";
-	if (n->flags & ~63u)
+	if (n->flags & ~127u)
 		return "flags";
 	if (!ifname_ok(n->peer))
 		return "peer";

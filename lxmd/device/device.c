@@ -151,10 +151,10 @@ int device_hot_update(struct device_ctx *c, const struct lxm_kv *old, const stru
 	const struct device_type *t = type_of(c);
 	int r;
 
-	if (!t || !t->hot_update)
-		return not_while_running(c, "changed", e);
+	if (!t || !t->hot_update || !lxm_streq(t->name, lxm_kv_get(old, "type")))
+		return DEVICE_ANEW;
 	r = t->hot_update(c, old, live, e);
-	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : 0;
+	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : r;
 }
 
 unsigned int device_type_flags(const char *type)

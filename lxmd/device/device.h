@@ -49,6 +49,7 @@ struct device_live {
 	struct spawner *spawner;
 	const struct cgroup_layout *cgroups;
 	const char *cgroup; /* "PARENT/ID" */
+	bool again;	    /* for device_started(): it rebooted, or a later lxmd found it running */
 };
 
 /**
@@ -89,7 +90,16 @@ void device_stop(struct device_ctx *c);
 /** Add to a running instance. -EOPNOTSUPP where the type cannot. */
 int device_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 int device_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
-/** Apply changed properties to a running instance; old is what it had. -EOPNOTSUPP: remove and add instead. */
+/* Answer of device_hot_update() besides 0: nothing was done, remove and add it instead. */
+enum { DEVICE_ANEW = 1 };
+/**
+ * Apply changed properties to a running instance.
+ *
+ * @c    the device as it is to be, with the instance's new configuration
+ * @old  the properties that it had
+ *
+ * Returns 0, DEVICE_ANEW, or -errno with everything as before.
+ */
 int device_hot_update(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live,
 		      struct lxm_err *e);
 

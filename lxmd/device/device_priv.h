@@ -22,6 +22,8 @@ struct device_type {
 	int (*hot_remove)(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 	int (*hot_update)(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live,
 			  struct lxm_err *e);
+	/** A nictype's properties that hot_update changes in place, up to NULL; a change of any other makes the link anew. */
+	const char *const *live_keys;
 };
 
 extern const struct device_type device_nic, device_disk, device_unix_char, device_unix_block, device_none, device_proxy;

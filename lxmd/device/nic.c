@@ -126,20 +126,6 @@ void nic_list(const struct device_ctx *c, const char *key, struct lxm_strv *out)
 	}
 }
 
-bool nic_same_but(const struct lxm_kv *a, const struct lxm_kv *b, const char *const *keys, size_t n)
-{
-	lxm_auto(kv) struct lxm_kv x = { 0 }, y = { 0 };
-	size_t i;
-
-	lxm_kv_copy(&x, a);
-	lxm_kv_copy(&y, b);
-	for (i = 0; i < n; i++) {
-		(void)lxm_kv_del(&x, keys[i]);
-		(void)lxm_kv_del(&y, keys[i]);
-	}
-	return lxm_kv_eq(&x, &y);
-}
-
 int nic_check_vlan(const struct device_ctx *c, struct lxm_err *e)
 {
 	if (nic_fixed(c, "vlan") && !nic_get(c, "parent"))
@@ -368,6 +354,8 @@ static void nic_remove(struct device_ctx *c)
 	device_volatile_set(c, "hwaddr", "");
 	device_volatile_set(c, "name", "");
 	device_volatile_set(c, "host_name", "");
+	device_volatile_set(c, "ipv4.address", "");
+	device_volatile_set(c, "ipv6.address", "");
 }
 
 static int nic_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
@@ -378,28 +366,39 @@ static int nic_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 	return meant_kv(&m) ? m.kind->start(&m.c, plan, e) : no_kind(c, e);
 }
 
+/* The host end of the pair, or NULL. */
+static const char *host_end(const struct device_ctx *c)
+{
+	return device_volatile(c, "host_name");
+}
+
+static int nic_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	lxm_auto(meant) struct meant m;
+	int r;
+
+	meant_by(c, c->kv, &m);
+	if (!meant_kv(&m))
+		return 0;
+	r = m.kind->started ? m.kind->started(&m.c, live, e) : 0;
+	return r == 0 && host_end(c) ? nic_limits_apply(&m.c, host_end(c), live->again, e) : r;
+}
+
 static void nic_stop(struct device_ctx *c)
 {
 	lxm_auto(meant) struct meant m;
 
 	meant_by(c, c->kv, &m);
-	if (meant_kv(&m))
-		m.kind->stop(&m.c);
+	if (!meant_kv(&m))
+		return;
+	if (host_end(c))
+		nic_limits_end(&m.c, host_end(c));
+	m.kind->stop(&m.c);
 }
 
 static int not_live(const struct meant *m, const char *what, struct lxm_err *e)
 {
 	return lxm_err_http(e, 400, EOPNOTSUPP, "a %s nic cannot be %s while the instance runs: stop it first", m->kind->name, what);
-}
-
-static int nic_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
-{
-	lxm_auto(meant) struct meant m;
-
-	meant_by(c, c->kv, &m);
-	if (!meant_kv(&m))
-		return no_kind(c, e);
-	return m.kind->hot_add ? m.kind->hot_add(&m.c, live, e) : not_live(&m, "added", e);
 }
 
 static int nic_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
@@ -409,19 +408,106 @@ static int nic_hot_remove(struct device_ctx *c, const struct device_live *live, 
 	meant_by(c, c->kv, &m);
 	if (!meant_kv(&m))
 		return no_kind(c, e);
-	return m.kind->hot_remove ? m.kind->hot_remove(&m.c, live, e) : not_live(&m, "removed", e);
+	if (!m.kind->hot_remove)
+		return not_live(&m, "removed", e);
+	if (host_end(c))
+		nic_limits_end(&m.c, host_end(c));
+	return m.kind->hot_remove(&m.c, live, e);
+}
+
+static int nic_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	lxm_auto(meant) struct meant m;
+	int r;
+
+	meant_by(c, c->kv, &m);
+	if (!meant_kv(&m))
+		return no_kind(c, e);
+	if (!m.kind->hot_add)
+		return not_live(&m, "added", e);
+	r = m.kind->hot_add(&m.c, live, e);
+	if (r == 0) {
+		r = nic_started(c, live, e);
+		if (r < 0)
+			(void)nic_hot_remove(c, live, NULL);
+	}
+	return r;
+}
+
+/* ---- changed while the instance runs */
+
+static bool among(const char *key, const char *const *keys)
+{
+	for (; keys && *keys; keys++)
+		if (lxm_streq(key, *keys))
+			return true;
+	return false;
+}
+
+/* What a change of properties is about. */
+struct changed {
+	bool limits, kind, other;
+};
+
+static void look_at(const struct lxm_kv *a, const struct lxm_kv *b, const struct device_type *t, struct changed *out)
+{
+	static const char *const limits[] = { "limits.ingress", "limits.egress", "limits.max", "limits.priority", "queue.tx.length", NULL };
+
+	lxm_kv_each(p, a) {
+		if (lxm_streq(lxm_kv_or(b, p->key, ""), p->value))
+			continue;
+		if (among(p->key, limits))
+			out->limits = true;
+		else if (among(p->key, t->live_keys))
+			out->kind = true;
+		else
+			out->other = true;
+	}
+}
+
+static int limits_or_back(struct device_ctx *c, const struct lxm_kv *old, struct lxm_err *e)
+{
+	struct device_ctx before = *c;
+	int r = nic_limits_apply(c, host_end(c), true, e);
+
+	before.kv = old;
+	if (r < 0)
+		(void)nic_limits_apply(&before, host_end(c), true, NULL);
+	return r;
+}
+
+static int change(struct meant *m, const struct lxm_kv *old, const struct changed *what, const struct device_live *live, struct lxm_err *e)
+{
+	int r = what->kind ? m->kind->hot_update(&m->c, old, live, e) : 0;
+
+	/* nothing of its own: it is about the instance's limits.network.priority */
+	if (r == 0 && (what->limits || !what->kind)) {
+		r = limits_or_back(&m->c, old, e);
+		if (r < 0 && what->kind) {
+			struct device_ctx before = m->c;
+
+			before.kv = old;
+			(void)m->kind->hot_update(&before, m->c.kv, live, NULL);
+		}
+	}
+	return r;
 }
 
 static int nic_hot_update(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live,
 			  struct lxm_err *e)
 {
 	lxm_auto(meant) struct meant m, was;
+	struct changed what = { 0 };
 
 	meant_by(c, c->kv, &m);
 	meant_by(c, old, &was);
-	if (!meant_kv(&m) || m.kind != meant_kv(&was) || !m.kind->hot_update)
-		return lxm_err_set(e, EOPNOTSUPP, "the change needs the interface made anew");
-	return m.kind->hot_update(&m.c, was.c.kv, live, e);
+	if (!meant_kv(&m) || m.kind != meant_kv(&was))
+		return DEVICE_ANEW;
+	look_at(m.c.kv, was.c.kv, m.kind, &what);
+	look_at(was.c.kv, m.c.kv, m.kind, &what);
+	if (!host_end(c))
+		return what.limits || what.kind || what.other ? DEVICE_ANEW : 0;
+	return what.other ? DEVICE_ANEW : change(&m, was.c.kv, &what, live, e);
 }
 
 const struct device_type device_nic = {
@@ -431,6 +517,7 @@ const struct device_type device_nic = {
 	.add = nic_add,
 	.remove = nic_remove,
 	.start = nic_start,
+	.started = nic_started,
 	.stop = nic_stop,
 	.hot_add = nic_hot_add,
 	.hot_remove = nic_hot_remove,

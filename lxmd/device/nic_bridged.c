@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
+#include "lib/base/log.h"
 #include "lxmd/device/nic_priv.h"
-#include "lxmd/network/firewall.h"
 #include "lxmd/network/network.h"
 
+#define ADDRESS_TRIES 16
+
 /* The managed network's name, or NULL for a bridge that is not ours. */
-static const char *managed(const struct device_ctx *c)
+const char *nic_managed(const struct device_ctx *c)
 {
 	const char *name = device_nic_network(c->kv);
 
@@ -60,52 +62,72 @@ static int host_enter(const struct device_ctx *c, const char *mac, struct lxm_er
 		.device = c->name,
 		.mac = mac,
 		.name = name,
-		.ipv4 = normal(AF_INET, nic_fixed(c, "ipv4.address"), v4),
-		.ipv6 = normal(AF_INET6, nic_fixed(c, "ipv6.address"), v6),
+		.ipv4 = normal(AF_INET, nic_own(c, AF_INET), v4),
+		.ipv6 = normal(AF_INET6, nic_own(c, AF_INET6), v6),
+		.by_mac = nic_filtered(c),
 	};
 
-	return network_host_set(c->d, managed(c), &h, e);
+	return network_host_set(c->d, nic_managed(c), &h, e);
+}
+
+/* An address of its own for a NIC that may use no other and has none by configuration; entered with the host entry. */
+static int own_ensure(struct device_ctx *c, int family, const char *mac, bool *changed, struct lxm_err *e)
+{
+	const char *key = family == AF_INET ? "ipv4.address" : "ipv6.address";
+	const char *has = device_volatile(c, key);
+	char address[INET6_ADDRSTRLEN];
+	int r;
+
+	if (!nic_wants_own(c, family)) {
+		if (has) {
+			device_volatile_set(c, key, "");
+			*changed = true;
+		}
+		return 0;
+	}
+	/* kept as long as the network has room for it */
+	if (has && network_host_check(c->d, nic_managed(c), family == AF_INET ? has : NULL, NULL, NULL) == 0)
+		return 0;
+	r = network_address_choose(c->d, nic_managed(c), family, mac, address, e);
+	if (r == 0 && !lxm_streq(has ? has : "", address)) {
+		device_volatile_set(c, key, address);
+		*changed = true;
+	}
+	return r;
 }
 
 /* The NIC's MAC, with its host entry on a managed network. */
 static int mac_ensure(struct device_ctx *c, char out[18], struct lxm_err *e)
 {
 	bool fixed_address = nic_fixed(c, "ipv4.address") || nic_fixed(c, "ipv6.address");
+	bool changed = false;
+	int i, r = nic_mac(c, nic_managed(c) ? host_enter : NULL, fixed_address, out, e);
 
-	return nic_mac(c, managed(c) ? host_enter : NULL, fixed_address, out, e);
+	if (r < 0 || !nic_managed(c))
+		return r;
+	for (i = 0; i < ADDRESS_TRIES; i++) {
+		r = own_ensure(c, AF_INET, out, &changed, e);
+		if (r == 0)
+			r = own_ensure(c, AF_INET6, out, &changed, e);
+		if (r == 0 && changed)
+			r = host_enter(c, out, e);
+		if (r != -EADDRINUSE || fixed_address)
+			break;
+		device_volatile_set(c, "ipv4.address", "");
+	}
+	return r;
 }
 
 /* ---- validate, add, remove */
-
-static bool filtered(const struct device_ctx *c)
-{
-	return lxm_kv_bool(c->kv, "security.mac_filtering", false) ||
-	       lxm_kv_bool(c->kv, "security.ipv4_filtering", false) ||
-	       lxm_kv_bool(c->kv, "security.ipv6_filtering", false);
-}
-
-static int check_fixed(const struct device_ctx *c, const char *network, struct lxm_err *e)
-{
-	const char *v4 = nic_fixed(c, "ipv4.address"), *v6 = nic_fixed(c, "ipv6.address");
-
-	if (!v4 && lxm_kv_bool(c->kv, "security.ipv4_filtering", false))
-		return lxm_err_set(e, EINVAL, "security.ipv4_filtering needs ipv4.address");
-	if (!v6 && lxm_kv_bool(c->kv, "security.ipv6_filtering", false))
-		return lxm_err_set(e, EINVAL, "security.ipv6_filtering needs ipv6.address");
-	if (!network && (v4 || v6))
-		return lxm_err_set(e, EINVAL, "ipv4.address and ipv6.address need a managed network (network=NAME), which gives them out");
-	if (!network && filtered(c))
-		return lxm_err_set(e, EINVAL, "security.*_filtering needs a managed network (network=NAME)");
-	return v4 || v6 ? network_host_check(c->d, network, v4, v6, e) : 0;
-}
 
 static int bridged_validate(const struct device_ctx *c, bool instance, struct lxm_err *e)
 {
 	const char *network = nic_get(c, "network");
 
+	(void)instance;
 	if (network && !network_is_managed(c->d, network))
 		return lxm_err_http(e, 404, ENOENT, "network '%s' not found", network);
-	return check_fixed(c, managed(c), e);
+	return nic_port_check(c, nic_managed(c), e);
 }
 
 static int bridged_add(struct device_ctx *c, struct lxm_err *e)
@@ -117,7 +139,7 @@ static int bridged_add(struct device_ctx *c, struct lxm_err *e)
 
 static void bridged_remove(struct device_ctx *c)
 {
-	const char *network = managed(c);
+	const char *network = nic_managed(c);
 
 	if (network)
 		network_host_del(c->d, network, c->instance, c->name);
@@ -151,22 +173,6 @@ static int nic_resolve(struct device_ctx *c, struct nic *n, struct lxm_err *e)
 	return 0;
 }
 
-static int filter_set(struct device_ctx *c, const struct nic *n, struct lxm_err *e)
-{
-	bool v6 = lxm_kv_bool(c->kv, "security.ipv6_filtering", false);
-	struct fw_nic f = { .bridge = n->port.bridge, .host = n->host };
-
-	if (!filtered(c))
-		return 0;
-	/* a spoofed MAC defeats address filters: they imply its own */
-	f.mac = n->mac;
-	if (lxm_kv_bool(c->kv, "security.ipv4_filtering", false))
-		f.ipv4 = nic_fixed(c, "ipv4.address");
-	if (v6)
-		f.ipv6 = nic_fixed(c, "ipv6.address");
-	return network_filter_set(c->d, &f, e);
-}
-
 static int bridged_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 {
 	struct plan_step step = { .kind = PLAN_NIC };
@@ -179,33 +185,50 @@ static int bridged_start(struct device_ctx *c, struct plan *plan, struct lxm_err
 	step.u.nic = (struct plan_nic){
 		.kind = PLAN_NIC_VETH,
 		.flags = PLAN_NIC_NO_IPV6 |
-			 (lxm_kv_bool(c->kv, "security.port_isolation", false) ? PLAN_NIC_ISOLATED : 0),
+			 (lxm_kv_bool(c->kv, "security.port_isolation", false) ? PLAN_NIC_ISOLATED : 0) |
+			 (nic_has_vlans(c) ? PLAN_NIC_DOWN : 0),
 		.host = n.host,
 		.peer = n.peer,
 		.parent = n.port.bridge,
 		.mac = n.mac,
 		.mtu = n.mtu,
+		.txqlen = nic_txqlen(c),
 	};
-	r = filter_set(c, &n, e);
+	/* before the link is there: it never sends unfiltered */
+	r = nic_filter_apply(c, n.host, n.mac, e);
 	if (r == 0)
 		r = plan_add(plan, &step, e);
 	if (r < 0) {
-		if (filtered(c))
-			network_filter_unset(c->d, n.port.bridge, n.host);
+		network_filter_unset(c->d, n.host);
 		return r;
 	}
 	nic_remember(c, n.host, n.peer);
 	return 0;
 }
 
+static int bridged_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	const char *host = device_volatile(c, "host_name");
+	char mac[18];
+	int r = 0;
+
+	if (!host)
+		return 0;
+	if (live->again && nic_filtered(c)) {
+		r = mac_ensure(c, mac, e);
+		if (r == 0)
+			r = nic_filter_apply(c, host, mac, e);
+	}
+	return r < 0 ? r : nic_port_apply(c, host, live->again, e);
+}
+
 static void bridged_stop(struct device_ctx *c)
 {
-	const char *host = device_volatile(c, "host_name"), *name = device_nic_network(c->kv);
+	const char *host = device_volatile(c, "host_name");
 
 	if (!host)
 		return;
-	if (filtered(c) && name)
-		network_filter_unset(c->d, name, host);
+	nic_port_end(c, host);
 	network_link_reap(c->d, host);
 	device_volatile_set(c, "host_name", "");
 }
@@ -227,7 +250,7 @@ static int bridged_hot_add(struct device_ctx *c, const struct device_live *live,
 		return lxm_err_sys(e, "open netlink");
 	r = nic_resolve(c, &n, e);
 	if (r == 0)
-		r = filter_set(c, &n, e);
+		r = nic_filter_apply(c, n.host, n.mac, e);
 	if (r < 0)
 		return r;
 	(void)nl_mac_parse(n.mac, mac);
@@ -235,12 +258,14 @@ static int bridged_hot_add(struct device_ctx *c, const struct device_live *live,
 	spec.peer = n.peer;
 	spec.peer_mac = mac;
 	spec.mtu = n.mtu;
+	spec.txqlen = nic_txqlen(c);
+	spec.down = nic_has_vlans(c);
 	spec.master = (int)if_nametoindex(n.port.bridge);
 	r = nl_veth_add(rtnl, &spec, e);
 	if (r == 0 && lxm_kv_bool(c->kv, "security.port_isolation", false))
-		r = nl_port_isolate(rtnl, (int)if_nametoindex(n.host), e);
+		r = nl_port_isolate(rtnl, (int)if_nametoindex(n.host), true, e);
 	if (r < 0) {
-		network_filter_unset(c->d, n.port.bridge, n.host);
+		network_filter_unset(c->d, n.host);
 		if (if_nametoindex(n.host))
 			(void)nl_link_del(rtnl, (int)if_nametoindex(n.host), NULL);
 		return lxm_err_wrap(e, r, "add interface '%s'", n.peer);
@@ -265,33 +290,36 @@ static int bridged_hot_remove(struct device_ctx *c, const struct device_live *li
 	return r;
 }
 
-/* Fixed addresses and filters change in place; everything else needs the interface made anew. */
+static const char *const live_keys[] = { "ipv4.address", "ipv4.routes", "ipv4.routes.external", "ipv6.address", "ipv6.routes",
+					 "ipv6.routes.external", "security.ipv4_filtering", "security.ipv6_filtering",
+					 "security.mac_filtering", "security.port_isolation", "vlan", "vlan.tagged", NULL };
+
+static int change(struct device_ctx *c, const struct lxm_kv *old, bool routes, struct lxm_err *e)
+{
+	const char *host = device_volatile(c, "host_name");
+	char mac[18];
+	int r = mac_ensure(c, mac, e);
+
+	if (r == 0)
+		r = nic_filter_apply(c, host, mac, e);
+	return r < 0 ? r : nic_port_change(c, old, host, routes, e);
+}
+
 static int bridged_hot_update(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live,
 			      struct lxm_err *e)
 {
-	static const char *const live_keys[] = { "ipv4.address", "ipv6.address", "security.mac_filtering",
-						 "security.ipv4_filtering", "security.ipv6_filtering" };
-	lxm_auto(kv) struct lxm_kv a = { 0 }, b = { 0 };
-	const char *host = device_volatile(c, "host_name"), *network = managed(c);
-	struct nic n = { 0 };
-	size_t i;
-	int r;
+	int r = change(c, old, true, e);
 
-	lxm_kv_copy(&a, old);
-	lxm_kv_copy(&b, c->kv);
-	for (i = 0; i < LXM_ARRAY_LEN(live_keys); i++) {
-		(void)lxm_kv_del(&a, live_keys[i]);
-		(void)lxm_kv_del(&b, live_keys[i]);
+	(void)live;
+	if (r < 0) {
+		struct device_ctx before = *c;
+		struct lxm_err local = { 0 };
+
+		before.kv = old;
+		if (change(&before, c->kv, false, &local) < 0)
+			lxm_warn("instance '%s': going back to the old device '%s': %s", c->instance_name, c->name, local.msg);
 	}
-	if (!lxm_kv_eq(&a, &b) || !host || !network)
-		return lxm_err_set(e, EOPNOTSUPP, "the change needs the interface made anew");
-	r = mac_ensure(c, n.mac, e);
-	if (r < 0)
-		return r;
-	(void)snprintf(n.port.bridge, sizeof(n.port.bridge), "%s", network);
-	(void)snprintf(n.host, sizeof(n.host), "%s", host);
-	network_filter_unset(c->d, network, host);
-	return filter_set(c, &n, e);
+	return r;
 }
 
 const struct device_type nic_bridged = {
@@ -300,8 +328,10 @@ const struct device_type nic_bridged = {
 	.add = bridged_add,
 	.remove = bridged_remove,
 	.start = bridged_start,
+	.started = bridged_started,
 	.stop = bridged_stop,
 	.hot_add = bridged_hot_add,
 	.hot_remove = bridged_hot_remove,
 	.hot_update = bridged_hot_update,
+	.live_keys = live_keys,
 };

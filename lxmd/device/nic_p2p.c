@@ -4,7 +4,7 @@
 #include "lxmd/device/nic_priv.h"
 #include "lxmd/network/network.h"
 
-static const char *const route_keys[] = { "ipv4.routes", "ipv6.routes" };
+static const char *const route_keys[] = { "ipv4.routes", "ipv6.routes", NULL };
 
 static int p2p_add(struct device_ctx *c, struct lxm_err *e)
 {
@@ -47,7 +47,7 @@ static int p2p_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 
 	if (r == 0)
 		r = plan_add(plan, &step, e);
-	for (k = 0; r == 0 && k < LXM_ARRAY_LEN(route_keys); k++) {
+	for (k = 0; r == 0 && route_keys[k]; k++) {
 		lxm_auto(strv) struct lxm_strv routes = { 0 };
 
 		nic_list(c, route_keys[k], &routes);
@@ -80,7 +80,7 @@ static int routes_change(const struct device_ctx *c, const struct lxm_kv *kv, co
 	int r = 0;
 
 	other.kv = kv;
-	for (i = 0; i < LXM_ARRAY_LEN(route_keys); i++)
+	for (i = 0; route_keys[i]; i++)
 		nic_list(&other, route_keys[i], &routes);
 	if (rtnl < 0)
 		return lxm_err_sys(e, "open netlink");
@@ -125,14 +125,11 @@ static int p2p_hot_remove(struct device_ctx *c, const struct device_live *live, 
 	return r;
 }
 
-/* Routes change in place; everything else needs the interface made anew. */
 static int p2p_hot_update(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live, struct lxm_err *e)
 {
 	const char *host = device_volatile(c, "host_name");
 	int r;
 
-	if (!host || !nic_same_but(c->kv, old, route_keys, LXM_ARRAY_LEN(route_keys)))
-		return lxm_err_set(e, EOPNOTSUPP, "the change needs the interface made anew");
 	r = routes_change(c, old, host, false, e);
 	if (r == 0)
 		r = routes_change(c, c->kv, host, true, e);
@@ -149,4 +146,5 @@ const struct device_type nic_p2p = {
 	.hot_add = p2p_hot_add,
 	.hot_remove = p2p_hot_remove,
 	.hot_update = p2p_hot_update,
+	.live_keys = route_keys,
 };

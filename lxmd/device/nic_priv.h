@@ -30,8 +30,6 @@ void nic_name(const struct device_ctx *c, char out[IFNAMSIZ]);
 uint32_t nic_mtu(const struct device_ctx *c, uint32_t dflt);
 /** Add the parts of a comma list; "none" is none. */
 void nic_list(const struct device_ctx *c, const char *key, struct lxm_strv *out);
-/** Are the properties equal but for these keys? */
-bool nic_same_but(const struct lxm_kv *a, const struct lxm_kv *b, const char *const *keys, size_t n);
 /** vlan and gvrp need a parent, gvrp a vlan. */
 int nic_check_vlan(const struct device_ctx *c, struct lxm_err *e);
 /** Property queue.tx.length, 0: the kernel's choice. */
@@ -57,6 +55,41 @@ void nic_parent_put(struct device_ctx *c);
 int nic_hot_make(const struct device_live *live, const struct plan_nic *n, struct lxm_err *e);
 /** Take the one back that has this name inside; one that is gone is fine. */
 int nic_hot_drop(const struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
+
+/**
+ * Limits and queue of the host end of a pair: limits.ingress, .egress, .max, .priority (else the instance's
+ * limits.network.priority) and queue.tx.length. nic.c calls these for every kind that remembers a host end.
+ *
+ * @link  the host end
+ * @live  it may have had others before; false: it is new, and only what is wanted is done
+ *
+ * Returns 0 or -errno; what was done by then stays.
+ */
+int nic_limits_apply(const struct device_ctx *c, const char *link, bool live, struct lxm_err *e);
+/** What does not end with the link. Never fails. */
+void nic_limits_end(const struct device_ctx *c, const char *link);
+
+/* ---- nic_port.c: what a bridged NIC has on its bridge */
+
+/** The managed network's name, or NULL for a bridge that is not ours. */
+const char *nic_managed(const struct device_ctx *c);
+/** Is one of security.*_filtering on? */
+bool nic_filtered(const struct device_ctx *c);
+/** Must it have an address of that family reserved that the configuration does not name? */
+bool nic_wants_own(const struct device_ctx *c, int family);
+/** Its fixed address: by configuration, or reserved for it; NULL for none. */
+const char *nic_own(const struct device_ctx *c, int family);
+bool nic_has_vlans(const struct device_ctx *c);
+/** What the properties of a bridged NIC need of each other and of the network (NULL: not managed). Returns 0 or -EINVAL. */
+int nic_port_check(const struct device_ctx *c, const char *network, struct lxm_err *e);
+/** Filter what comes from `host`, or end that: as configured. */
+int nic_filter_apply(const struct device_ctx *c, const char *host, const char *mac, struct lxm_err *e);
+/** Isolation, VLANs, routes of a port that is new (or, `again`, that may be as it was); a link left down goes up. */
+int nic_port_apply(const struct device_ctx *c, const char *host, bool again, struct lxm_err *e);
+/** The same for one that had the properties `old`. On failure part of it is done, but the routes, which are last, are as before. */
+int nic_port_change(const struct device_ctx *c, const struct lxm_kv *old, const char *host, bool routes, struct lxm_err *e);
+/** Filters and routes go. Never fails. */
+void nic_port_end(const struct device_ctx *c, const char *host);
 
 /** Network namespace of a live instance; its init is the one of live->init_pidfd for certain. Returns fd or -errno. */
 int nic_netns_open(const struct device_live *live, struct lxm_err *e);

@@ -70,10 +70,13 @@ int instance_device_live(struct run *run, struct device_live *out, struct lxm_er
 int instance_devices_started(struct lxmd *d, const struct instance *i, const struct device_live *live, bool all,
 			     struct lxm_kv *changes, struct lxm_err *e)
 {
+	struct device_live now = *live;
+
+	now.again = all;
 	lxm_devs_each(dev, &i->devices) {
 		struct device_ctx c = instance_device(d, i, dev, changes);
 		struct lxm_err said = { 0 };
-		int r = device_is_root(&dev->kv) ? 0 : device_started(&c, live, &said);
+		int r = device_is_root(&dev->kv) ? 0 : device_started(&c, &now, &said);
 
 		if (r < 0 && !all)
 			return lxm_err_set(e, -r, "%s", said.msg);

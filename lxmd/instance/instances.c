@@ -43,6 +43,7 @@
 #include "lxmd/instance/volumes.h"
 #include "lxmd/instance/still.h"
 #include "lxmd/instance/usage.h"
+#include "lxmd/network/network.h"
 #include "lxmd/spawn/spawn.h"
 #include "lxmd/storage/pool.h"
 
@@ -325,6 +326,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	guests_start(d, &instance_guest_ops);
 	for (k = 0; k < l.n; k++)
 		reconcile_one(d, &l.v[k]);
+	network_filters_start(d);
 	snapshots_mend(d);
 	snaptask_add(d);
 	backups_start(d);

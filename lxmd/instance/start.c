@@ -244,6 +244,8 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 		r = instance_plan(d, i, &map, changes, &p, e);
 	if (r < 0)
 		return r;
+	/* what devices are known by on the host */
+	lxm_kv_merge(&i->config, changes);
 	r = spawn_and_wait(d, run, i, p, &sock, &mon_pidfd, &hello, e);
 	if (r == 0)
 		r = started_devices(d, run, i, &hello, changes, e);

@@ -74,7 +74,7 @@ static int veth_make(struct start *s, const struct plan_nic *n, struct lxm_err *
 
 	if (*n->parent && (master = parent_index(n, e)) < 0)
 		return master;
-	nl_link(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, IFF_UP);
+	nl_link(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, n->flags & PLAN_NIC_DOWN ? 0 : IFF_UP);
 	nl_put_str(&m, IFLA_IFNAME, n->host);
 	put_host_mac(&m, n);
 	put_sizes(&m, n);

@@ -64,6 +64,7 @@ struct dhcp_host {
 	const char *mac;	 /* lower case */
 	const char *name;	 /* DNS name, or NULL: the NIC gets none */
 	const char *ipv4, *ipv6; /* fixed addresses or NULL */
+	bool by_mac;		 /* one lease for the MAC, whatever client id it is asked for under */
 };
 
 struct dhcp_hosts; /* the directory and what is in it, with its own lock */

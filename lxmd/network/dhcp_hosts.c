@@ -4,7 +4,7 @@
  * dnsmasq watches the directory by inotify, so a new file costs a start no signal and no re-read of the others;
  * only changed and removed ones need a reload. The entries are also kept in memory, because the checks against
  * twins run at each start. File names are "<instance id>.<device>", the device percent-encoded; the content is
- * "mac[,ipv4][,[ipv6]],name" or, for a NIC that gets no name, "mac,...,set:unnamed".
+ * "mac[,id:*][,ipv4][,[ipv6]],name" or, for a NIC that gets no name, "mac,...,set:unnamed".
  *
  * Any thread; each directory has its lock.
  */
@@ -23,6 +23,7 @@
 struct entry {
 	int64_t instance;
 	char *device, *mac, *name, *ipv4, *ipv6; /* owned; the last three may be NULL */
+	bool by_mac;
 };
 
 struct dhcp_hosts {
@@ -52,6 +53,8 @@ static char *file_name(int64_t instance, const char *device)
 static void entry_text(const struct entry *x, struct lxm_buf *t)
 {
 	lxm_buf_str(t, x->mac);
+	if (x->by_mac)
+		lxm_buf_str(t, ",id:*");
 	if (x->ipv4)
 		lxm_buf_fmt(t, ",%s", x->ipv4);
 	if (x->ipv6)
@@ -83,6 +86,8 @@ static bool entry_parse(const char *file, const char *text, struct entry *x)
 
 		if (i == part.n - 1)
 			x->name = lxm_streq(p, "set:unnamed") ? NULL : lxm_strdup(p);
+		else if (lxm_streq(p, "id:*"))
+			x->by_mac = true;
 		else if (*p == '[')
 			x->ipv6 = lxm_strndup(p + 1, strcspn(p + 1, "]"));
 		else
@@ -234,13 +239,14 @@ static int hosts_set_locked(struct dhcp_hosts *h, struct dhcp_host *host, struct
 		if (entry_is(&h->v[i], host->instance, host->device))
 			old = &h->v[i];
 	if (old && lxm_streq(old->mac, host->mac) && lxm_streq(old->name, host->name) &&
-	    lxm_streq(old->ipv4, host->ipv4) && lxm_streq(old->ipv6, host->ipv6))
+	    lxm_streq(old->ipv4, host->ipv4) && lxm_streq(old->ipv6, host->ipv6) && old->by_mac == host->by_mac)
 		return DHCP_SAME;
 	fresh.device = lxm_strdup(host->device);
 	fresh.mac = lxm_strdup(host->mac);
 	fresh.name = lxm_strdup(host->name);
 	fresh.ipv4 = lxm_strdup(host->ipv4);
 	fresh.ipv6 = lxm_strdup(host->ipv6);
+	fresh.by_mac = host->by_mac;
 	r = entry_write(h, &fresh, e);
 	if (r < 0) {
 		entry_deinit(&fresh);
@@ -316,7 +322,7 @@ void dhcp_hosts_each(struct dhcp_hosts *h, void (*fn)(const struct dhcp_host *ho
 	pthread_mutex_lock(&h->lock);
 	for (i = 0; i < h->n; i++) {
 		const struct entry *x = &h->v[i];
-		const struct dhcp_host host = { x->instance, x->device, x->mac, x->name, x->ipv4, x->ipv6 };
+		const struct dhcp_host host = { x->instance, x->device, x->mac, x->name, x->ipv4, x->ipv6, x->by_mac };
 
 		fn(&host, arg);
 	}

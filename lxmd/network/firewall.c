@@ -4,35 +4,28 @@
  * Each bridge has a table of its own, `inet lxm_BRIDGE`, replaced as a whole in one transaction; bridge names are
  * unique on a host, so daemons side by side never meet, and other people's tables are only read (fw_foreign_drops).
  * A second table, `bridge lxm_BRIDGE`, keeps needless frames from being flooded. The number of rules does not depend
- * on the number of instances: what a single NIC may send lies in sets, which exist only once a NIC is filtered, so
- * that unfiltered traffic pays nothing for them.
+ * on the number of instances. What a single NIC may send is in firewall_nic.c.
  *
  * Any thread, one transaction at a time. A context is made for each (0.3-0.5 ms): kept, it would hold 5 MB of tables
  * for rulesets that hardly ever change. Everything that reaches a command was validated: names by conf_name_network(), addresses by inet_pton(), MACs by nl_mac_parse().
  */
-#include "lxmd/network/firewall.h"
+#include "lxmd/network/firewall_priv.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <jansson.h>
 #include <nftables/libnftables.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "lib/base/alloc.h"
 #include "lxmd/core/lazy.h"
-#include "lxmd/network/netlink.h"
 
-struct firewall {
-	pthread_mutex_t lock; /* held for one transaction */
-};
-
-int fw_new(struct firewall **fw_out, struct lxm_err *e)
+int fw_new(uint32_t seed, struct firewall **fw_out, struct lxm_err *e)
 {
 	struct firewall *fw = lxm_alloc(sizeof(*fw));
 
 	(void)e;
 	pthread_mutex_init(&fw->lock, NULL);
+	fw_nics_init(fw, seed);
 	*fw_out = fw;
 	return 0;
 }
@@ -41,6 +34,7 @@ void fw_free(struct firewall *fw)
 {
 	if (!fw)
 		return;
+	fw_nics_deinit(fw);
 	pthread_mutex_destroy(&fw->lock);
 	free(fw);
 }
@@ -252,129 +246,6 @@ int fw_bridge_present(struct firewall *fw, const char *bridge, struct lxm_err *e
 	(void)snprintf(cmd, sizeof(cmd), "list table inet %s", n);
 	r = fw_run(fw, cmd, NFT_CTX_OUTPUT_TERSE, NULL, e);
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
-}
-
-/*
- * Filtering of single NICs, in the bridge family before anything else sees a frame:
- * - `filter_mac`: NICs with a fixed source MAC, in Ethernet and ARP headers
- * - `filter_ip4`, `filter_ip6`: NICs with a fixed source address. DHCP and duplicate address detection use the unspecified one. allow_*: what it may be.
- *   A NIC in filter_ip6 may not advertise itself as router.
- */
-static void text_nic_table(struct lxm_buf *t, const char *n)
-{
-	lxm_buf_fmt(t, "table bridge %s {\n", n);
-	lxm_buf_str(t, "\tset filter_mac { type ifname; }\n\tset filter_ip4 { type ifname; }\n\tset filter_ip6 { type ifname; }\n"
-		       "\tset allow_mac { type ifname . ether_addr; }\n"
-		       "\tset allow_ip4 { type ifname . ipv4_addr; }\n"
-		       "\tset allow_ip6 { type ifname . ipv6_addr; }\n"
-		       "\tchain pre {\n\t\ttype filter hook prerouting priority -300; policy accept;\n\t}\n}\n");
-	lxm_buf_fmt(t, "flush chain bridge %s pre\ntable bridge %s {\n\tchain pre {\n", n, n);
-	lxm_buf_str(t, "\t\tiifname @filter_mac iifname . ether saddr != @allow_mac drop\n"
-		       "\t\tiifname @filter_mac ether type arp iifname . arp saddr ether != @allow_mac drop\n"
-		       "\t\tiifname @filter_ip4 ether type arp arp saddr ip != 0.0.0.0 iifname . arp saddr ip != @allow_ip4 drop\n"
-		       "\t\tiifname @filter_ip4 ether type ip ip saddr 0.0.0.0 udp dport 67 accept\n"
-		       "\t\tiifname @filter_ip4 ether type ip iifname . ip saddr != @allow_ip4 drop\n"
-		       "\t\tiifname @filter_ip6 ether type ip6 icmpv6 type nd-router-advert drop\n"
-		       "\t\tiifname @filter_ip6 ether type ip6 ip6 saddr :: accept\n"
-		       "\t\tiifname @filter_ip6 ether type ip6 iifname . ip6 saddr != @allow_ip6 drop\n");
-	lxm_buf_str(t, "\t}\n}\n");
-}
-
-/* The link-local address that a kernel derives from a MAC (EUI-64). */
-static void link_local(const char *mac, char out[INET6_ADDRSTRLEN])
-{
-	uint8_t m[6] = { 0 };
-	struct in6_addr a = { 0 };
-
-	(void)nl_mac_parse(mac, m);
-	a.s6_addr[0] = 0xfe;
-	a.s6_addr[1] = 0x80;
-	memcpy(&a.s6_addr[8], m, 3);
-	a.s6_addr[8] ^= 2;
-	a.s6_addr[11] = 0xff;
-	a.s6_addr[12] = 0xfe;
-	memcpy(&a.s6_addr[13], m + 3, 3);
-	(void)inet_ntop(AF_INET6, &a, out, INET6_ADDRSTRLEN);
-}
-
-int fw_nic_set(struct firewall *fw, const struct fw_nic *nic, struct lxm_err *e)
-{
-	lxm_auto(buf) struct lxm_buf t = { 0 };
-	char n[80], ll[INET6_ADDRSTRLEN];
-	int r;
-
-	fw_table_name(nic->bridge, n, sizeof(n));
-	text_nic_table(&t, n);
-	if (nic->mac)
-		lxm_buf_fmt(&t, "add element bridge %s allow_mac { \"%s\" . %s }\nadd element bridge %s filter_mac { \"%s\" }\n",
-			    n, nic->host, nic->mac, n, nic->host);
-	if (nic->ipv4)
-		lxm_buf_fmt(&t, "add element bridge %s allow_ip4 { \"%s\" . %s }\nadd element bridge %s filter_ip4 { \"%s\" }\n", n,
-			    nic->host, nic->ipv4, n, nic->host);
-	if (nic->ipv6) {
-		lxm_buf_fmt(&t, "add element bridge %s allow_ip6 { \"%s\" . %s }\nadd element bridge %s filter_ip6 { \"%s\" }\n", n,
-			    nic->host, nic->ipv6, n, nic->host);
-		if (nic->mac) {
-			link_local(nic->mac, ll);
-			lxm_buf_fmt(&t, "add element bridge %s allow_ip6 { \"%s\" . %s }\n", n, nic->host, ll);
-		}
-	}
-	r = fw_run(fw, t.data, 0, NULL, e);
-	return r < 0 ? lxm_err_wrap(e, r, "filter of link '%s'", nic->host) : 0;
-}
-
-/* Elements of one set that belong to a link, as `{ "veth..." . x, ... }` in out; false when there are none. */
-static bool set_elements(const json_t *set, const char *host, struct lxm_buf *out)
-{
-	const json_t *el, *key;
-	bool any = false;
-	size_t i;
-
-	json_array_foreach(json_object_get(set, "elem"), i, el) {
-		const json_t *concat = json_object_get(el, "concat");
-
-		key = concat ? json_array_get(concat, 0) : el;
-		if (!json_is_string(key) || strcmp(json_string_value(key), host))
-			continue;
-		lxm_buf_fmt(out, "%s\"%s\"", any ? ", " : "{ ", host);
-		if (concat)
-			lxm_buf_fmt(out, " . %s", json_string_value(json_array_get(concat, 1)));
-		any = true;
-	}
-	if (any)
-		lxm_buf_str(out, " }");
-	return any;
-}
-
-int fw_nic_unset(struct firewall *fw, const char *bridge, const char *host, struct lxm_err *e)
-{
-	lxm_auto(buf) struct lxm_buf list = { 0 }, cmd = { 0 };
-	const json_t *row;
-	json_t *doc;
-	char n[80], ask[128];
-	size_t i;
-	int r;
-
-	fw_table_name(bridge, n, sizeof(n));
-	(void)snprintf(ask, sizeof(ask), "list table bridge %s", n);
-	r = fw_run(fw, ask, NFT_CTX_OUTPUT_JSON, &list, e);
-	if (r == -ENOENT) {
-		lxm_err_clear(e);
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	doc = json_loads(list.data ? list.data : "", 0, NULL);
-	json_array_foreach(json_object_get(doc, "nftables"), i, row) {
-		lxm_auto(buf) struct lxm_buf elems = { 0 };
-		const json_t *set = json_object_get(row, "set");
-
-		if (set && set_elements(set, host, &elems))
-			lxm_buf_fmt(&cmd, "delete element bridge %s %s %s\n", n,
-				    json_string_value(json_object_get(set, "name")), elems.data);
-	}
-	json_decref(doc);
-	return cmd.len ? fw_run(fw, cmd.data, 0, NULL, e) : 0;
 }
 
 int fw_foreign_drops(struct firewall *fw, struct lxm_buf *out, struct lxm_err *e)

@@ -4,11 +4,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 
-/* One libnftables context with its lock. */
+/* What is kept between transactions; NIC filters are in firewall_nic.h. */
 struct firewall;
 
 /* What the ruleset of one bridge needs; all strings were validated and are borrowed. */
@@ -26,17 +27,14 @@ struct fw_bridge {
 	bool firewall4, firewall6; /* accept rules for DHCP, DNS and forwarding */
 };
 
-/* What one NIC may send when it is filtered (security.*_filtering). */
-struct fw_nic {
-	const char *bridge; /* table */
-	const char *host;   /* host end of the veth pair */
-	const char *mac;    /* the only source MAC, or NULL: not filtered */
-	const char *ipv4;   /* the only IPv4 source, or NULL: not filtered */
-	const char *ipv6;
-};
-
-/** Make the context. Any failure (no nf_tables in this kernel) makes networks unavailable, not the daemon. */
-int fw_new(struct firewall **fw_out, struct lxm_err *e);
+/**
+ * Make the context.
+ *
+ * @seed  differs between daemons of one host: names the table of NIC filters
+ *
+ * Any failure (no nf_tables in this kernel) makes networks unavailable, not the daemon.
+ */
+int fw_new(uint32_t seed, struct firewall **fw_out, struct lxm_err *e);
 void fw_free(struct firewall *fw);
 
 /**
@@ -53,16 +51,12 @@ void fw_table_name(const char *bridge, char *out, size_t size);
 /** The whole transaction that (re)makes a bridge's tables, as nft text. Pure. */
 void fw_bridge_text(const struct fw_bridge *b, struct lxm_buf *out);
 
-/** Put the ruleset of a bridge in place, replacing an older one in the same transaction; NIC filters stay. */
+/** Put the ruleset of a bridge in place, replacing an older one in the same transaction. */
 int fw_bridge_apply(struct firewall *fw, const struct fw_bridge *b, struct lxm_err *e);
 /** Remove what fw_bridge_apply() made; nothing there is fine. */
 int fw_bridge_remove(struct firewall *fw, const char *bridge, struct lxm_err *e);
 /** 1 if the bridge's table is there, 0 if not, -errno. */
 int fw_bridge_present(struct firewall *fw, const char *bridge, struct lxm_err *e);
-
-/** Begin or end to filter one NIC: set elements only. Ending one that is not there is fine. */
-int fw_nic_set(struct firewall *fw, const struct fw_nic *nic, struct lxm_err *e);
-int fw_nic_unset(struct firewall *fw, const char *bridge, const char *host, struct lxm_err *e);
 
 /**
  * Chains of other people's tables that drop forwarded packets by policy ("ip filter FORWARD, ..."): our accept

@@ -162,7 +162,7 @@ int nl_link_alias(int fd, int index, const char *alias, struct lxm_err *e);
 int nl_link_rename(int fd, int index, const char *name, struct lxm_err *e);
 int nl_link_master(int fd, int index, int master /* 0: none */, struct lxm_err *e);
 /** Bridge port isolation: no frames to other isolated ports. */
-int nl_port_isolate(int fd, int index, struct lxm_err *e);
+int nl_port_isolate(int fd, int index, bool on, struct lxm_err *e);
 /** Delete by index; a link that is gone is fine. */
 int nl_link_del(int fd, int index, struct lxm_err *e);
 /** Delete many links in one go (through a link group of our own): one grace period in the kernel, not n. */
@@ -174,6 +174,8 @@ struct nl_veth_spec {
 	int netns_fd;	  /* where the peer goes; -1: stays here */
 	int master;	  /* bridge index, 0: none */
 	uint32_t mtu;	  /* both ends; 0: default */
+	uint32_t txqlen;  /* both ends; 0: default */
+	bool down;	  /* the host end is left down */
 	const uint8_t *peer_mac; /* 6 bytes or NULL */
 };
 /** Create a veth pair in one message: peer in its namespace under its final name and MAC, host end enslaved and up. */

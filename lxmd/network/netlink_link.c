@@ -325,7 +325,7 @@ int nl_link_master(int fd, int index, int master, struct lxm_err *e)
 	return link_set(fd, index, 0, 0, IFLA_MASTER, &master, sizeof(master), e);
 }
 
-int nl_port_isolate(int fd, int index, struct lxm_err *e)
+int nl_port_isolate(int fd, int index, bool on, struct lxm_err *e)
 {
 	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_index = index };
 	struct nl_msg m;
@@ -335,7 +335,7 @@ int nl_port_isolate(int fd, int index, struct lxm_err *e)
 	info = nl_nest(&m, IFLA_LINKINFO);
 	nl_put_str(&m, IFLA_INFO_SLAVE_KIND, "bridge");
 	data = nl_nest(&m, IFLA_INFO_SLAVE_DATA);
-	nl_put_u8(&m, IFLA_BRPORT_ISOLATED, 1);
+	nl_put_u8(&m, IFLA_BRPORT_ISOLATED, on);
 	nl_nest_end(&m, data);
 	nl_nest_end(&m, info);
 	return nl_talk(fd, &m, e);
@@ -380,7 +380,7 @@ int nl_link_del_many(int fd, const int *index, size_t n, struct lxm_err *e)
 
 int nl_veth_add(int fd, const struct nl_veth_spec *spec, struct lxm_err *e)
 {
-	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_flags = spec->down ? 0 : IFF_UP, .ifi_change = IFF_UP };
 	struct ifinfomsg p = { .ifi_family = AF_UNSPEC };
 	size_t info, data, peer;
 	struct nl_msg m;
@@ -391,6 +391,8 @@ int nl_veth_add(int fd, const struct nl_veth_spec *spec, struct lxm_err *e)
 		nl_put_u32(&m, IFLA_MASTER, (uint32_t)spec->master);
 	if (spec->mtu)
 		nl_put_u32(&m, IFLA_MTU, spec->mtu);
+	if (spec->txqlen)
+		nl_put_u32(&m, IFLA_TXQLEN, spec->txqlen);
 	info = nl_nest(&m, IFLA_LINKINFO);
 	nl_put_str(&m, IFLA_INFO_KIND, "veth");
 	data = nl_nest(&m, IFLA_INFO_DATA);
@@ -400,6 +402,8 @@ int nl_veth_add(int fd, const struct nl_veth_spec *spec, struct lxm_err *e)
 	nl_put_str(&m, IFLA_IFNAME, spec->peer);
 	if (spec->mtu)
 		nl_put_u32(&m, IFLA_MTU, spec->mtu);
+	if (spec->txqlen)
+		nl_put_u32(&m, IFLA_TXQLEN, spec->txqlen);
 	if (spec->peer_mac)
 		nl_put(&m, IFLA_ADDRESS, spec->peer_mac, 6);
 	if (spec->netns_fd >= 0)

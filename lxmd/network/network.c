@@ -21,6 +21,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
+#include "lxmd/network/firewall_nic.h"
 #include "lxmd/network/network_priv.h"
 
 static const struct network_type *const types[] = {
@@ -58,14 +59,18 @@ struct network *network_find(struct networks *ns, const char *name)
 	return NULL;
 }
 
-uint32_t network_hash(const struct network *n)
+static uint32_t hash(const char *p)
 {
 	uint32_t h = 2166136261u;
-	const char *p;
 
-	for (p = n->dir; *p; p++)
+	for (; *p; p++)
 		h = (h ^ (uint8_t)*p) * 16777619u;
 	return h;
+}
+
+uint32_t network_hash(const struct network *n)
+{
+	return hash(n->dir);
 }
 
 int network_object(struct lxmd *d, const struct db_network *row, struct network **out, struct lxm_err *e)
@@ -334,8 +339,10 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 	pthread_mutex_init(&ns->change, NULL);
 	pthread_mutex_init(&ns->lock, NULL);
 	d->networks = ns;
-	if (fw_new(&ns->fw, &fe) < 0)
+	if (fw_new(hash(d->dirs.networks.path), &ns->fw, &fe) < 0)
 		(void)snprintf(ns->fw_why, sizeof(ns->fw_why), "%.199s", fe.msg);
+	else
+		fw_nics_hold(ns->fw);
 	r = db_read(d->db, known_tx, &k, e);
 	if (r < 0) {
 		networks_stop(d);

@@ -2,6 +2,7 @@
 #ifndef LXMD_NETWORK_NETWORK_H
 #define LXMD_NETWORK_NETWORK_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -146,13 +147,22 @@ bool network_uplink(struct lxmd *d, const char *name, struct lxm_kv *keys_out);
 bool network_is_managed(struct lxmd *d, const char *name);
 /** May a NIC of this network have these fixed addresses (NULL: none)? -EINVAL with the reason, -ENOENT. */
 int network_host_check(struct lxmd *d, const char *name, const char *ipv4, const char *ipv6, struct lxm_err *e);
+/**
+ * An address for a NIC that may use only one and was given none: IPv4 out of what DHCP gives out (the lease that the MAC has, else
+ * one that nobody has now), IPv6 as the MAC makes it in the network's subnet.
+ *
+ * @out  "" where the network has none of that family. Reserve it with network_host_set(), which says -EADDRINUSE if another was
+ *       faster.
+ *
+ * Returns 0, -ENOENT, -EINVAL (the network gives none out), -EADDRNOTAVAIL (all are taken).
+ */
+int network_address_choose(struct lxmd *d, const char *name, int family, const char *mac, char out[INET6_ADDRSTRLEN], struct lxm_err *e);
 /** Enter a NIC into the network's DHCP and DNS; refuses a MAC or fixed address that another NIC has (-EADDRINUSE). */
 int network_host_set(struct lxmd *d, const char *name, const struct dhcp_host *h, struct lxm_err *e);
 void network_host_del(struct lxmd *d, const char *name, int64_t instance, const char *device);
-/** Filter a NIC's packets (security.*_filtering); host is its veth. */
 struct fw_nic;
+/** Filter what a NIC sends (security.*_filtering), or change how; see lxmd/network/firewall_nic.h. */
 int network_filter_set(struct lxmd *d, const struct fw_nic *nic, struct lxm_err *e);
-void network_filter_unset(struct lxmd *d, const char *bridge, const char *host);
 /* A VLAN link on top of a host link, and the NIC that wants it. */
 struct network_vlan {
 	const char *parent;
@@ -171,6 +181,12 @@ int network_vlan_get(struct lxmd *d, const struct network_vlan *v, char link_out
 void network_vlan_put(struct lxmd *d, int64_t instance, const char *device);
 #define NETWORK_VLAN_KEY "last_state.vlan"
 
+/** End that; a link that is not filtered is fine. */
+void network_filter_unset(struct lxmd *d, const char *host);
+/** Rate (bits per second) and priority of what comes out of a link, 0: none; see lxmd/network/firewall_link.h. */
+int network_limit_set(struct lxmd *d, const char *link, uint64_t bits, uint32_t priority, struct lxm_err *e);
+/** Once, when all running instances have been adopted and said what is filtered: the kernel has exactly that from here on. */
+void network_filters_start(struct lxmd *d);
 /** Make sure that a host link is gone soon: normally it dies with its namespace; what is left after 2 s is deleted in one batch. */
 void network_link_reap(struct lxmd *d, const char *host);
 

@@ -11,6 +11,8 @@
 #include "lib/base/log.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/network/bridge_conf.h"
+#include "lxmd/network/firewall_link.h"
+#include "lxmd/network/firewall_nic.h"
 #include "lxmd/network/network_priv.h"
 
 #define REAP_MS 2000
@@ -193,12 +195,27 @@ int network_filter_set(struct lxmd *d, const struct fw_nic *nic, struct lxm_err 
 	return fw_nic_set(d->networks->fw, nic, e);
 }
 
-void network_filter_unset(struct lxmd *d, const char *bridge, const char *host)
+void network_filter_unset(struct lxmd *d, const char *host)
 {
 	struct lxm_err e = { 0 };
 
-	if (d->networks->fw && fw_nic_unset(d->networks->fw, bridge, host, &e) < 0)
-		lxm_warn("end filter of link '%s': %s", host, e.msg);
+	if (d->networks->fw && fw_nic_unset(d->networks->fw, host, &e) < 0)
+		lxm_warn("%s", e.msg);
+}
+
+int network_limit_set(struct lxmd *d, const char *link, uint64_t bits, uint32_t priority, struct lxm_err *e)
+{
+	if (!d->networks->fw)
+		return bits || priority ? lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", d->networks->fw_why) : 0;
+	return fw_link_set(d->networks->fw, link, bits, priority, e);
+}
+
+void network_filters_start(struct lxmd *d)
+{
+	struct lxm_err e = { 0 };
+
+	if (d->networks->fw && fw_nics_apply(d->networks->fw, d->networks->n > 0, &e) < 0)
+		lxm_error("%s", e.msg);
 }
 
 /* ---- links that should be gone */

@@ -100,7 +100,14 @@ static void fixed_addresses_lie_in_the_subnet(void)
 	CU_ASSERT(validate(&e, "type=nic", "network=br0", "ipv4.address=10.5.0.1", NULL) == -EINVAL);
 	CU_ASSERT(validate(&e, "type=nic", "network=br0", "ipv6.address=fd42::9", NULL) == -EINVAL);
 	CU_ASSERT(validate(&e, "type=nic", "nictype=bridged", "parent=other", "ipv4.address=10.5.0.9", NULL) == -EINVAL);
-	CU_ASSERT(validate(&e, "type=nic", "network=br0", "security.ipv4_filtering=true", NULL) == -EINVAL);
+	/* one is reserved for it; of a bridge that gives none out it has to be named */
+	CU_ASSERT(validate(&e, "type=nic", "network=br0", "security.ipv4_filtering=true", NULL) == 0);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=bridged", "parent=other", "security.ipv4_filtering=true", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "nictype=bridged", "parent=other", "security.ipv4_filtering=true", "ipv4.address=none", NULL) == 0);
+	CU_ASSERT(validate(&e, "type=nic", "network=br0", "security.ipv4_filtering=true", "vlan.tagged=7", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "network=br0", "vlan.tagged=7,4095", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "network=br0", "host_name=a\"b", NULL) == -EINVAL);
+	CU_ASSERT(validate(&e, "type=nic", "network=br0", "host_name=veth*", NULL) == -EINVAL);
 	down();
 }
 
