@@ -186,7 +186,7 @@ static int bridged_start(struct device_ctx *c, struct plan *plan, struct lxm_err
 		.kind = PLAN_NIC_VETH,
 		.flags = PLAN_NIC_NO_IPV6 |
 			 (lxm_kv_bool(c->kv, "security.port_isolation", false) ? PLAN_NIC_ISOLATED : 0) |
-			 (nic_has_vlans(c) ? PLAN_NIC_DOWN : 0),
+			 (nic_filtered(c) ? PLAN_NIC_NO_LEARNING : 0) | (nic_has_vlans(c) ? PLAN_NIC_DOWN : 0),
 		.host = n.host,
 		.peer = n.peer,
 		.parent = n.port.bridge,
@@ -262,8 +262,8 @@ static int bridged_hot_add(struct device_ctx *c, const struct device_live *live,
 	spec.down = nic_has_vlans(c);
 	spec.master = (int)if_nametoindex(n.port.bridge);
 	r = nl_veth_add(rtnl, &spec, e);
-	if (r == 0 && lxm_kv_bool(c->kv, "security.port_isolation", false))
-		r = nl_port_isolate(rtnl, (int)if_nametoindex(n.host), true, e);
+	if (r == 0 && (lxm_kv_bool(c->kv, "security.port_isolation", false) || nic_filtered(c)))
+		r = nl_port_set(rtnl, (int)if_nametoindex(n.host), lxm_kv_bool(c->kv, "security.port_isolation", false), !nic_filtered(c), e);
 	if (r < 0) {
 		network_filter_unset(c->d, n.host);
 		if (if_nametoindex(n.host))

@@ -197,13 +197,30 @@ static int vlans_apply(const struct device_ctx *c, int rtnl, int index, struct l
 	return shape_vlans(rtnl, bridge_of(c), index, &v, e);
 }
 
+/*
+ * Isolation and who is behind the port. A bridge learns that from LLDP frames too, which no filter of the kernel sees: of a port
+ * that is filtered it is told, and learns nothing.
+ */
+static int station_apply(const struct device_ctx *c, int rtnl, int index, struct lxm_err *e)
+{
+	const char *mac = nic_get(c, "hwaddr") ? nic_get(c, "hwaddr") : device_volatile(c, "hwaddr");
+	bool filtered = nic_filtered(c);
+	uint8_t raw[6];
+	int r = nl_port_set(rtnl, index, on(c, "security.port_isolation"), !filtered, e);
+
+	if (r < 0 || !mac || nl_mac_parse(mac, raw) < 0)
+		return r;
+	r = nl_port_station(rtnl, index, raw, filtered, e);
+	return r < 0 ? lxm_err_wrap(e, r, "name %s to the bridge", mac) : 0;
+}
+
 int nic_port_apply(const struct device_ctx *c, const char *host, bool again, struct lxm_err *e)
 {
 	lxm_auto(free) char *routes4 = routes_of(c->kv, AF_INET), *routes6 = routes_of(c->kv, AF_INET6);
 	lxm_auto(fd_close) int rtnl = -1;
 	int index, r = 0;
 
-	if (!again && !nic_has_vlans(c) && !routes4 && !routes6)
+	if (!again && !nic_has_vlans(c) && !nic_filtered(c) && !routes4 && !routes6)
 		return 0;
 	rtnl = nl_open();
 	if (rtnl < 0)
@@ -211,10 +228,11 @@ int nic_port_apply(const struct device_ctx *c, const char *host, bool again, str
 	index = (int)if_nametoindex(host);
 	if (!index)
 		return lxm_err_set(e, ENODEV, "no link '%s' on the host", host);
-	if (again)
-		r = nl_port_isolate(rtnl, index, on(c, "security.port_isolation"), e);
-	if (r == 0 && nic_has_vlans(c))
+	if (nic_has_vlans(c))
 		r = vlans_apply(c, rtnl, index, e);
+	/* for each of its VLANs */
+	if (r == 0 && (again || nic_filtered(c)))
+		r = station_apply(c, rtnl, index, e);
 	if (r == 0 && nic_has_vlans(c))
 		r = nl_link_up(rtnl, index, true, e);
 	return r < 0 ? r : routes_change(rtnl, NULL, c->kv, (int)if_nametoindex(bridge_of(c)), again, e);
@@ -224,16 +242,17 @@ int nic_port_change(const struct device_ctx *c, const struct lxm_kv *old, const 
 {
 	lxm_auto(fd_close) int rtnl = nl_open();
 	struct device_ctx before = *c;
-	int r, index = (int)if_nametoindex(host);
+	int r = 0, index = (int)if_nametoindex(host);
 
 	before.kv = old;
 	if (rtnl < 0)
 		return lxm_err_sys(e, "open netlink");
 	if (!index)
 		return lxm_err_set(e, ENODEV, "no link '%s' on the host", host);
-	r = nl_port_isolate(rtnl, index, on(c, "security.port_isolation"), e);
-	if (r == 0 && (nic_has_vlans(c) || nic_has_vlans(&before)))
+	if (nic_has_vlans(c) || nic_has_vlans(&before))
 		r = vlans_apply(c, rtnl, index, e);
+	if (r == 0)
+		r = station_apply(c, rtnl, index, e);
 	return r < 0 || !routes ? r : routes_change(rtnl, old, c->kv, (int)if_nametoindex(bridge_of(c)), false, e);
 }
 

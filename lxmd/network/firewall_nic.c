@@ -135,7 +135,8 @@ static const char chain_ip6[] =
 	"\t\tmeta protocol ip6 iifname . ip6 saddr @net6 accept\n"
 	"\t\tdrop\n\t}\n";
 
-/* What is addressed to the bridge as such (STP, LLDP) skips prerouting, and its source is learned all the same. */
+/* What is addressed to the bridge as such skips prerouting, and its source would be learned all the same. LLDP skips even this:
+ * a filtered port does not learn. */
 static const char chain_base[] =
 	"\tchain checks {\n"
 	"\t\tiifname . ether saddr != @mac drop\n"

@@ -161,8 +161,10 @@ int nl_link_mac(int fd, int index, const uint8_t mac[6], struct lxm_err *e);
 int nl_link_alias(int fd, int index, const char *alias, struct lxm_err *e);
 int nl_link_rename(int fd, int index, const char *name, struct lxm_err *e);
 int nl_link_master(int fd, int index, int master /* 0: none */, struct lxm_err *e);
-/** Bridge port isolation: no frames to other isolated ports. */
-int nl_port_isolate(int fd, int index, bool on, struct lxm_err *e);
+/** Of a bridge port: no frames to other isolated ports; whether the bridge learns from what it sends who is behind it. */
+int nl_port_set(int fd, int index, bool isolated, bool learning, struct lxm_err *e);
+/** Who is behind a port that the bridge does not learn from; adding one that is there and removing one that is not are fine. */
+int nl_port_station(int fd, int index, const uint8_t mac[6], bool add, struct lxm_err *e);
 /** Delete by index; a link that is gone is fine. */
 int nl_link_del(int fd, int index, struct lxm_err *e);
 /** Delete many links in one go (through a link group of our own): one grace period in the kernel, not n. */

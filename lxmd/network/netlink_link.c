@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
+#include <linux/neighbour.h>
 #include <linux/if_link.h>
 #include <linux/veth.h>
 
@@ -325,7 +326,7 @@ int nl_link_master(int fd, int index, int master, struct lxm_err *e)
 	return link_set(fd, index, 0, 0, IFLA_MASTER, &master, sizeof(master), e);
 }
 
-int nl_port_isolate(int fd, int index, bool on, struct lxm_err *e)
+int nl_port_set(int fd, int index, bool isolated, bool learning, struct lxm_err *e)
 {
 	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_index = index };
 	struct nl_msg m;
@@ -335,10 +336,26 @@ int nl_port_isolate(int fd, int index, bool on, struct lxm_err *e)
 	info = nl_nest(&m, IFLA_LINKINFO);
 	nl_put_str(&m, IFLA_INFO_SLAVE_KIND, "bridge");
 	data = nl_nest(&m, IFLA_INFO_SLAVE_DATA);
-	nl_put_u8(&m, IFLA_BRPORT_ISOLATED, on);
+	nl_put_u8(&m, IFLA_BRPORT_ISOLATED, isolated);
+	nl_put_u8(&m, IFLA_BRPORT_LEARNING, learning);
 	nl_nest_end(&m, data);
 	nl_nest_end(&m, info);
 	return nl_talk(fd, &m, e);
+}
+
+int nl_port_station(int fd, int index, const uint8_t mac[6], bool add, struct lxm_err *e)
+{
+	struct ndmsg n = { .ndm_family = AF_BRIDGE, .ndm_ifindex = index, .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER };
+	struct lxm_err local = { 0 };
+	struct nl_msg m;
+	int r;
+
+	nl_begin(&m, add ? RTM_NEWNEIGH : RTM_DELNEIGH, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &n, sizeof(n));
+	nl_put(&m, NDA_LLADDR, mac, 6);
+	r = nl_talk(fd, &m, &local);
+	if (r < 0 && (add || r != -ENOENT) && e)
+		*e = local;
+	return !add && r == -ENOENT ? 0 : r;
 }
 
 int nl_link_del(int fd, int index, struct lxm_err *e)
