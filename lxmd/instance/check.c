@@ -137,7 +137,7 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 	if (r == 0)
 		r = check_devices(d, i, was, who, e);
 	if (r == 0)
-		r = limits_check(d, i, e);
+		r = limits_check(d, i, was, e);
 	if (r == 0)
 		r = check_filter(d, i, was, e);
 	if (r == 0)

@@ -42,6 +42,7 @@
 #include "lxmd/instance/snaptask.h"
 #include "lxmd/instance/volumes.h"
 #include "lxmd/instance/still.h"
+#include "lxmd/instance/thrash.h"
 #include "lxmd/instance/usage.h"
 #include "lxmd/network/network.h"
 #include "lxmd/spawn/spawn.h"
@@ -352,6 +353,7 @@ static void unwatch(void *arg)
 		loop_del(runs[k]->watch);
 		runs[k]->watch = NULL;
 		run_set_guest(runs[k], NULL);
+		thrash_unwatch(runs[k]);
 		run_unref(runs[k]);
 	}
 	free(runs);

@@ -18,6 +18,7 @@
 #include "lxmd/instance/cpus.h"
 #include "lxmd/instance/limits_priv.h"
 #include "lxmd/instance/run.h"
+#include "lxmd/instance/thrash.h"
 
 #define DEFAULT_SHARES	1024 /* cpu.shares of v1 */
 #define DEFAULT_PERIOD	100000
@@ -182,7 +183,7 @@ static int walk(const struct limits_sink *s, size_t *done_out, struct lxm_err *e
 /* Rows 0 to n-1 back to what `to` says, the last one first. */
 static void back(struct run *r, const struct instance *from, const struct instance *to, size_t n)
 {
-	struct limits_sink s = { r->d, &r->d->instances->cgroups, LIMITS_LIVE, NULL, r, to, from, false };
+	struct limits_sink s = { r->d, &r->d->instances->cgroups, LIMITS_LIVE, NULL, r, to, from, thrash_slow(r) };
 
 	while (n-- > 0) {
 		const char *key = wanted(&rows[n], from, to);
@@ -195,9 +196,9 @@ static void back(struct run *r, const struct instance *from, const struct instan
 
 /* ---- for the rest of the room */
 
-int limits_check(struct lxmd *d, const struct instance *i, struct lxm_err *e)
+int limits_check(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e)
 {
-	struct limits_sink s = { d, &d->instances->cgroups, LIMITS_CHECK, NULL, NULL, i, NULL, false };
+	struct limits_sink s = { d, &d->instances->cgroups, LIMITS_CHECK, NULL, NULL, i, was, false };
 
 	return walk(&s, NULL, e);
 }
@@ -213,16 +214,25 @@ int limits_apply(struct run *r, const struct instance *now, const struct instanc
 {
 	struct limits_sink s = { r->d, &r->d->instances->cgroups, LIMITS_LIVE, NULL, r, now, was, false };
 	size_t done;
-	int err = walk(&s, &done, e);
+	int err;
 
+	pthread_mutex_lock(&r->limits_lock);
+	s.slow = thrash_slow(r);
+	err = walk(&s, &done, e);
 	if (err < 0)
 		back(r, now, was, done);
+	else
+		thrash_follow(r, now, false);
+	pthread_mutex_unlock(&r->limits_lock);
 	return err;
 }
 
 void limits_revert(struct run *r, const struct instance *now, const struct instance *was)
 {
+	pthread_mutex_lock(&r->limits_lock);
 	back(r, now, was, LXM_ARRAY_LEN(rows));
+	thrash_follow(r, was, false);
+	pthread_mutex_unlock(&r->limits_lock);
 }
 
 void limits_rebooted(struct run *r, const struct instance *i)
@@ -230,6 +240,7 @@ void limits_rebooted(struct run *r, const struct instance *i)
 	struct limits_sink s = { r->d, &r->d->instances->cgroups, LIMITS_LIVE, NULL, r, i, NULL, false };
 	size_t k;
 
+	pthread_mutex_lock(&r->limits_lock);
 	for (k = 0; k < LXM_ARRAY_LEN(rows); k++) {
 		struct lxm_err e = { 0 };
 
@@ -237,23 +248,39 @@ void limits_rebooted(struct run *r, const struct instance *i)
 		if (rows[k].set(&s, &e) < 0 && wanted(&rows[k], i, NULL))
 			lxm_warn("instance '%s': after its reboot: %s", i->row.name, e.msg);
 	}
+	thrash_follow(r, i, true);
+	pthread_mutex_unlock(&r->limits_lock);
 }
 
 void limits_started(struct run *r, const struct instance *i)
 {
 	cpus_started(r->d, i->row.id);
+	pthread_mutex_lock(&r->limits_lock);
+	thrash_follow(r, i, false);
+	pthread_mutex_unlock(&r->limits_lock);
 }
 
 void limits_adopted(struct run *r, const struct instance *i, bool rebooted)
 {
+	struct lxm_err e = { 0 };
+
 	cpus_adopt(r->d, r, i);
-	if (rebooted)
+	if (rebooted) {
 		limits_rebooted(r, i);
+		return;
+	}
+	pthread_mutex_lock(&r->limits_lock);
+	thrash_follow(r, i, false);
+	/* an earlier lxmd may have left it held back */
+	if (r->thrash && limits_slow(r, i, false, &e) < 0)
+		lxm_warn("instance '%s': %s", i->row.name, e.msg);
+	pthread_mutex_unlock(&r->limits_lock);
 }
 
 void limits_ended(struct run *r)
 {
 	cpus_drop(r->d, r->id);
+	thrash_forget(r);
 }
 
 int limits_slow(struct run *r, const struct instance *i, bool slow, struct lxm_err *e)

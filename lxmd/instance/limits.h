@@ -14,9 +14,11 @@ struct run;
 /**
  * Can this host do what the limits of an instance ask for? Looks at controllers, files, CPUs; changes nothing.
  *
+ * @was  what it was before the change, whose unchanged keys pass unseen; NULL: a new instance or a start
+ *
  * Any thread. Returns 0, -EINVAL (a bad value) or -EOPNOTSUPP (no such controller), naming the key.
  */
-int limits_check(struct lxmd *d, const struct instance *i, struct lxm_err *e);
+int limits_check(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e);
 
 /** Add the limits of an instance to its start plan. Any thread. Returns 0, or as limits_check(). */
 int limits_plan(struct lxmd *d, const struct instance *i, struct plan *p, struct lxm_err *e);
@@ -46,7 +48,7 @@ void limits_revert(struct run *r, const struct instance *now, const struct insta
 
 /**
  * Hold an instance back that does nothing but wait for memory: few disk requests, little CPU under contention. Or let it go again.
- * Worker threads. Returns 0 or -errno.
+ * Worker threads, with r->limits_lock held. Returns 0 or -errno.
  */
 int limits_slow(struct run *r, const struct instance *i, bool slow, struct lxm_err *e);
 

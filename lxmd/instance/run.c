@@ -43,6 +43,7 @@ void run_unref(struct run *r)
 	net_cache_free(r->net);
 	pthread_mutex_destroy(&r->lock);
 	pthread_mutex_destroy(&r->net_lock);
+	pthread_mutex_destroy(&r->limits_lock);
 	meters_deinit(&r->meters);
 	pthread_cond_destroy(&r->changed);
 	free(r->project);
@@ -113,6 +114,7 @@ int run_add(struct lxmd *d, int64_t id, const char *project, const char *name, i
 	snprintf(r->cgroup, sizeof(r->cgroup), "%s/%lld", in->cgroup_parent, (long long)id);
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_mutex_init(&r->net_lock, NULL);
+	pthread_mutex_init(&r->limits_lock, NULL);
 	meters_init(&r->meters);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

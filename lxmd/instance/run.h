@@ -28,6 +28,7 @@ struct cpus;
 struct lxcfs;
 struct kernel_room;
 struct spawner;
+struct thrash;
 struct usage_cache;
 
 /* d->instances. Everything but the table is set at start and never changes. */
@@ -84,6 +85,9 @@ struct run {
 	uint32_t reason;	 /* enum mon_reason, once ended */
 	int32_t status;
 	char end_text[200];
+
+	pthread_mutex_t limits_lock; /* held while its limits are written: workers and the main thread; before `lock` */
+	struct thrash *thrash;	  /* guarded by limits_lock; the ear on its memory pressure, NULL: none */
 
 	pthread_mutex_t net_lock; /* held while its network is read, which may take a while: never on the loop thread */
 	struct net_cache *net;	  /* guarded by net_lock; NULL if there is no network namespace */

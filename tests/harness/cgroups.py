@@ -10,7 +10,7 @@ def mounts():
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, path, kind, opts = line.split(" ")[:4]
         if kind == "cgroup":
-            for word in opts.split(","):
+            for word in set(opts.split(",")) - {"rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xattr"}:
                 found.setdefault(word.removeprefix("name="), (Path(path), False))
         elif kind == "cgroup2":
             found.setdefault("unified", (Path(path), True))
