@@ -22,9 +22,12 @@
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/run.h"
 
-/* Some process waits for memory half of the time. Windows of 2 s are granted without CAP_SYS_RESOURCE as well. */
-#define TRIGGER "some 1000000 2000000"
-#define CALM_MS 10000 /* without a word from the kernel before it is let go */
+/*
+ * Some process waits for memory, not for any disk but for what it had to give up, for 0.3 of 2 s. One that reads much through a
+ * full cache stays below that. Windows of 2 s are granted without CAP_SYS_RESOURCE as well.
+ */
+#define TRIGGER "some 300000 2000000"
+#define CALM_MS 5000 /* without a word from the kernel before it is let go */
 
 static const char warning_type[] = "Instance is out of memory and held back";
 
