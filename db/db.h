@@ -44,6 +44,14 @@ int db_cluster_open(const char *dir, struct db_cluster **out, struct lxm_err *e)
 void db_cluster_close(struct db_cluster *db);
 LXM_AUTO_PTR(db_cluster_close, struct db_cluster, db_cluster_close)
 
+/**
+ * A number that is another one after each change, whoever made it: another process, too. What was read after this call is at
+ * least as new as the number.
+ *
+ * Any thread; some microseconds. Returns 0 or -errno.
+ */
+int db_changes(struct db_cluster *db, uint64_t *out, struct lxm_err *e);
+
 /** Of the connections that nobody uses keep one each, and forget cached pages. Any thread; nothing need be idle. */
 void db_trim(struct db_node *node, struct db_cluster *cluster);
 

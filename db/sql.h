@@ -18,6 +18,7 @@ struct sql_conn {
 		sqlite3_stmt *st;
 	} cache[SQL_CACHE]; /* open addressing */
 	unsigned int cached;
+	int64_t version; /* PRAGMA data_version when it was last asked, see db_changes() */
 };
 
 /* One database file with its connections. */
@@ -28,6 +29,7 @@ struct sql_db {
 	pthread_cond_t returned;   /* a connection became idle */
 	struct sql_conn *idle;	   /* guarded by lock */
 	unsigned int conns;	   /* open ones, idle or not; guarded by lock */
+	uint64_t changes;	   /* atomic; see db_changes() */
 };
 
 struct db_tx {

@@ -63,6 +63,8 @@ static int run(struct sql_db *db, enum mode mode, db_fn fn, void *arg, struct lx
 			if (r >= 0 || !tx.busy)
 				break;
 		}
+		if (mode != MODE_READ)
+			__atomic_add_fetch(&db->changes, 1, __ATOMIC_RELEASE);
 		if (mode == MODE_LAZY)
 			(void)sql_run(&tx, NULL, "PRAGMA synchronous = FULL", NULL);
 		sql_conn_put(db, tx.c);
@@ -155,6 +157,30 @@ void db_node_close(struct db_node *db)
 		return;
 	sql_db_close(&db->s);
 	free(db);
+}
+
+/*
+ * Changes of this process are counted where they are made. SQLite tells a connection that others have changed something, but
+ * not how often and not since when: each connection that sees it so counts it, some more than once, which costs a reading.
+ */
+int db_changes(struct db_cluster *db, uint64_t *out, struct lxm_err *e)
+{
+	struct db_tx tx = { 0 };
+	int64_t version = 0;
+	int r = sql_conn_get(&db->s, &tx.c, e);
+
+	if (r < 0)
+		return r;
+	r = sql_int(&tx, &version, e, "PRAGMA data_version", NULL);
+	if (r >= 0 && version != tx.c->version) {
+		tx.c->version = version;
+		__atomic_add_fetch(&db->s.changes, 1, __ATOMIC_RELEASE);
+	}
+	sql_conn_put(&db->s, tx.c);
+	if (r < 0)
+		return r;
+	*out = __atomic_load_n(&db->s.changes, __ATOMIC_ACQUIRE);
+	return 0;
 }
 
 void db_trim(struct db_node *node, struct db_cluster *cluster)

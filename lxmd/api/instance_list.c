@@ -15,10 +15,9 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/http/filter.h"
-#include "lxmd/instance/backup.h"
 #include "lxmd/instance/render.h"
+#include "lxmd/instance/rows.h"
 #include "lxmd/instance/run.h"
-#include "lxmd/instance/snapshot.h"
 
 #define PART	     16 /* instances */
 #define HELPERS_MAX 3u
@@ -30,10 +29,8 @@
 struct listing {
 	/* the request's; valid while a part is being written */
 	struct request *rq;
-	const struct instance_list *l;
+	struct instance_rows *rows;
 	const struct filter *filter;
-	const struct db_snapshots *snapshots;
-	const struct db_backups *backups;
 
 	atomic_uint refs;
 	size_t n; /* parts */
@@ -79,7 +76,7 @@ static void write_one(const struct listing *x, const struct instance *i, struct 
 	if (!scope_sees(x->rq, i->row.project))
 		return;
 	if (recursion == 2)
-		instance_full_write(out, x->rq->d, i, run, false, x->snapshots, x->backups);
+		instance_full_write(out, x->rq->d, i, run, false, &x->rows->snapshots, &x->rows->backups);
 	else if (recursion || x->filter)
 		instance_write(out, i, run);
 	if ((x->filter && !wanted(x->filter, out, from)) || recursion)
@@ -93,8 +90,8 @@ static void write_parts(struct listing *x)
 	size_t p, k;
 
 	while ((p = atomic_fetch_add(&x->next, 1)) < x->n) {
-		for (k = p * PART; k < (p + 1) * PART && k < x->l->n; k++)
-			write_one(x, &x->l->v[k], &x->part[p]);
+		for (k = p * PART; k < (p + 1) * PART && k < x->rows->l.n; k++)
+			write_one(x, &x->rows->l.v[k], &x->part[p]);
 		pthread_mutex_lock(&x->lock);
 		if (++x->done == x->n)
 			pthread_cond_signal(&x->written);
@@ -122,17 +119,14 @@ static void call_helpers(struct listing *x)
 	}
 }
 
-static int list(struct request *rq, const struct instance_list *l, const struct filter *filter, const struct db_snapshots *snapshots,
-		const struct db_backups *backups)
+static int list(struct request *rq, struct instance_rows *rows, const struct filter *filter)
 {
-	size_t n = (l->n + PART - 1) / PART;
+	size_t n = (rows->l.n + PART - 1) / PART;
 	lxm_auto(listing_unref) struct listing *x = lxm_alloc(sizeof(*x) + n * sizeof(x->part[0]));
 
 	x->rq = rq;
-	x->l = l;
+	x->rows = rows;
 	x->filter = filter;
-	x->snapshots = snapshots;
-	x->backups = backups;
 	x->n = n;
 	atomic_init(&x->refs, 1);
 	pthread_mutex_init(&x->lock, NULL);
@@ -156,17 +150,13 @@ static bool type_wanted(struct request *rq)
 
 int api_instances_get(struct request *rq, struct lxm_err *e)
 {
-	lxm_auto(instance_list) struct instance_list l = { 0 };
+	lxm_auto(instance_rows_unref) struct instance_rows *rows = NULL;
 	lxm_auto(filter_free) struct filter *f = NULL;
-	lxm_auto(db_snapshots) struct db_snapshots snapshots = { 0 };
-	lxm_auto(db_backups) struct db_backups backups = { 0 };
 	int r = rq_filter(rq, &f, e);
 
-	if (r == 0 && type_wanted(rq))
-		r = instance_load_all(rq->d, rq_all_projects(rq) ? NULL : rq_project(rq), &l, e);
-	if (r == 0 && rq_recursion(rq) == 2)
-		r = snapshot_list(rq->d, 0, &snapshots, e);
-	if (r == 0 && rq_recursion(rq) == 2)
-		r = backup_list(rq->d, 0, &backups, e);
-	return r < 0 ? r : list(rq, &l, f, &snapshots, &backups);
+	if (r == 0 && !type_wanted(rq))
+		return reply_sync_list(rq, NULL, 0);
+	if (r == 0)
+		r = instance_rows_get(rq->d, rq_all_projects(rq) ? NULL : rq_project(rq), &rows, e);
+	return r < 0 ? r : list(rq, rows, f);
 }

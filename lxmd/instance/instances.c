@@ -36,6 +36,7 @@
 #include "lxmd/instance/lxcfs.h"
 #include "lxmd/instance/meters.h"
 #include "lxmd/instance/plan.h"
+#include "lxmd/instance/rows.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/seccomp.h"
 #include "lxmd/instance/snapshot.h"
@@ -298,6 +299,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	int r;
 
 	in->files = files_new();
+	in->rows = rows_cache_new();
 	in->usages = usage_cache_new();
 	in->room = kernel_room_new("/proc");
 	in->exec_grace_s = exec_grace();
@@ -333,6 +335,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	backups_start(d);
 	volumes_add_tasks(d);
 	idle_add(d->idle, meters_rest);
+	idle_add(d->idle, instance_rows_rest);
 	sweep_strangers(d, &l);
 	pthread_mutex_lock(&in->lock);
 	running = in->n;
@@ -385,6 +388,7 @@ void instances_stop(struct lxmd *d)
 	cpus_free(in->cpus);
 	files_free(d, in->files);
 	boot_restarts_free(in->restarts);
+	rows_cache_free(in->rows);
 	usage_cache_free(in->usages);
 	kernel_room_free(in->room);
 	spawner_free(in->spawner);

@@ -27,6 +27,7 @@ struct apparmor;
 struct cpus;
 struct lxcfs;
 struct kernel_room;
+struct rows_cache;
 struct spawner;
 struct thrash;
 struct usage_cache;
@@ -43,6 +44,7 @@ struct instances {
 	struct idmap_pool ids;
 	struct files *files; /* who works on files: files.c */
 	struct cpus *cpus; /* who runs on which CPUs: cpus.c */
+	struct rows_cache *rows; /* what the database says: rows.c */
 	struct usage_cache *usages; /* what they use: usage_all.c */
 	uint32_t exec_grace_s; /* how long exec sessions wait for the next lxmd, and then for a client */
 

@@ -75,3 +75,30 @@ def test_descriptors_are_kept_while_somebody_watches(daemon, rest, instance):
     assert kept(daemon)
     wait_until(lambda: not kept(daemon), 10 * SLOW)
     assert rest.read(f"instances/{inst.name}/state")["processes"] > 0
+
+
+def test_a_list_is_never_older_than_a_change(daemon, rest, instance):
+    inst = instance(start=False)
+
+    def listed():
+        return next(i for i in rest.read("instances", query={"recursion": 1}) if i["name"] == inst.name)
+
+    def described():
+        return listed()["description"]
+
+    for number in range(10):
+        rest.change("PATCH", f"instances/{inst.name}", {"description": f"text {number}"})
+        assert described() == f"text {number}"
+        assert described() == f"text {number}"
+    # by another process
+    daemon.lxmd("sql", "cluster", f"UPDATE instances SET description = 'from outside' WHERE name = '{inst.name}'", check=True)
+    assert described() == "from outside"
+    # by what an instance inherits
+    profile = rest.read("profiles/default")
+    rest.change("PATCH", "profiles/default", {"config": {"user.inherited": "yes"}})
+    assert listed()["expanded_config"]["user.inherited"] == "yes"
+    rest.change("PUT", "profiles/default", profile)
+    assert "user.inherited" not in listed()["expanded_config"]
+    rest.change("POST", f"instances/{inst.name}/snapshots", {"name": "one"})
+    full = next(i for i in rest.read("instances", query={"recursion": 2}) if i["name"] == inst.name)
+    assert [s["name"] for s in full["snapshots"]] == ["one"]
