@@ -110,6 +110,13 @@ static int check_together(const char *type, const struct lxm_kv *dev, struct lxm
 	return 0;
 }
 
+static int refuse_later(const struct devtype *t, struct lxm_err *e)
+{
+	if (strcmp(t->name, "sriov") == 0)
+		return lxm_err_set(e, EINVAL, "lxm takes no virtual functions from a card: make one on the host and give its link away with nictype=physical");
+	return lxm_err_set(e, EINVAL, "lxm has no %s yet", t->table.what);
+}
+
 static int check(const struct lxm_kv *dev, struct lxm_err *e)
 {
 	const char *type = lxm_kv_or(dev, "type", "");
@@ -126,7 +133,7 @@ static int check(const struct lxm_kv *dev, struct lxm_err *e)
 	if (t->flags & DEV_VM)
 		return lxm_err_set(e, EINVAL, "devices of type '%s' are for virtual machines only", type);
 	if (t->flags & DEV_LATER)
-		return lxm_err_set(e, EINVAL, "lxm has no %s yet", t->table.what);
+		return refuse_later(t, e);
 	r = conf_check(&t->table, dev, e);
 	if (r == 0)
 		r = check_required(&t->table, dev, e);

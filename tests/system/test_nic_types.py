@@ -177,6 +177,13 @@ def test_physical(rest, box, wire):
     os.kill(inst.pid, signal.SIGKILL)
     inst.wait_status("Stopped")
     home()
+    # a reboot from inside gives it back and takes it again
+    pid = inst.start().pid
+    inst.exec("reboot")
+    wait_until(lambda: inst.status == "Running" and inst.pid not in (0, pid), 10)
+    assert inside(inst)["nic0"][:2] == ("00:16:3e:01:02:05", "1300")
+    inst.stop()
+    home()
     inst.start()
     devices(rest, inst)
     home()
@@ -336,6 +343,10 @@ def test_a_vlan_lives_as_long_as_its_users(daemon, rest, box, wire):
 def test_a_kernel_without_vlans_is_named(box, wire):
     inst = box(start=False, n=nic("macvlan", parent=wire.name, vlan="5"))
     refused(inst.start, "load its module '8021q'")
+
+
+def test_sriov_says_what_to_do_instead(box):
+    refused(lambda: box(start=False, n=nic("sriov", parent="eth9")), "nictype=physical")
 
 
 # ---- networks of type macvlan and physical

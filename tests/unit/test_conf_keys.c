@@ -238,7 +238,7 @@ static void devices_are_judged(void)
 		{ "type=nic", "needs 'network'" },
 		{ "type=nic nictype=bridged", "needs the key 'parent'" },
 		{ "type=nic nictype=warp", "unknown nictype" },
-		{ "type=nic nictype=sriov parent=eth0", "lxm has no sriov nic device yet" },
+		{ "type=nic nictype=sriov parent=eth0", "lxm takes no virtual functions from a card" },
 		{ "type=nic network=lxmbr0 name=a/b", "network interface" },
 		{ "type=none", NULL },
 		{ "type=unix-char source=/dev/null", NULL },

@@ -130,10 +130,25 @@ static void macs_are_unicast_and_whole(void)
 	CU_ASSERT(nl_mac_parse("", mac) == -EINVAL);
 }
 
+static void prefixes_are_read_strictly(void)
+{
+	static const char *const bad[] = { "", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0/8", "fd42::/129", "x" };
+	struct nl_cidr c;
+	size_t i;
+
+	CU_ASSERT(nl_cidr_parse("10.1.2.3/8", &c) == 0 && c.family == AF_INET && c.prefixlen == 8 && c.addr[3] == 3);
+	CU_ASSERT(nl_cidr_parse("10.1.2.3", &c) == 0 && c.prefixlen == 32);
+	CU_ASSERT(nl_cidr_parse("fd42::7", &c) == 0 && c.family == AF_INET6 && c.prefixlen == 128 && c.addr[15] == 7);
+	CU_ASSERT(nl_cidr_parse("::/0", &c) == 0 && c.prefixlen == 0);
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		CU_ASSERT(nl_cidr_parse(bad[i], &c) == -EINVAL);
+}
+
 UNIT_MAIN("network/netlink", { "a link comes back as it was built", a_link_comes_back_as_it_was_built },
 	  { "every cut of a message is survived", every_cut_of_a_message_is_survived },
 	  { "an attribute longer than its message is ignored", an_attribute_longer_than_its_message_is_ignored },
 	  { "names without end are cut", names_without_end_are_cut },
 	  { "addresses must fit their family", addresses_must_fit_their_family },
 	  { "a message that grows too large is marked", a_message_that_grows_too_large_is_marked },
-	  { "macs are unicast and whole", macs_are_unicast_and_whole })
+	  { "macs are unicast and whole", macs_are_unicast_and_whole },
+	  { "prefixes are read strictly", prefixes_are_read_strictly })
