@@ -36,7 +36,7 @@ static int gone(struct lxm_err *e)
 	return lxm_err_set(e, ECONNRESET, "the connection to the instance's files ended; it may have been stopped or started");
 }
 
-static int shake_hands(struct sftp *s, struct client *c, const char *url, struct lxm_err *e)
+static int shake_hands(struct lxm_conn *conn, struct client *c, const char *url, struct lxm_err *e)
 {
 	lxm_auto(buf) struct lxm_buf hello = { 0 };
 	lxm_auto(http_reply) struct lxm_http_reply reply = { 0 };
@@ -48,14 +48,14 @@ static int shake_hands(struct sftp *s, struct client *c, const char *url, struct
 	lxm_buf_fmt(&hello, "GET %s HTTP/1.1\r\nHost: unix.socket\r\nUser-Agent: lxmc/" LXM_VERSION
 			    "\r\nConnection: Upgrade\r\nUpgrade: sftp\r\n\r\n", url);
 	while (at < hello.len) {
-		ssize_t n = s->conn.ops->write(&s->conn, hello.data + at, hello.len - at);
+		ssize_t n = conn->ops->write(conn, hello.data + at, hello.len - at);
 
 		if (n <= 0 && n != -EINTR)
 			return gone(e);
 		at += n > 0 ? (size_t)n : 0;
 	}
 	while (parser.state == LXM_HTTP_HEAD) {
-		ssize_t n = s->conn.ops->read(&s->conn, chunk, sizeof(chunk));
+		ssize_t n = conn->ops->read(conn, chunk, sizeof(chunk));
 		int r;
 
 		if (n == -EINTR)
@@ -74,6 +74,14 @@ static int shake_hands(struct sftp *s, struct client *c, const char *url, struct
 	return lxm_err_set(e, EOPNOTSUPP, "the server does not speak SFTP");
 }
 
+int sftp_dial(struct client *c, const char *instance, struct lxm_conn *conn, struct lxm_err *e)
+{
+	lxm_auto(free) char *url = client_url(c, "/1.0/instances/%s/sftp", instance);
+	int r = client_dial(c, conn, e);
+
+	return r < 0 ? r : shake_hands(conn, c, url, e);
+}
+
 static int on_version(struct sftp *s, uint8_t type, struct sftp_in *in, void *arg, struct lxm_err *e)
 {
 	return type == SFTP_VERSION ? 0 : lxm_err_set(e, EPROTO, "the server does not speak SFTP");
@@ -82,14 +90,11 @@ static int on_version(struct sftp *s, uint8_t type, struct sftp_in *in, void *ar
 int sftp_open(struct client *c, const char *instance, struct sftp **out, struct lxm_err *e)
 {
 	lxm_auto(sftp) struct sftp *s = lxm_alloc(sizeof(*s));
-	lxm_auto(free) char *url = client_url(c, "/1.0/instances/%s/sftp", instance);
 	int room = 1 << 20, r;
 
 	s->conn.fd = -1;
 	s->in = lxm_alloc(IN_SIZE);
-	r = client_dial(c, &s->conn, e);
-	if (r == 0)
-		r = shake_hands(s, c, url, e);
+	r = sftp_dial(c, instance, &s->conn, e);
 	if (r < 0)
 		return r;
 	(void)setsockopt(s->conn.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));

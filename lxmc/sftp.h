@@ -20,7 +20,9 @@ struct sftp; /* opaque; one thread */
  */
 typedef int (*sftp_answer_fn)(struct sftp *s, uint8_t type, struct sftp_in *in, void *arg, struct lxm_err *e);
 
-/** Connect to an instance's files. Returns 0 or -errno with e filled; sftp_free() it. */
+/** Connect to an instance's files: what follows on the connection is SFTP. Returns 0 or -errno; the caller closes *conn in any case. */
+int sftp_dial(struct client *c, const char *instance, struct lxm_conn *conn, struct lxm_err *e);
+/** The same for a client of ours. Returns 0 or -errno with e filled; sftp_free() it. */
 int sftp_open(struct client *c, const char *instance, struct sftp **out, struct lxm_err *e);
 void sftp_free(struct sftp *s);
 LXM_AUTO_PTR(sftp, struct sftp, sftp_free)

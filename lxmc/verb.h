@@ -140,6 +140,8 @@ VERB(file_pull);
 VERB(file_delete);
 VERB(file_mkdir);
 VERB(file_edit);
+/* file_mount.c */
+VERB(file_mount);
 /* admin.c, admin_init.c */
 VERB(admin_init);
 VERB(admin_waitready);

@@ -379,6 +379,7 @@ const struct verb verbs[] = {
 	{ "file pull", G_INST, "INSTANCE/PATH... FILE", pull_flags, "Fetch files from an instance (- is stdout)", verb_file_pull, NULL, 0, 0 },
 	{ "file delete", G_INST, "INSTANCE/PATH...", delete_file_flags, "Delete files in an instance", verb_file_delete, NULL, 0, ON },
 	{ "file mkdir", G_INST, "INSTANCE/PATH...", mkdir_flags, "Make directories in an instance", verb_file_mkdir, NULL, 0, ON },
+	{ "file mount", G_INST, "INSTANCE[/PATH] [DIRECTORY]", FLAGS({ 0, "listen", "ADDRESS", "Refused: lxmc is no SSH server" }), "Mount files of an instance here with sshfs, until interrupted", verb_file_mount, NULL, 0, 0 },
 	{ "file edit", G_INST, "INSTANCE/PATH", NULL, "Edit a file of an instance", verb_file_edit, NULL, 0, 0 },
 	{ "config get", G_CONF, "[INSTANCE] KEY", get_flags, "Show a key of an instance or of the server", verb_config_get, NULL, 0, ON },
 	{ "config set", G_CONF, "[INSTANCE] KEY=VALUE...", F_PROPERTY, "Set keys of an instance or of the server", verb_config_set, NULL, 0, ON },
