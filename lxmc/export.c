@@ -197,7 +197,7 @@ int verb_import(struct cli *cli, struct lxm_err *e)
 		return r;
 	if (cli->n_args > at + 2)
 		return cli_usage(e, "too many arguments: [REMOTE:] FILE [NAME]");
-	fd = strcmp(file, "-") == 0 ? dup(STDIN_FILENO) : open(file, O_RDONLY | O_CLOEXEC);
+	fd = strcmp(file, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return lxm_err_sys(e, "open '%s'", file);
 	r = send_backup(cli, c, fd, name, &op, e);

@@ -290,7 +290,7 @@ static int pull_entry(struct pull *p, const char *path, const struct sftp_attrs 
 		return 0;
 	}
 	if (!name)
-		return pull_file(p, path, dup(STDOUT_FILENO), true, a->size, e);
+		return pull_file(p, path, fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0), true, a->size, e);
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, a->mode & 0777);
 	if (fd < 0)
 		return lxm_err_sys(e, "create '%s'", name);

@@ -432,7 +432,7 @@ static int push_one(struct push *p, const char *source, bool into_dir, struct lx
 			return r;
 	}
 	if (strcmp(source, "-") == 0)
-		return send_file(p, dup(STDIN_FILENO), path, &st, e);
+		return send_file(p, fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), path, &st, e);
 	fd = open(source, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return lxm_err_sys(e, "open '%s'", source);

@@ -54,7 +54,7 @@ static int open_out(struct export *x, const char *name, bool split, struct lxm_e
 	free(x->path);
 	x->path = NULL;
 	if (x->target && strcmp(x->target, "-") == 0) {
-		x->fd = dup(STDOUT_FILENO);
+		x->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
 	} else {
 		x->path = path_for(x, name, split);
 		x->fd = open(x->path, flags | (cli_has(x->cli, "force") ? O_TRUNC : O_EXCL), 0644);
