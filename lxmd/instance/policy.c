@@ -102,13 +102,28 @@ static int rule_disk(const struct instance *i, const char *value, struct lxm_err
 	return 0;
 }
 
+/*
+ * Does a NIC keep to its network? A name on the host is what its firewall and routes may go by, and tells which links there are;
+ * routes take traffic of the host and of others; a VLAN is one that somebody else may be in.
+ */
+static bool nic_is_managed(const struct lxm_kv *kv)
+{
+	static const char *const beyond[] = { "host_name", "ipv4.routes", "ipv4.routes.external", "ipv6.routes", "ipv6.routes.external",
+					      "vlan", "vlan.tagged" };
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(beyond); i++)
+		if (!lxm_empty(lxm_kv_get(kv, beyond[i])))
+			return false;
+	return !lxm_empty(lxm_kv_get(kv, "network"));
+}
+
 static int rule_nic(const struct instance *i, const char *value, struct lxm_err *e)
 {
 	lxm_devs_each(d, &i->devices) {
 		if (!is_type(d, "nic") || lxm_streq(value, "allow"))
 			continue;
-		/* a name on the host is what its firewall and routes may go by, and tells which links there are */
-		if (lxm_streq(value, "managed") && !lxm_empty(lxm_kv_get(&d->kv, "network")) && lxm_empty(lxm_kv_get(&d->kv, "host_name")))
+		if (lxm_streq(value, "managed") && nic_is_managed(&d->kv))
 			continue;
 		return refuse("restricted.devices.nic", d->name, e);
 	}
