@@ -139,7 +139,7 @@ static const struct confkey usb_keys[] = {
 
 const struct devtype devtypes[] = {
 	DEVTYPE("disk device", "disk", 0, disk_keys),
-	DEVTYPE("gpu device", "gpu", DEV_LATER, gpu_keys),
+	DEVTYPE("gpu device", "gpu", 0, gpu_keys),
 	DEVTYPE("infiniband device", "infiniband", DEV_LATER, infiniband_keys),
 	DEVTYPE("none device", "none", 0, none_keys),
 	DEVTYPE("pci device", "pci", DEV_LATER | DEV_VM, pci_keys),
@@ -147,7 +147,7 @@ const struct devtype devtypes[] = {
 	DEVTYPE("tpm device", "tpm", DEV_LATER, tpm_keys),
 	DEVTYPE("unix-block device", "unix-block", 0, unix_keys),
 	DEVTYPE("unix-char device", "unix-char", 0, unix_keys),
-	DEVTYPE("unix-hotplug device", "unix-hotplug", DEV_LATER, hotplug_keys),
-	DEVTYPE("usb device", "usb", DEV_LATER, usb_keys),
+	DEVTYPE("unix-hotplug device", "unix-hotplug", 0, hotplug_keys),
+	DEVTYPE("usb device", "usb", 0, usb_keys),
 };
 const size_t devtypes_n = LXM_ARRAY_LEN(devtypes);

@@ -27,6 +27,7 @@ struct networks;
 struct instances;
 struct guests;
 struct forwards;
+struct plugs;
 
 /* One directory of the daemon, open for as long as the daemon lives. */
 struct lxmd_dir {
@@ -88,6 +89,7 @@ struct lxmd {
 	struct networks *networks;
 	struct guests *guests;
 	struct forwards *forwards; /* processes of proxy devices */
+	struct plugs *plugs; /* device nodes that come and go */
 	struct instances *instances;
 
 	uint64_t nofile_soft, nofile_hard; /* RLIMIT_NOFILE before we raised it: what children should get */

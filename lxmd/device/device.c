@@ -11,7 +11,7 @@
 #include "lxmd/device/device_priv.h"
 
 static const struct device_type *const types[] = {
-	&device_disk, &device_nic, &device_none, &device_proxy, &device_unix_block, &device_unix_char,
+	&device_disk, &device_gpu, &device_nic, &device_none, &device_proxy, &device_unix_block, &device_unix_char, &device_unix_hotplug, &device_usb,
 };
 
 static const struct device_type *find_type(const char *name)
@@ -155,6 +155,14 @@ int device_hot_update(struct device_ctx *c, const struct lxm_kv *old, const stru
 		return DEVICE_ANEW;
 	r = t->hot_update(c, old, live, e);
 	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : r;
+}
+
+int device_follow(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	const struct device_type *t = type_of(c);
+	int r = t && t->follow ? t->follow(c, live, e) : 0;
+
+	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : 0;
 }
 
 unsigned int device_type_flags(const char *type)

@@ -103,6 +103,9 @@ enum { DEVICE_ANEW = 1 };
 int device_hot_update(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live,
 		      struct lxm_err *e);
 
+/** The host may have other device nodes than before: follow it. Worker threads, under the instance's lock. Returns 0 or -errno. */
+int device_follow(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
+
 /** Flags of a type (enum device_flags); 0 for unknown ones. */
 unsigned int device_type_flags(const char *type);
 /** True if the device is the root disk: type disk, path "/", and a pool. The root's plan step is the caller's. */

@@ -18,6 +18,7 @@ struct device_type {
 	int (*start)(struct device_ctx *c, struct plan *plan, struct lxm_err *e);
 	int (*started)(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 	void (*stop)(struct device_ctx *c);
+	int (*follow)(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 	int (*hot_add)(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 	int (*hot_remove)(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 	int (*hot_update)(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live,
@@ -26,7 +27,7 @@ struct device_type {
 	const char *const *live_keys;
 };
 
-extern const struct device_type device_nic, device_disk, device_unix_char, device_unix_block, device_none, device_proxy;
+extern const struct device_type device_nic, device_disk, device_unix_char, device_unix_block, device_none, device_proxy, device_gpu, device_usb, device_unix_hotplug;
 
 struct hot_job;
 

@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/locks.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/intercept.h"
 #include "lxmd/instance/run.h"
@@ -82,6 +83,33 @@ int instance_devices_started(struct lxmd *d, const struct instance *i, const str
 			return lxm_err_set(e, -r, "%s", said.msg);
 		if (r < 0)
 			lxm_warn("instance '%s': %s", i->row.name, said.msg);
+	}
+	return 0;
+}
+
+int instance_devices_follow(struct lxmd *d, int64_t id)
+{
+	lxm_auto(run_unref) struct run *run = run_get(d, id);
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	lxm_auto(instance) struct instance i = { 0 };
+	struct device_live live;
+	lxm_auto(fd_close) int pidfd = -1;
+	int r;
+
+	if (!run)
+		return 0;
+	r = instance_lock(d, id, "Following device nodes", &i, &lock, NULL);
+	if (r < 0)
+		return r == -EBUSY ? r : 0;
+	pidfd = instance_device_live(run, &live, NULL);
+	if (pidfd < 0)
+		return 0;
+	lxm_devs_each(dev, &i.devices) {
+		struct device_ctx c = instance_device(d, &i, dev, NULL);
+		struct lxm_err e = { 0 };
+
+		if (device_follow(&c, &live, &e) < 0)
+			lxm_warn("instance '%s': %s", i.row.name, e.msg);
 	}
 	return 0;
 }

@@ -66,6 +66,10 @@ int instance_devices_started(struct lxmd *d, const struct instance *i, const str
  * @changes  what the start gathered, which is not stored yet; loses what is about what is released
  */
 void instance_devices_undo_start(struct lxmd *d, const struct instance *i, struct lxm_kv *changes);
+
+/** The host's device nodes may have changed: let those of a running instance follow. A plugs_fn (lxmd/device/plugs.h). */
+int instance_devices_follow(struct lxmd *d, int64_t id);
+
 /** Release the host side of all devices. Never fails. */
 void instance_devices_stop(struct lxmd *d, const struct instance *i);
 

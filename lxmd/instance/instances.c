@@ -22,6 +22,7 @@
 #include "lxmd/core/loop.h"
 #include "lxmd/core/workers.h"
 #include "lxmd/device/forwards.h"
+#include "lxmd/device/plugs.h"
 #include "lxmd/instance/apparmor.h"
 #include "lxmd/instance/boot.h"
 #include "lxmd/instance/backup.h"
@@ -305,6 +306,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	in->exec_grace_s = exec_grace();
 	d->instances = in;
 	forwards_start(d);
+	plugs_start(d, instance_devices_follow);
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_cond_init(&in->idle, NULL);
 	choose_parent(d, in->cgroup_parent);
@@ -380,6 +382,7 @@ void instances_stop(struct lxmd *d)
 	lxcfs_stop(in->lxcfs, in->n == 0);
 	guests_stop(d);
 	forwards_stop(d);
+	plugs_stop(d);
 	for (k = 0; k < in->n; k++)
 		run_unref(in->v[k]);
 	if (!in->n)
