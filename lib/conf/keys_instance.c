@@ -16,6 +16,15 @@ static int check_evacuate(const char *key, const char *value, struct lxm_err *e)
 	return check_words(value, "auto|migrate|live-migrate|stop|stateful-stop|force-stop", e);
 }
 
+static int check_oom(const char *key, const char *value, struct lxm_err *e)
+{
+	int64_t n;
+
+	if (lxm_parse_i64(value, &n) < 0 || n < -1000 || n > 1000)
+		return lxm_err_set(e, EINVAL, "'%.60s' is not a whole number from -1000 to 1000", value);
+	return 0;
+}
+
 static int check_enforce(const char *key, const char *value, struct lxm_err *e)
 {
 	return check_words(value, "hard|soft", e);
@@ -68,6 +77,7 @@ static const struct confkey instance_keys[] = {
 	{ "limits.memory",                                  KEY_TEXT,  KEY_LIVE,             NULL,              check_memory,        "Memory ceiling, or share of the host (50%)" },
 	{ "limits.memory.enforce",                          KEY_TEXT,  KEY_LIVE,             "hard",            check_enforce,       "hard: the ceiling is never passed; soft: only under pressure" },
 	{ "limits.memory.hugepages",                        KEY_BOOL,  KEY_VM,               "false",           NULL,                "Back its memory by huge pages" },
+	{ "limits.memory.oom_priority",                     KEY_INT,   0,                    "0",               check_oom,           "Added to what init and its children score when the host is out of memory (-1000-1000)" },
 	{ "limits.memory.swap",                             KEY_TEXT,  KEY_LIVE,             "true",            check_swap,          "Whether it may use swap, or how much" },
 	{ "limits.memory.swap.priority",                    KEY_UINT,  KEY_LIVE,             "10",              check_priority,      "Higher ones are swapped out later (0-10)" },
 	{ "limits.network.priority",                        KEY_UINT,  KEY_LIVE,             "0",               check_priority,      "Priority of its network traffic under load (0-10)" },
@@ -173,6 +183,7 @@ static const struct confkey profile_keys[] = {
 	{ "limits.memory",                                  KEY_TEXT,  KEY_LIVE,             NULL,              check_memory,        "Memory ceiling, or share of the host (50%)" },
 	{ "limits.memory.enforce",                          KEY_TEXT,  KEY_LIVE,             "hard",            check_enforce,       "hard: the ceiling is never passed; soft: only under pressure" },
 	{ "limits.memory.hugepages",                        KEY_BOOL,  KEY_VM,               "false",           NULL,                "Back its memory by huge pages" },
+	{ "limits.memory.oom_priority",                     KEY_INT,   0,                    "0",               check_oom,           "Added to what init and its children score when the host is out of memory (-1000-1000)" },
 	{ "limits.memory.swap",                             KEY_TEXT,  KEY_LIVE,             "true",            check_swap,          "Whether it may use swap, or how much" },
 	{ "limits.memory.swap.priority",                    KEY_UINT,  KEY_LIVE,             "10",              check_priority,      "Higher ones are swapped out later (0-10)" },
 	{ "limits.network.priority",                        KEY_UINT,  KEY_LIVE,             "0",               check_priority,      "Priority of its network traffic under load (0-10)" },

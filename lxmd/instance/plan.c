@@ -318,12 +318,15 @@ static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, 
 	lxm_auto(free) char *label = lxm_asprintf("%s/%s", i->row.project, i->row.name);
 	lxm_auto(free) char *log = lxm_asprintf("%s/%s/console.log", d->dirs.log.path, label);
 	struct plan_step opt = { .kind = PLAN_OPTIONS };
+	int64_t oom = 0;
 	char id[24];
 	int r;
 
 	snprintf(id, sizeof(id), "%lld", (long long)i->row.id);
 	opt.u.options.flags = (priv ? PLAN_PRIVILEGED : 0) | (nesting ? PLAN_NESTING : 0) | (instance_guest_wanted(i) ? PLAN_GUEST_API : 0);
 	opt.u.options.stop_signal = stop_signal(i);
+	(void)lxm_parse_i64(lxm_kv_or(&i->config, "limits.memory.oom_priority", "0"), &oom);
+	opt.u.options.oom_score_adj = (int32_t)oom;
 	r = plan_add(p, &(struct plan_step){ PLAN_IDENTITY, .u.identity = { id, label, i->row.name } }, e);
 	if (r == 0)
 		r = plan_add(p, &opt, e);

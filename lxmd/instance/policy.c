@@ -68,12 +68,13 @@ static int rule_lowlevel(const struct instance *i, const char *value, struct lxm
 {
 	/*
 	 * The second half takes from others what all share: the host's ids, the time that it has to go down, its CPUs (no
-	 * limit of a cgroup holds for real-time classes).
+	 * limit of a cgroup holds for real-time classes), the turn of whoever dies when memory is out.
 	 */
 	static const char *const keys[] = { "raw.apparmor", "raw.idmap", "raw.lxc", "raw.seccomp", "linux.kernel_modules",
 					    "security.syscalls.allow", "security.syscalls.deny_default",
 					    "security.syscalls.deny", "security.idmap.base", "security.idmap.size",
-					    "boot.host_shutdown_timeout", "limits.kernel.rtprio", "limits.kernel.rttime" };
+					    "boot.host_shutdown_timeout", "limits.kernel.rtprio", "limits.kernel.rttime",
+					    "limits.memory.oom_priority" };
 	size_t k;
 
 	if (lxm_streq(value, "allow"))

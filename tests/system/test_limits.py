@@ -412,6 +412,19 @@ def test_kernel_limits_count_from_the_next_start(instance):
     assert int(look()[1]) == min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1 << 30) or look()[1] not in ("350", "400")
 
 
+def test_oom_priority(instance):
+    def look():
+        return Path(f"/proc/{inst.pid}/oom_score_adj").read_text().strip()
+
+    inst = instance(config={"limits.memory.oom_priority": "500"})
+    assert look() == "500"
+    assert inst.sh("cat /proc/1/oom_score_adj").strip() == "500"
+    patch(inst, {"limits.memory.oom_priority": ""})
+    inst.restart()
+    assert look() == "0"
+    assert "1000" in refused(inst, {"limits.memory.oom_priority": "1001"})
+
+
 # ---- several at once
 def everything(pid):
     return (cgroups.memory(pid), cgroups.swap(pid), cgroups.processes(pid), cgroups.share(pid), cgroups.quota(pid), cgroups.cpus(pid))
