@@ -6,10 +6,7 @@
  */
 #include "lxmd/instance/lxcfs.h"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -29,6 +26,7 @@
 #include "lxmd/core/loop.h"
 #include "lxmd/core/schedule.h"
 #include "lxmd/core/workers.h"
+#include "lxmd/instance/lxcfs_process.h"
 #include "lxmd/instance/lxcfs_view.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/spawn/spawn.h"
@@ -38,8 +36,6 @@
 #define PAUSE_MIN_MS 100
 #define PAUSE_MAX_MS 60000
 #define STEADY_MS    10000 /* one that lived for so long is replaced at once */
-#define LOG_MAX	     (1 << 20)
-#define MEMORY_MAX   (2ull << 30) /* each file that an instance has open costs it some memory: see doc/security.md */
 
 enum state {
 	AWAY,	/* none; a new one after a pause */
@@ -49,8 +45,7 @@ enum state {
 
 struct lxcfs {
 	struct lxmd *d;
-	char *program;			  /* NULL: none is to run */
-	char *dir, *pid_path, *log_path; /* owned */
+	struct lxcfs_paths at; /* program NULL: none is to run */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -93,76 +88,7 @@ static void tell(struct lxcfs *l, const char *why)
 		lxm_warn("note warning about lxcfs: %s", e.msg);
 }
 
-/* ---- the process */
-
-/* lxcfs holds a lock on its pid file: whoever has it is the one, and alive. -1: none. */
-static int find_left(struct lxcfs *l)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET }, once_more = lock;
-	lxm_auto(fd_close) int fd = open(l->pid_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	int pidfd;
-
-	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK || lock.l_pid <= 1)
-		return -1;
-	pidfd = sys_pidfd_open(lock.l_pid, 0);
-	if (pidfd >= 0 && (fcntl(fd, F_GETLK, &once_more) < 0 || once_more.l_type == F_UNLCK || once_more.l_pid != lock.l_pid))
-		auto_fd_close(&pidfd);
-	return pidfd;
-}
-
-static int spawn(struct lxcfs *l, int *pidfd_out, struct lxm_err *e)
-{
-	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "MALLOC_ARENA_MAX=2", NULL };
-	lxm_auto(free) char *fs = lxm_asprintf("%s/fs", l->dir);
-	lxm_auto(fd_close) int log = open(l->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	const char *argv[] = { "lxcfs", "-f", "--enable-loadavg", "--enable-pidfd", "-p", l->pid_path, fs, NULL };
-	struct spawn_spec spec = { .path = l->program, .argv = argv, .env = env, .setsid = true, .as_max = MEMORY_MAX };
-	int r;
-
-	if (log < 0)
-		return lxm_err_sys(e, "open '%s'", l->log_path);
-	spec.fds[0] = (struct spawn_fd){ log, 1 };
-	spec.fds[1] = (struct spawn_fd){ log, 2 };
-	spec.nfds = 2;
-	r = spawn_child(&spec, pidfd_out, NULL, e);
-	if (r == -ENOENT)
-		return lxm_err_set(e, ENOENT, "the program lxcfs is missing (package lxcfs)");
-	return r;
-}
-
-static bool ended(int pidfd, int timeout_ms)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	return poll(&p, 1, timeout_ms) == 1;
-}
-
-/* The last line that it said. */
-static int last_words(struct lxcfs *l, struct lxm_err *e)
-{
-	lxm_auto(buf) struct lxm_buf text = { 0 };
-	char *line;
-
-	if (lxm_read_file(l->log_path, LOG_MAX, &text) < 0 || !text.len)
-		return lxm_err_set(e, EIO, "lxcfs ended at once");
-	while (text.len && text.data[text.len - 1] == '\n')
-		text.data[--text.len] = 0;
-	line = strrchr(text.data, '\n');
-	return lxm_err_set(e, EIO, "lxcfs ended: %.200s", line ? line + 1 : text.data);
-}
-
-static int wait_mounted(struct lxcfs *l, int pidfd, struct lxm_err *e)
-{
-	int64_t until = lxm_mono_ms() + ANSWER_MS;
-
-	while (!lxcfs_view_mounted(l->dir)) {
-		if (ended(pidfd, 2))
-			return last_words(l, e);
-		if (lxm_mono_ms() > until)
-			return lxm_err_set(e, ETIMEDOUT, "lxcfs does not come up");
-	}
-	return 0;
-}
+/* ---- the process, as one field of ours */
 
 static void set_process(struct lxcfs *l, int pidfd, bool child)
 {
@@ -184,16 +110,8 @@ static void end_process(struct lxcfs *l, int sig)
 	pidfd = LXM_TAKE(l->pidfd, -1);
 	child = l->child;
 	pthread_mutex_unlock(&l->lock);
-	if (pidfd < 0)
-		return;
-	(void)sys_pidfd_send_signal(pidfd, sig);
-	if (!ended(pidfd, 1000)) {
-		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
-		(void)ended(pidfd, 1000);
-	}
-	if (child)
-		(void)spawn_reap(pidfd, NULL);
-	(void)close(pidfd);
+	if (pidfd >= 0)
+		lxcfs_process_end(pidfd, sig, child);
 }
 
 /* Loop: it has not answered in time. Its death is the answer. */
@@ -286,17 +204,17 @@ static int bring_up(struct lxcfs *l, struct lxm_err *e)
 
 	/* the old one gives way before the next one comes: the host's values are better than none */
 	end_process(l, SIGKILL);
-	lxcfs_view_detach(l->dir);
-	r = lxcfs_view_make(l->dir, e);
+	lxcfs_view_detach(l->at.dir);
+	r = lxcfs_view_make(l->at.dir, e);
 	if (r == 0)
-		r = spawn(l, &pidfd, e);
+		r = lxcfs_process_spawn(&l->at, &pidfd, e);
 	if (r < 0)
 		return r;
 	set_process(l, pidfd, true);
 	guard = loop_timer(l->d->loop, ANSWER_MS, on_silence, l);
-	r = wait_mounted(l, pidfd, e);
+	r = lxcfs_process_wait(&l->at, pidfd, ANSWER_MS, e);
 	if (r == 0)
-		r = lxcfs_view_attach(l->dir, e);
+		r = lxcfs_view_attach(l->at.dir, e);
 	(void)loop_timer_cancel(l->d->loop, guard);
 	return r;
 }
@@ -320,7 +238,7 @@ static void job(void *arg)
 
 	if (r < 0) {
 		end_process(l, SIGKILL);
-		lxcfs_view_detach(l->dir);
+		lxcfs_view_detach(l->at.dir);
 	}
 	pthread_mutex_lock(&l->lock);
 	l->state = r < 0 ? AWAY : ON;
@@ -347,12 +265,12 @@ static void job(void *arg)
 /* Is what an earlier lxmd left as it should be? Then nothing needs to be done but to watch it. */
 static void adopt(struct lxcfs *l)
 {
-	int pidfd = find_left(l);
+	int pidfd = lxcfs_process_find(&l->at);
 
 	if (pidfd < 0)
 		return;
 	set_process(l, pidfd, false);
-	if (lxcfs_view_attached(l->dir)) {
+	if (lxcfs_view_attached(l->at.dir)) {
 		l->state = ON;
 		loop_call(l->d->loop, begin_watching, l);
 	}
@@ -362,7 +280,7 @@ static void adopt(struct lxcfs *l)
 static void check(struct lxmd *d, lxm_time since, lxm_time now)
 {
 	struct lxcfs *l = d->instances->lxcfs;
-	lxm_auto(free) char *path = lxm_asprintf("%s/view/uptime", l->dir);
+	lxm_auto(free) char *path = lxm_asprintf("%s/view/uptime", l->at.dir);
 	lxm_auto(buf) struct lxm_buf text = { 0 };
 	loop_timer_id guard;
 	struct stat st;
@@ -376,8 +294,8 @@ static void check(struct lxmd *d, lxm_time since, lxm_time now)
 	guard = loop_timer(d->loop, ANSWER_MS, on_silence, l);
 	(void)lxm_read_file(path, 256, &text);
 	(void)loop_timer_cancel(d->loop, guard);
-	if (stat(l->log_path, &st) == 0 && st.st_size > LOG_MAX && truncate(l->log_path, 0) < 0)
-		lxm_warn("empty '%s': %s", l->log_path, strerror(errno));
+	if (stat(l->at.log_path, &st) == 0 && st.st_size > LXCFS_LOG_MAX && truncate(l->at.log_path, 0) < 0)
+		lxm_warn("empty '%s': %s", l->at.log_path, strerror(errno));
 }
 
 static struct lxcfs *lxcfs_new(struct lxmd *d)
@@ -387,9 +305,9 @@ static struct lxcfs *lxcfs_new(struct lxmd *d)
 
 	l->d = d;
 	l->pidfd = -1;
-	l->dir = lxm_asprintf("%s/lxcfs", d->dirs.run.path);
-	l->pid_path = lxm_asprintf("%s/lxcfs.pid", d->dirs.run.path);
-	l->log_path = lxm_asprintf("%s/lxcfs.log", d->dirs.log.path);
+	l->at.dir = lxm_asprintf("%s/lxcfs", d->dirs.run.path);
+	l->at.pid_path = lxm_asprintf("%s/lxcfs.pid", d->dirs.run.path);
+	l->at.log_path = lxm_asprintf("%s/lxcfs.log", d->dirs.log.path);
 	l->warned = -1;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -402,9 +320,9 @@ static struct lxcfs *lxcfs_new(struct lxmd *d)
 /* None is to be, whatever an earlier lxmd has left. */
 static void give_up(struct lxcfs *l, const char *why)
 {
-	l->pidfd = find_left(l);
+	l->pidfd = lxcfs_process_find(&l->at);
 	end_process(l, SIGTERM);
-	lxcfs_view_remove(l->dir);
+	lxcfs_view_remove(l->at.dir);
 	tell(l, why);
 }
 
@@ -418,11 +336,11 @@ struct lxcfs *lxcfs_start(struct lxmd *d)
 		give_up(l, NULL);
 		return l;
 	}
-	if (lxcfs_view_make(l->dir, &e) < 0) {
+	if (lxcfs_view_make(l->at.dir, &e) < 0) {
 		give_up(l, e.msg);
 		return l;
 	}
-	l->program = lxm_strdup(named ? named : "lxcfs");
+	l->at.program = lxm_strdup(named ? named : "lxcfs");
 	schedule_add(d->schedule, "lxcfs", check);
 	adopt(l);
 	if (l->state != ON) {
@@ -441,9 +359,9 @@ int lxcfs_plan(struct lxcfs *l, struct plan *p, struct lxm_err *e)
 	pthread_mutex_lock(&l->lock);
 	on = l->state == ON;
 	pthread_mutex_unlock(&l->lock);
-	for (k = 0; r == 0 && l->program && k < LXCFS_FILES; k++) {
-		lxm_auto(free) char *base = lxm_asprintf("%s/base/%s", l->dir, lxcfs_files[k].name);
-		lxm_auto(free) char *view = lxm_asprintf("%s/view/%s", l->dir, lxcfs_files[k].name);
+	for (k = 0; r == 0 && l->at.program && k < LXCFS_FILES; k++) {
+		lxm_auto(free) char *base = lxm_asprintf("%s/base/%s", l->at.dir, lxcfs_files[k].name);
+		lxm_auto(free) char *view = lxm_asprintf("%s/view/%s", l->at.dir, lxcfs_files[k].name);
 		struct plan_step s = { .kind = PLAN_MOUNT,
 				       .u.mount = { .source = base,
 						    .target = lxcfs_files[k].path,
@@ -476,7 +394,7 @@ uint32_t lxcfs_generation(struct lxcfs *l)
 
 void lxcfs_recheck(struct lxcfs *l, uint32_t generation)
 {
-	if (l->program && lxcfs_generation(l) != generation)
+	if (l->at.program && lxcfs_generation(l) != generation)
 		want_job(l);
 }
 
@@ -493,15 +411,15 @@ void lxcfs_stop(struct lxcfs *l, bool end)
 	loop_call(l->d->loop, stop_watching, l);
 	if (end) {
 		end_process(l, SIGTERM);
-		lxcfs_view_remove(l->dir);
-		(void)unlink(l->pid_path);
+		lxcfs_view_remove(l->at.dir);
+		(void)unlink(l->at.pid_path);
 	}
 	auto_fd_close(&l->pidfd);
 	pthread_mutex_destroy(&l->lock);
 	pthread_cond_destroy(&l->changed);
-	free(l->program);
-	free(l->dir);
-	free(l->pid_path);
-	free(l->log_path);
+	free(l->at.program);
+	free(l->at.dir);
+	free(l->at.pid_path);
+	free(l->at.log_path);
 	free(l);
 }

@@ -56,7 +56,8 @@ def limits(inst, **config):
 
 
 def lxcfs_pid(daemon):
-    return int((daemon.dir / "run/lxcfs.pid").read_text())
+    path = daemon.dir / "run/lxcfs.pid"
+    return int(wait_until(lambda: path.exists() and path.read_text().strip(), 5, lambda: "no pid file"))
 
 
 def running(pid):
@@ -83,7 +84,7 @@ def lxmd(busybox_tar):
     try:
         daemon.start().init()
         images.import_image(daemon.rest, busybox_tar, IMAGE)
-        wait_until(lambda: len(tops(daemon)) == 8, 10, "lxcfs did not come up")
+        wait_until(lambda: len(tops(daemon)) == 8, 10, lambda: "lxcfs did not come up")
         yield daemon
     finally:
         problems = daemon.end(before)
@@ -164,15 +165,15 @@ def test_killed_it_is_replaced_in_running_instances(lxmd, small, open_end):
     """Also in a mount namespace that was unshared inside, as services of systemd have them."""
     own = small.sh("unshare -m --propagation slave sh -c 'mount -t tmpfs none /mnt; exec sleep 1000' >/dev/null 2>&1 & echo $!").strip()
     inside = f"nsenter -t {own} -m head -n1 /proc/meminfo"
-    wait_until(lambda: small.exec("sh", "-c", f"nsenter -t {own} -m grep -q ' /mnt ' /proc/mounts").code == 0, 10, "no namespace")
+    wait_until(lambda: small.exec("sh", "-c", f"nsenter -t {own} -m grep -q ' /mnt ' /proc/mounts").code == 0, 10, lambda: "no namespace")
     layers = small.sh("grep -c fuse.lxcfs /proc/self/mountinfo")
     for _ in range(2):
         old = lxcfs_pid(lxmd)
         os.kill(old, signal.SIGKILL)
         killed = time.monotonic()
-        wait_until(lambda: small.exec("grep", "-q", f" {96 * MIB} kB", "/proc/meminfo").code == 0 and lxcfs_pid(lxmd) != old, 1, "not replaced in time")
+        wait_until(lambda: small.exec("grep", "-q", f" {96 * MIB} kB", "/proc/meminfo").code == 0 and lxcfs_pid(lxmd) != old, 1, lambda: "not replaced in time")
         assert time.monotonic() - killed < 1 * SLOW
-        wait_until(lambda: len(tops(lxmd)) == 8, 1, "not all files")
+        wait_until(lambda: len(tops(lxmd)) == 8, 1, lambda: "not all files")
         assert look(small) == (96 * MIB, *cpus(1))
         assert str(96 * MIB) in small.sh(inside)
         assert look(open_end)[1:] == cpus(os.cpu_count())
@@ -194,7 +195,7 @@ def test_it_outlives_lxmd(lxmd_again, small):
         assert look(small) == (96 * MIB, *cpus(1))
     # it is watched again
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: lxcfs_pid(lxmd_again) != pid and len(tops(lxmd_again)) == 8, 2, "not replaced")
+    wait_until(lambda: lxcfs_pid(lxmd_again) != pid and len(tops(lxmd_again)) == 8, 2, lambda: "not replaced")
     assert look(small) == (96 * MIB, *cpus(1))
 
 
@@ -202,7 +203,8 @@ def test_death_without_lxmd_is_healed_by_the_next(lxmd_again, small):
     lxmd_again.stop()
     os.kill(lxcfs_pid(lxmd_again), signal.SIGKILL)
     lxmd_again.start()
-    wait_until(lambda: small.exec("grep", "-q", f" {96 * MIB} kB", "/proc/meminfo").code == 0, 2, "not healed")
+    wait_until(lambda: small.exec("grep", "-q", f" {96 * MIB} kB", "/proc/meminfo").code == 0, 2, lambda: "not healed")
+    wait_until(lambda: len(tops(lxmd_again)) == 8, 2, lambda: "not all files")
     assert look(small) == (96 * MIB, *cpus(1))
 
 
@@ -210,9 +212,9 @@ def test_a_reboot_without_lxmd_keeps_it(lxmd_again, small):
     before = small.pid
     lxmd_again.stop()
     subprocess.run(["nsenter", "-t", str(before), "-m", "-u", "-i", "-p", "-U", "reboot"], check=False, capture_output=True)
-    wait_until(lambda: not running(before), 10, "it did not reboot")
+    wait_until(lambda: not running(before), 10, lambda: "it did not reboot")
     lxmd_again.start()
-    wait_until(lambda: small.status == "Running" and small.pid != before, 10, "it did not come back")
+    wait_until(lambda: small.status == "Running" and small.pid != before, 10, lambda: "it did not come back")
     assert look(small) == (96 * MIB, *cpus(1))
 
 
@@ -242,7 +244,7 @@ def test_missing_is_a_warning_and_comes_live(lxmd_again, small):
     lxmd.env = lambda **more: env(LXMD_LXCFS="/nonexistent/lxcfs", **more)
     try:
         lxmd.start()
-        wait_until(lambda: [w["status"] for w in warnings(lxmd)] == ["new"], 5, "no warning")
+        wait_until(lambda: [w["status"] for w in warnings(lxmd)] == ["new"], 5, lambda: "no warning")
         assert "package lxcfs" in warnings(lxmd)[0]["last_message"]
         # the host's values, and no error
         assert abs(look(small)[0] - host_memory()) < 64
@@ -252,9 +254,9 @@ def test_missing_is_a_warning_and_comes_live(lxmd_again, small):
     finally:
         lxmd.env = env
     lxmd.start()
-    wait_until(lambda: len(tops(lxmd)) == 8, 5, "lxcfs did not come up")
+    wait_until(lambda: len(tops(lxmd)) == 8, 5, lambda: "lxcfs did not come up")
     assert look(small) == (96 * MIB, *cpus(1))
-    wait_until(lambda: [w["status"] for w in warnings(lxmd)] == ["resolved"], 5, "the warning stays")
+    wait_until(lambda: [w["status"] for w in warnings(lxmd)] == ["resolved"], 5, lambda: "the warning stays")
 
 
 def test_unwanted_leaves_nothing(lxmd_again, small):
@@ -265,7 +267,7 @@ def test_unwanted_leaves_nothing(lxmd_again, small):
     lxmd.env = lambda **more: env(LXMD_LXCFS="", **more)
     try:
         lxmd.start()
-        wait_until(lambda: not running(pid), 5, "lxcfs goes on")
+        wait_until(lambda: not running(pid), 5, lambda: "lxcfs goes on")
         assert str(lxmd.dir) not in Path("/proc/self/mountinfo").read_text()
         assert abs(look(small)[0] - host_memory()) < 64
         small.restart()
