@@ -88,7 +88,7 @@ def test_rename_moves_it(rest, profile):
     ({"name": 7}, "name"),
     ({"name": "x", "config": {"limits.memory": "lots"}}, "limits.memory"),
     ({"name": "x", "config": {"limits.cpus": "2"}}, "did you mean 'limits.cpu'"),
-    ({"name": "x", "config": {"raw.lxc": "lxc.cap.drop="}}, "raw.lxc"),
+    ({"name": "x", "config": {"raw.lxc": "lxc.hook.start = /bin/sh"}}, "raw.lxc"),
     ({"name": "x", "config": {"environment.A": "b\nlxc.hook.start=/bin/sh"}}, "newline"),
     ({"name": "x", "config": {"volatile.uuid": "1"}}, "volatile.uuid"),
     ({"name": "x", "config": {"user.../../a": "1"}}, "configuration key"),
