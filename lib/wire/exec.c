@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "lib/base/alloc.h"
@@ -205,28 +204,18 @@ int exec_job_check(const void *data, size_t len, struct exec_view *out, struct l
 
 int exec_job_open(int fd, struct exec_view *v, struct lxm_err *e)
 {
-	size_t len;
-	void *map;
-	int r;
+	struct wire_mapping m;
+	int r = wire_map(fd, EXEC_JOB_MAX, "job", &m, e);
 
 	memset(v, 0, sizeof(*v));
-	r = wire_map(fd, EXEC_JOB_MAX, "job", &map, &len, e);
-	if (r < 0)
-		return r;
-	r = exec_job_check(map, len, v, e);
-	if (r < 0) {
-		(void)munmap(map, len);
-		return r;
-	}
-	v->map = map;
-	v->map_len = len;
-	return 0;
+	if (r == 0)
+		r = exec_job_check(m.data, m.len, v, e);
+	return wire_keep(&m, r, &v->mapping);
 }
 
 void exec_job_close(struct exec_view *v)
 {
-	if (v->map)
-		(void)munmap(v->map, v->map_len);
+	wire_unmap(&v->mapping);
 	free(v->vectors);
 	memset(v, 0, sizeof(*v));
 }

@@ -80,8 +80,7 @@ int exec_job_seal(const struct exec_job *j, int *fd_out, struct lxm_err *e);
 /* A decoded job; the vectors are owned (one block), the strings point into the mapping. */
 struct exec_view {
 	struct exec_job job;
-	void *map;
-	size_t map_len;
+	struct wire_mapping mapping;
 	void *vectors;
 };
 

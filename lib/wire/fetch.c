@@ -6,7 +6,6 @@
 
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "lib/base/fd.h"
@@ -72,28 +71,18 @@ int fetch_job_seal(const struct fetch_job *j, int *fd_out, struct lxm_err *e)
 
 int fetch_job_open(int fd, struct fetch_view *v, struct lxm_err *e)
 {
-	size_t len;
-	void *map;
-	int r;
+	struct wire_mapping m;
+	int r = wire_map(fd, JOB_MAX, "job", &m, e);
 
 	memset(v, 0, sizeof(*v));
-	r = wire_map(fd, JOB_MAX, "job", &map, &len, e);
-	if (r < 0)
-		return r;
-	r = job_check(map, len, &v->job, e);
-	if (r < 0) {
-		(void)munmap(map, len);
-		return r;
-	}
-	v->map = map;
-	v->map_len = len;
-	return 0;
+	if (r == 0)
+		r = job_check(m.data, m.len, &v->job, e);
+	return wire_keep(&m, r, &v->mapping);
 }
 
 void fetch_job_close(struct fetch_view *v)
 {
-	if (v->map)
-		(void)munmap(v->map, v->map_len);
+	wire_unmap(&v->mapping);
 	memset(v, 0, sizeof(*v));
 }
 

@@ -55,8 +55,7 @@ int fetch_job_seal(const struct fetch_job *j, int *fd_out, struct lxm_err *e);
 /* A decoded job; strings point into the mapping. Zeroed is empty. */
 struct fetch_view {
 	struct fetch_job job;
-	void *map;
-	size_t map_len;
+	struct wire_mapping mapping;
 };
 
 /** Map, check and decode a job. Returns 0, -EBADMSG or another -errno. */

@@ -6,7 +6,6 @@
 
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "lib/base/fd.h"
@@ -88,28 +87,18 @@ int file_job_check(const void *data, size_t len, struct file_view *v, struct lxm
 
 int file_job_open(int fd, struct file_view *v, struct lxm_err *e)
 {
-	size_t len;
-	void *map;
-	int r;
+	struct wire_mapping m;
+	int r = wire_map(fd, JOB_MAX, "job", &m, e);
 
 	memset(v, 0, sizeof(*v));
-	r = wire_map(fd, JOB_MAX, "job", &map, &len, e);
-	if (r < 0)
-		return r;
-	r = file_job_check(map, len, v, e);
-	if (r < 0) {
-		(void)munmap(map, len);
-		return r;
-	}
-	v->map = map;
-	v->map_len = len;
-	return 0;
+	if (r == 0)
+		r = file_job_check(m.data, m.len, v, e);
+	return wire_keep(&m, r, &v->mapping);
 }
 
 void file_job_close(struct file_view *v)
 {
-	if (v->map)
-		(void)munmap(v->map, v->map_len);
+	wire_unmap(&v->mapping);
 	memset(v, 0, sizeof(*v));
 }
 

@@ -60,8 +60,7 @@ int file_job_seal(const struct file_job *j, int *fd_out, struct lxm_err *e);
 /* A decoded job; strings point into the mapping. Zeroed is empty. */
 struct file_view {
 	struct file_job job;
-	void *map;
-	size_t map_len;
+	struct wire_mapping mapping;
 };
 
 /** Map, check and decode a job. The helper and tests. Returns 0, -EBADMSG or another -errno. */

@@ -10,7 +10,6 @@
 #include <linux/mount.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 
 #include "lib/base/alloc.h"
@@ -375,26 +374,20 @@ int plan_check(const void *data, size_t len, struct plan_view *out, struct lxm_e
 int plan_open(int fd, struct plan_view *out, struct lxm_err *e)
 {
 	struct plan_view v = { 0 };
-	size_t len;
-	void *map;
-	int r = wire_map(fd, PLAN_MAX, "plan", &map, &len, e);
+	struct wire_mapping m;
+	int r = wire_map(fd, PLAN_MAX, "plan", &m, e);
 
-	if (r < 0)
-		return r;
-	if (plan_check(map, len, &v, e) < 0) {
-		(void)munmap(map, len);
-		return -EBADMSG;
-	}
-	v.map = map;
-	v.map_len = len;
-	*out = v;
-	return 0;
+	if (r == 0)
+		r = plan_check(m.data, m.len, &v, e);
+	r = wire_keep(&m, r, &v.mapping);
+	if (r == 0)
+		*out = v;
+	return r;
 }
 
 void plan_close(struct plan_view *v)
 {
-	if (v->map)
-		(void)munmap(v->map, v->map_len);
+	wire_unmap(&v->mapping);
 	memset(v, 0, sizeof(*v));
 }
 

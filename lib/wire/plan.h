@@ -359,8 +359,7 @@ int plan_seal(const struct plan *p, int *fd_out, struct lxm_err *e);
 /* A mapped plan. Zeroed is empty. */
 struct plan_view {
 	struct wire_doc doc;
-	void *map;
-	size_t map_len;
+	struct wire_mapping mapping;
 	uint32_t options; /* flags of PLAN_OPTIONS */
 };
 

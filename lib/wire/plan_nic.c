@@ -165,11 +165,11 @@ int plan_nic_open(int fd, struct plan_view *out, struct plan_nic *n_out, struct 
 	struct plan_step s = { 0 };
 	uint32_t kind = 0;
 	size_t pos = 0;
-	int r = wire_map(fd, NIC_MAX, "link", &v.map, &v.map_len, e);
+	int r = wire_map(fd, NIC_MAX, "link", &v.mapping, e);
 
 	if (r < 0)
 		return r;
-	r = wire_check(&format, v.map, v.map_len, &v.doc, e);
+	r = wire_check(&format, v.mapping.data, v.mapping.len, &v.doc, e);
 	if (r == 0) {
 		(void)wire_next(&v.doc, &pos, &kind, &s);
 		s.kind = (enum plan_kind)kind;

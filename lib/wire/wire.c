@@ -246,7 +246,7 @@ int wire_next(const struct wire_doc *doc, size_t *pos, uint32_t *kind, void *fie
 	return 1;
 }
 
-int wire_map(int fd, size_t max, const char *what, void **map_out, size_t *len_out, struct lxm_err *e)
+int wire_map(int fd, size_t max, const char *what, struct wire_mapping *out, struct lxm_err *e)
 {
 	/* without the seals the file could change between check and use, or shrink below the mapping */
 	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
@@ -254,6 +254,7 @@ int wire_map(int fd, size_t max, const char *what, void **map_out, size_t *len_o
 	struct stat st;
 	void *map;
 
+	*out = (struct wire_mapping){ 0 };
 	if (seals < 0 || (seals & want) != want)
 		return lxm_err_set(e, EBADMSG, "the %s is not a sealed memory file", what);
 	if (fstat(fd, &st) < 0)
@@ -263,7 +264,22 @@ int wire_map(int fd, size_t max, const char *what, void **map_out, size_t *len_o
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return lxm_err_sys(e, "map the %s", what);
-	*map_out = map;
-	*len_out = (size_t)st.st_size;
+	*out = (struct wire_mapping){ map, (size_t)st.st_size };
 	return 0;
+}
+
+int wire_keep(struct wire_mapping *m, int r, struct wire_mapping *keep)
+{
+	if (r < 0)
+		wire_unmap(m);
+	else
+		*keep = *m;
+	return r;
+}
+
+void wire_unmap(struct wire_mapping *m)
+{
+	if (m->data)
+		(void)munmap((void *)m->data, m->len);
+	*m = (struct wire_mapping){ 0 };
 }

@@ -86,16 +86,25 @@ int wire_check(const struct wire_format *f, const void *data, size_t len, struct
  */
 int wire_next(const struct wire_doc *doc, size_t *pos, uint32_t *kind, void *fields);
 
+/* A document in mapped memory. Zeroed is none. */
+struct wire_mapping {
+	const void *data;
+	size_t len;
+};
+
 /**
  * Map a document that came as a sealed memory file.
  *
- * @fd       borrowed; a memfd that can neither change nor shrink any more, or the document is not believed
- * @max      its largest size
- * @what     for messages: "plan"
- * @map_out  receives memory that can only be read, of *len_out bytes; the caller unmaps it with munmap()
+ * @fd    borrowed; a memfd that can neither change nor shrink any more, or the document is not believed
+ * @max   its largest size
+ * @what  for messages: "plan"
+ * @out   receives memory that can only be read; wire_keep() or wire_unmap() it. Empty on failure
  *
  * Its content is not looked at. Returns 0, -EBADMSG, or -errno of mmap().
  */
-int wire_map(int fd, size_t max, const char *what, void **map_out, size_t *len_out, struct lxm_err *e);
+int wire_map(int fd, size_t max, const char *what, struct wire_mapping *out, struct lxm_err *e);
+/** What follows on the check of a mapped document: *keep takes it if r is 0, else it is unmapped. Returns r. */
+int wire_keep(struct wire_mapping *m, int r, struct wire_mapping *keep);
+void wire_unmap(struct wire_mapping *m);
 
 #endif
