@@ -159,11 +159,6 @@ void fw_nics_text(const char *table, struct lxm_buf *out)
 
 /* ---- elements of one NIC */
 
-struct cidr {
-	uint8_t net[16];
-	int bits;
-};
-
 static void mask(uint8_t *a, size_t n, int bits, uint8_t rest)
 {
 	size_t i;
@@ -175,31 +170,14 @@ static void mask(uint8_t *a, size_t n, int bits, uint8_t rest)
 	}
 }
 
-static int parse_cidr(int family, const char *text, struct cidr *out)
+static bool covers(const struct nl_cidr *big, const struct nl_cidr *small, size_t n)
 {
-	char addr[INET6_ADDRSTRLEN + 1];
-	const char *slash = strchr(text, '/');
-	size_t n = family == AF_INET ? 4 : 16;
-	uint64_t bits = n * 8;
+	struct nl_cidr s = *small;
 
-	if (slash && lxm_parse_u64(slash + 1, &bits) < 0)
-		return -EINVAL;
-	(void)snprintf(addr, sizeof(addr), "%.*s", slash ? (int)(slash - text) : (int)strlen(text), text);
-	if (bits > n * 8 || inet_pton(family, addr, out->net) != 1)
-		return -EINVAL;
-	out->bits = (int)bits;
-	mask(out->net, n, out->bits, 0);
-	return 0;
-}
-
-static bool covers(const struct cidr *big, const struct cidr *small, size_t n)
-{
-	struct cidr s = *small;
-
-	if (small->bits < big->bits)
+	if (small->prefixlen < big->prefixlen)
 		return false;
-	mask(s.net, n, big->bits, 0);
-	return memcmp(s.net, big->net, n) == 0;
+	mask(s.addr, n, big->prefixlen, 0);
+	return memcmp(s.addr, big->addr, n) == 0;
 }
 
 static void element(struct lxm_strv *out, const char *set, const char *host, const char *value)
@@ -215,22 +193,22 @@ static void target(struct lxm_strv *out, const char *host, const uint8_t addr[16
 	element(out, "target6", host, text);
 }
 
-static void net_elements(struct lxm_strv *out, int family, const char *host, const struct cidr *c)
+static void net_elements(struct lxm_strv *out, int family, const char *host, const struct nl_cidr *c)
 {
 	size_t n = family == AF_INET ? 4 : 16;
 	char text[INET6_ADDRSTRLEN], first[33], last[33];
 	lxm_auto(free) char *value = NULL, *range = NULL;
-	struct cidr end = *c;
+	struct nl_cidr end = *c;
 
-	(void)inet_ntop(family, c->net, text, sizeof(text));
-	value = lxm_asprintf("%s/%d", text, c->bits);
+	(void)inet_ntop(family, c->addr, text, sizeof(text));
+	value = lxm_asprintf("%s/%d", text, c->prefixlen);
 	element(out, family == AF_INET ? "net4" : "net6", host, value);
 	if (family == AF_INET)
 		return;
-	mask(end.net, n, c->bits, 0xff);
-	lxm_hex(first, c->net, n);
-	lxm_hex(last, end.net, n);
-	range = c->bits == 128 ? lxm_asprintf("0x%s", first) : lxm_asprintf("0x%s-0x%s", first, last);
+	mask(end.addr, n, c->prefixlen, 0xff);
+	lxm_hex(first, c->addr, n);
+	lxm_hex(last, end.addr, n);
+	range = c->prefixlen == 128 ? lxm_asprintf("0x%s", first) : lxm_asprintf("0x%s-0x%s", first, last);
 	element(out, "nettarget6", host, range);
 }
 
@@ -238,7 +216,7 @@ static void net_elements(struct lxm_strv *out, int family, const char *host, con
 static int nets(struct lxm_strv *out, int family, const char *host, const char *list, struct lxm_err *e)
 {
 	lxm_auto(strv) struct lxm_strv parts = { 0 };
-	lxm_auto(free) struct cidr *v = NULL;
+	lxm_auto(free) struct nl_cidr *v = NULL;
 	size_t i, k, n = family == AF_INET ? 4 : 16;
 
 	lxm_strv_split(&parts, list ? list : "", ',');
@@ -246,14 +224,15 @@ static int nets(struct lxm_strv *out, int family, const char *host, const char *
 	for (i = 0; i < parts.n; i++) {
 		const char *p = parts.v[i] + strspn(parts.v[i], " ");
 
-		if (parse_cidr(family, p, &v[i]) < 0)
+		if (nl_cidr_parse(p, &v[i]) < 0 || v[i].family != family)
 			return lxm_err_set(e, EINVAL, "'%.60s' is no network", p);
+		mask(v[i].addr, n, v[i].prefixlen, 0);
 	}
 	for (i = 0; i < parts.n; i++) {
 		bool covered = false;
 
 		for (k = 0; k < parts.n && !covered; k++)
-			covered = k != i && covers(&v[k], &v[i], n) && (v[k].bits < v[i].bits || k < i);
+			covered = k != i && covers(&v[k], &v[i], n) && (v[k].prefixlen < v[i].prefixlen || k < i);
 		if (!covered)
 			net_elements(out, family, host, &v[i]);
 	}

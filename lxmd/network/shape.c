@@ -92,8 +92,9 @@ static int parse_range(const char *text, uint64_t *first, uint64_t *last)
 {
 	lxm_auto(strv) struct lxm_strv ends = { 0 };
 
+	/* the split would not tell of an end that is missing */
 	lxm_strv_split(&ends, text, '-');
-	if (ends.n < 1 || ends.n > 2 || lxm_parse_u64(ends.v[0], first) < 0 || lxm_parse_u64(ends.v[ends.n - 1], last) < 0)
+	if (*text == '-' || lxm_ends(text, "-") || ends.n < 1 || ends.n > 2 || lxm_parse_u64(ends.v[0], first) < 0 || lxm_parse_u64(ends.v[ends.n - 1], last) < 0)
 		return -EINVAL;
 	return *first >= 1 && *first <= *last && *last <= VLAN_LAST ? 0 : -EINVAL;
 }

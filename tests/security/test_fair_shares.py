@@ -92,6 +92,16 @@ def test_no_link_of_the_host_gets_a_tenants_name(world, blue):
     assert texts[0] == texts[1] and texts[0][0] == 403, texts
 
 
+@pytest.mark.parametrize("more", [{"ipv4.routes": "192.0.2.0/24"}, {"ipv6.routes.external": "2001:db8::/64"}, {"vlan": "7"}, {"vlan.tagged": "8"}],
+                         ids=str)
+def test_no_nic_of_a_tenant_reaches_beyond_its_network(world, blue, more):
+    """A route would bring the host's traffic into the instance, a VLAN the instance among strangers."""
+    nic = {"type": "nic", "network": world.net, "name": "eth0", **more}
+    for path in ("instances/blueinst", "profiles/blueprofile"):
+        status, text = ask(blue, "PATCH", path, {"devices": {"eth0": nic}})
+        assert status == 403 and "restricted.devices.nic" in text, text
+
+
 # ---- numbers
 def test_secrets_and_slots_of_one_leave_some_to_others(world, blue):
     def secret(client, tenant):

@@ -48,9 +48,14 @@ static void an_entry_is_one_file_in_dnsmasqs_words(void)
 {
 	struct dhcp_hosts *h = fresh();
 	const struct dhcp_host odd = { .instance = 9, .device = "a/../b", .mac = "00:16:3e:00:00:09", .ipv6 = "fd42::9" };
+	const struct dhcp_host strict = {
+		.instance = 10, .device = "eth0", .mac = "00:16:3e:00:00:10", .name = "c10", .ipv4 = "10.5.0.10", .by_mac = true
+	};
 
 	CU_ASSERT(set(h, 7, "00:16:3e:00:00:07", "c7", "10.5.0.7") == 0);
 	CU_ASSERT(file_is("hosts/7.eth0", "00:16:3e:00:00:07,10.5.0.7,c7\n"));
+	CU_ASSERT(dhcp_hosts_set(h, &strict, NULL) == 0);
+	CU_ASSERT(file_is("hosts/10.eth0", "00:16:3e:00:00:10,id:*,10.5.0.10,c10\n"));
 	CU_ASSERT(dhcp_hosts_set(h, &odd, NULL) == 0);
 	CU_ASSERT(file_is("hosts/9.a%2F..%2Fb", "00:16:3e:00:00:09,[fd42::9],set:unnamed\n"));
 	done(h);
