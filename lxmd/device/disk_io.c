@@ -135,20 +135,21 @@ static int whole_disk(dev_t dev, struct disk_io *out)
 	return 0;
 }
 
-static int find_device(const char *path, struct disk_io *out, struct lxm_err *e)
+/* @what  how the path is called before clients: a pool's own path is the host's business */
+static int find_device(const char *path, const char *what, struct disk_io *out, struct lxm_err *e)
 {
 	struct stat st;
 	dev_t dev;
 	int r = 0;
 
 	if (stat(path, &st) < 0)
-		return lxm_err_sys(e, "look at '%s'", path);
+		return lxm_err_sys(e, "look at '%s'", what);
 	dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
 	if (major(dev) == 0)
 		r = device_of_mount(path, &dev);
 	if (r == 0)
 		r = whole_disk(dev, out);
-	return r < 0 ? lxm_err_http(e, 400, EOPNOTSUPP, "'%s' lies on no block device of its own: its I/O cannot be limited", path) : 0;
+	return r < 0 ? lxm_err_http(e, 400, EOPNOTSUPP, "'%s' lies on no block device of its own: its I/O cannot be limited", what) : 0;
 }
 
 /* The pool that holds the disk; NULL: none does. What lies in the instance's own volume is in the pool of its root. */
@@ -189,7 +190,7 @@ int disk_io_read(const struct device_ctx *c, struct disk_io *out, struct lxm_err
 	if (r == 0)
 		r = data_path(c, &path, e);
 	if (r == 0 && path)
-		r = find_device(path, &io, e);
+		r = find_device(path, lxm_kv_or(c->kv, "pool", lxm_kv_or(c->kv, "source", "")), &io, e);
 	if (r < 0)
 		return r;
 	if (!path)

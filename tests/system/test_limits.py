@@ -296,6 +296,24 @@ def test_nothing_is_written_for_whom_nothing_is_asked(instance):
     assert cgroups.cpus(quiet.pid) == ONLINE
 
 
+IN_VM = (Path(__file__).resolve().parents[1] / "vm/settings").exists()
+
+
+@pytest.mark.skipif(not IN_VM or len(ONLINE) != 2, reason="CPUs are switched off in the virtual machine only")
+def test_a_cpu_goes_off_line_and_comes_back(instance):
+    switch = Path(f"/sys/devices/system/cpu/cpu{CPU_B}/online")
+    free, pinned = instance(), instance(config={"limits.cpu": f"{CPU_B}-{CPU_B}"})
+    counted = [instance(config={"limits.cpu": "1"}) for _ in range(2)]
+    try:
+        switch.write_text("0")
+        for inst in [free, pinned, *counted]:
+            wait_until(lambda: cgroups.members(cgroups.read(inst.pid, "cpuset", "cpuset.cpus", "cpuset.cpus.effective")) == {CPU_A})
+    finally:
+        switch.write_text("1")
+    wait_until(lambda: cgroups.cpus(pinned.pid) == {CPU_B} and cgroups.cpus(free.pid) == ONLINE)
+    wait_until(lambda: loads(counted)[CPU_B] > 0, text=lambda: str(loads(counted)))
+
+
 # ---- disks
 def direct(inst, how, path="/big", count=8):
     """Seconds for so many requests of 64 KiB past the page cache."""
