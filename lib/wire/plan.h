@@ -168,7 +168,7 @@ enum plan_nic_flag {
 	PLAN_NIC_NO_IPV6 = 8,	   /* disable_ipv6 on the host end */
 	PLAN_NIC_L3S = 16,	   /* IPVLAN: mode l3s */
 	PLAN_NIC_DOWN = 64,	   /* VETH: the host end stays down; lxmd sets it up when it is ready for what the container sends */
-	PLAN_NIC_ROUTER = 32,	   /* VETH: the host end forwards, takes no router advertisements and no forged sources */
+	PLAN_NIC_ROUTER = 32,	   /* VETH: the host end forwards, takes no router advertisements and no forged IPv4 sources */
 };
 
 struct plan_nic {

@@ -21,6 +21,9 @@ static int physical_validate(const struct device_ctx *c, bool instance, struct l
 	return nic_check_vlan(c, e);
 }
 
+/* Which link it is; volatile.NAME.host_name stays free, since the host has no end of it. */
+#define LENT "last_state.parent"
+
 struct names {
 	char parent[IFNAMSIZ], inside[IFNAMSIZ], mac[18];
 };
@@ -60,7 +63,7 @@ static int resolve(struct device_ctx *c, struct names *b, struct plan_nic *n, st
 
 static void forget(struct device_ctx *c)
 {
-	device_volatile_set(c, "host_name", "");
+	device_volatile_set(c, LENT, "");
 	device_volatile_set(c, "last_state.hwaddr", "");
 	device_volatile_set(c, "last_state.mtu", "");
 	nic_parent_put(c);
@@ -78,7 +81,8 @@ static int physical_start(struct device_ctx *c, struct plan *plan, struct lxm_er
 		forget(c);
 		return r;
 	}
-	nic_remember(c, b.parent, b.inside);
+	device_volatile_set(c, LENT, b.parent);
+	nic_remember(c, "", b.inside);
 	return 0;
 }
 
@@ -142,7 +146,7 @@ static void bring_home(struct device_ctx *c, const char *name)
 
 static void physical_stop(struct device_ctx *c)
 {
-	const char *name = device_volatile(c, "host_name");
+	const char *name = device_volatile(c, LENT);
 
 	if (!name)
 		return;
@@ -162,7 +166,8 @@ static int physical_hot_add(struct device_ctx *c, const struct device_live *live
 		forget(c);
 		return r;
 	}
-	nic_remember(c, b.parent, b.inside);
+	device_volatile_set(c, LENT, b.parent);
+	nic_remember(c, "", b.inside);
 	return 0;
 }
 

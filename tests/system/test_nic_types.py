@@ -40,6 +40,12 @@ def nic(kind, **keys):
     return {"type": "nic", "nictype": kind, "name": "nic0", **{k.replace("__", "."): v for k, v in keys.items()}}
 
 
+def rate_in(link):
+    """What a host end's packets into the instance are held to, bytes per second."""
+    found = json.loads(subprocess.run(["tc", "-j", "qdisc", "show", "dev", link], capture_output=True, text=True).stdout)
+    return next((q["options"]["rate"] for q in found if q["kind"] == "tbf"), 0)
+
+
 def volatile(inst):
     return {k: v for k, v in inst.get()["config"].items() if k.startswith("volatile.n.")}
 
@@ -95,6 +101,9 @@ def test_p2p(rest, box):
     devices(rest, inst, n=nic("p2p", host_name=host, hwaddr="00:16:3e:01:02:03", ipv4__routes="203.0.113.0/24", ipv6__routes="2001:db8:7::/48"))
     assert "198.51.100.0/24" not in routes() and f"203.0.113.0/24 dev {host}" in routes()
     assert f"2001:db8:7::/48 dev {host}" in ip("-6", "route").stdout
+    pid = inst.pid
+    devices(rest, inst, n=nic("p2p", host_name=host, hwaddr="00:16:3e:01:02:03", ipv4__routes="203.0.113.0/24", limits__ingress="8Mbit"))
+    assert rate_in(host) == 1000000 and inst.pid == pid
     # with the same name again at once
     inst.restart()
     assert f"203.0.113.0/24 dev {host}" in routes()
@@ -195,6 +204,10 @@ def test_physical(rest, box, wire):
 
 def test_a_lent_link_is_lent_once(box, wire):
     first, other = box(n=nic("physical", parent=wire.name)), box(start=False, n=nic("physical", parent=wire.name))
+    assert first.state()["network"]["nic0"]["host_name"] == ""
+    # there is no host end that it could be about
+    first.rest.change("PATCH", f"instances/{first.name}", {"config": {"limits.network.priority": "3"}})
+    first.restart()
     refused(other.start, f"no link '{wire.name}'")
     first.stop()
     other.start()
@@ -239,6 +252,11 @@ def test_routed(rest, box, forwarding):
     got = {a["address"] for a in inst.state()["network"]["nic0"]["addresses"]}
     assert {"198.51.100.7", "198.51.100.8", "2001:db8::7"} <= got
     refused(lambda: devices(rest, inst), "stop it first")
+    same = inst.get()["devices"]["n"]
+    devices(rest, inst, n=same | {"limits.max": "8Mbit"})
+    assert rate_in(host) == 1000000 and "169.254.0.1/32" in ip("addr", "show", "dev", host).stdout
+    devices(rest, inst, n=same)
+    assert rate_in(host) == 0
     other = box(start=False, n=nic("routed", ipv4__address="198.51.100.8"))
     refused(other.start, "'198.51.100.8' is in use on this host")
     assert f"198.51.100.8 dev {wire.name}" in proxies()
