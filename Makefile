@@ -147,6 +147,11 @@ $(B)/unit/test_lxmc_%: $(B)/obj/tests/unit/test_lxmc_%.o $(filter-out %/main.o,$
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ $(LIBS_C) -lcunit -o $@
 
+$(B)/unit/test_forward_header: $(B)/obj/tests/unit/test_forward_header.o $(B)/obj/lxmd/forward/header.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PIE_L) $^ -lcunit -o $@
+
 $(B)/unit/test_monitor_%: $(B)/obj/tests/unit/test_monitor_%.o $(filter-out %/main.o,$(MON_OBJ)) $(B)/obj/liblxm.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
