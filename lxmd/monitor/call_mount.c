@@ -116,8 +116,11 @@ static int look_up(const struct call *c, const struct call_mount_args *a, int fo
 static void lookup_child(const struct call *c, const struct call_mount_args *a, int sock) __attribute__((noreturn));
 static void lookup_child(const struct call *c, const struct call_mount_args *a, int sock)
 {
-	int found[2] = { -1, -1 }, r = look_up(c, a, found);
+	int found[2] = { -1, -1 }, r;
 
+	/* a path may lead through a filesystem that never answers */
+	(void)alarm(MOUNT_DEADLINE_S);
+	r = look_up(c, a, found);
 	(void)lxm_send_fds(sock, &r, sizeof(r), found, r < 0 ? 0 : 2, 0);
 	_exit(0);
 }
@@ -147,14 +150,14 @@ static int find(const struct call *c, const struct call_mount_args *a, int found
 /* ---- the mount */
 
 /*
- * The filesystem's own options go through as they are, but none that names a path (it would be the host's) or a source. What the flags say
- * comes last, so that no option takes it back.
+ * The filesystem's own options go through as they are, but none that names a path (it would be the host's) or a source, or that has a
+ * damaged filesystem take the host down. What we say comes last, so that no option takes it back.
  */
 static int options_of(const struct call_mount_args *a, char *text, size_t size)
 {
 	size_t i, n = strlen(a->data);
 
-	if (strchr(a->data, '/') || strstr(a->data, "source=") || n + 64 > size)
+	if (strchr(a->data, '/') || strstr(a->data, "source=") || strstr(a->data, "panic") || n + 64 > size)
 		return -EINVAL;
 	for (i = 0; i < n; i++)
 		if ((unsigned char)a->data[i] < ' ')
@@ -163,6 +166,9 @@ static int options_of(const struct call_mount_args *a, char *text, size_t size)
 	for (i = 0; i < LXM_ARRAY_LEN(flags); i++)
 		if (a->flags & flags[i].flag && flags[i].option)
 			n += (size_t)snprintf(text + n, size - n, ",%s", flags[i].option);
+	/* their superblock can ask for a panic too */
+	if (strncmp(a->fstype, "ext", 3) == 0)
+		(void)snprintf(text + n, size - n, ",errors=remount-ro");
 	return 0;
 }
 

@@ -31,7 +31,7 @@ def disks(tmp_path_factory):
             path = tmp_path_factory.mktemp("disks") / name
             with open(path, "wb") as f:
                 f.truncate(8 << 20)
-            subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", path], check=True)
+            subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", "-e", "panic", path], check=True)
             commands = f"cd /\nmknod full c 1 7\nmknod kmsg c 1 11\nwrite /etc/hostname {name}\nwrite /etc/hostname users\nsif users uid 1000\nsif full mode 020666\nsif kmsg mode 020666\n"
             subprocess.run(["debugfs", "-w", "-f", "-", path], input=commands, text=True, check=True, capture_output=True)
             made.append(loop_device(path))
@@ -71,6 +71,7 @@ def test_a_listed_filesystem_on_a_given_device(inst):
         assert inst.sh("stat -c '%u' /mnt/a/given /mnt/a/users").split() == ["65534", "65534"]  # ids of the host, without shift
         line = inst.sh("grep ' /mnt/a ' /proc/mounts")
         assert " ext4 " in line and "nodev" in line and "nosuid" in line
+        assert "errors=remount-ro" in line  # whatever its superblock asks for
         assert not os.path.exists("/mnt/a/given")
         assert " /mnt/a " not in open("/proc/mounts").read()
     finally:
@@ -125,6 +126,7 @@ def test_no_device_but_those_given(inst, disks):
     assert mount(inst, data=f"journal_path={disks[1]}") == "EINVAL"
     assert mount(inst, data=f"source={disks[1]}") == "EINVAL"
     assert mount(inst, data="nonsense") == "EINVAL"
+    assert mount(inst, data="errors=panic") == "EINVAL"
     assert mount(inst, data="x" * 5000) == "EINVAL"
 
 
