@@ -95,7 +95,7 @@ def devices(inst, **wanted):
 
 def nodes(inst):
     """path below /dev -> major:minor, mode, owner"""
-    out = inst.sh("cd /dev; for f in $(find bus dri usb tty?* -type c 2>/dev/null | grep -v 'tty[0-9]*$'); do stat -c '%n %t:%T %a %u:%g' $f; done")
+    out = inst.sh("cd /dev; for f in $(find bus dri usb tty?* -type c 2>/dev/null | grep -v 'tty[0-9]*$'); do stat -c '%n %t:%T %a %u:%g' $f 2>/dev/null || true; done")
     return dict(line.split(" ", 1) for line in out.splitlines())
 
 
