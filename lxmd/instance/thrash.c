@@ -29,6 +29,13 @@
 #define TRIGGER "some 300000 2000000"
 #define CALM_MS 5000 /* without a word from the kernel before it is let go */
 
+/*
+ * Held back it reads so little that hardly a page comes to be missed twice, and the kernel falls silent though nothing is better: while
+ * processes of it wait for the disk this much (per cent of ten seconds) it stays held back, for a minute at most.
+ */
+#define WAITS_FOR_DISK 20
+#define SILENT_MS 60000
+
 static const char warning_type[] = "Instance is out of memory and held back";
 
 struct thrash {
@@ -128,6 +135,15 @@ static void act(struct thrash *t, bool slow)
 
 /* ---- loop thread: hearing */
 
+static bool waits_for_disk(const struct thrash *t)
+{
+	char text[256];
+	double percent;
+
+	return cgroup_read(&t->d->instances->cgroups, "unified", t->run->cgroup, "io.pressure", text, sizeof(text)) > 0 &&
+	       sscanf(text, "some avg10=%lf", &percent) == 1 && percent >= WAITS_FOR_DISK;
+}
+
 static void on_calm(void *arg)
 {
 	struct thrash *t = arg;
@@ -136,6 +152,8 @@ static void on_calm(void *arg)
 	t->timer = 0;
 	if (quiet < CALM_MS)
 		t->timer = loop_timer(t->d->loop, CALM_MS - quiet, on_calm, t);
+	else if (quiet < SILENT_MS && waits_for_disk(t))
+		t->timer = loop_timer(t->d->loop, CALM_MS, on_calm, t);
 	else
 		act(t, false);
 }
