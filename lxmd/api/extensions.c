@@ -45,6 +45,9 @@ static const char *const extensions[] = {
 	"warnings",
 	/* networks and NICs */
 	"container_nic_ipfilter",
+	"container_nic_routes",
+	"instance_nic_bridged_port_isolation",
+	"instance_nic_bridged_vlan",
 	"instance_nic_network",
 	"network",
 	"network_dhcp_expiry",
