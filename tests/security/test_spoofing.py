@@ -291,7 +291,7 @@ def test_networks_behind_it(pair):
 def test_filters_are_there_before_the_link_and_after_a_reboot(pair):
     pair.set("all")
     spoof, allowed = ATTACKS["ipv4-source"][0], HONEST["ipv4"]
-    for again in (lambda: pair.attacker.restart(), lambda: pair.attacker.sh("kill -TERM 1")):
+    for again in (lambda: pair.attacker.restart(), lambda: pair.attacker.exec("kill", "-TERM", "1")):
         was = pair.attacker.pid
         again()
         wait_until(lambda: pair.attacker.status == "Running" and pair.attacker.pid not in (0, was))

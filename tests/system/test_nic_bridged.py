@@ -120,7 +120,7 @@ def test_limits_outlive_a_reboot_from_inside(boxes):
     """Root inside makes its link anew by a reboot; what holds it comes back."""
     box = boxes(limits_ingress="10Mbit", limits_egress="20Mbit")
     was = box.pid
-    box.sh("kill -TERM 1")
+    box.exec("kill", "-TERM", "1")  # which may end it too
     wait_until(lambda: box.pid not in (0, was))
     wait_until(lambda: "tbf" in qdiscs(host(box)) and limit_rules(host(box)))
 
