@@ -59,6 +59,12 @@ static int check_nic(const struct lxm_kv *dev, struct lxm_err *e)
 	return 0;
 }
 
+bool conf_disk_is_root(const struct lxm_kv *dev)
+{
+	return lxm_streq(lxm_kv_get(dev, "type"), "disk") && lxm_streq(lxm_kv_get(dev, "path"), "/") &&
+	       !lxm_empty(lxm_kv_get(dev, "pool"));
+}
+
 bool conf_disk_is_scratch(const struct lxm_kv *dev)
 {
 	return lxm_streq(lxm_kv_get(dev, "source"), "scratch:");

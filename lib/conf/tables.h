@@ -49,6 +49,9 @@ const struct conf_named_table *conf_all_tables(void);
  */
 int conf_device_check(const char *name, const struct lxm_kv *dev, struct lxm_err *e);
 
+/** Is this device the disk that is an instance's root? */
+bool conf_disk_is_root(const struct lxm_kv *dev);
+
 /** Is this disk a directory of the instance's own volume, `source=scratch:`? */
 bool conf_disk_is_scratch(const struct lxm_kv *dev);
 

@@ -11,6 +11,7 @@
 #include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/instance/life.h"
 
 #define LOCK_WAIT_MS 10000
@@ -101,6 +102,24 @@ int profile_users_check(struct lxmd *d, const struct db_profile *now, const stru
 					    l.rows.v[k].name);
 	}
 	return 0;
+}
+
+int profile_users_limits(struct db_tx *tx, const struct db_profile *now, const struct caller *who, struct lxm_err *e)
+{
+	lxm_auto(db_instances) struct db_instances rows = { 0 };
+	const char *last = NULL;
+	size_t k;
+	int r = db_instance_list_by_profile(tx, now->id, &rows, e);
+
+	for (k = 0; r == 0 && k < rows.n; k++) { /* by project */
+		if (lxm_streq(last, rows.v[k].project))
+			continue;
+		last = rows.v[k].project;
+		r = quota_check(tx, last, QUOTA_OF_INSTANCES, e);
+	}
+	if (r < 0 && last && !caller_may_project(who, last))
+		return hide(e, r, now->name);
+	return lxm_err_wrap(e, r, "profile '%s' does not fit its users", now->name);
 }
 
 /* In line with what is stored; *was is what it became afterwards. */

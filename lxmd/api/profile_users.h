@@ -22,6 +22,13 @@ int profile_users_check(struct lxmd *d, const struct db_profile *now, const stru
 			struct lxm_err *e);
 
 /**
+ * Are the projects of all users still within their limits? In the transaction that stores the profile, behind that.
+ *
+ * Returns 0, or quota_check()'s -errno; of a project that the caller may not see nothing is told.
+ */
+int profile_users_limits(struct db_tx *tx, const struct db_profile *now, const struct caller *who, struct lxm_err *e);
+
+/**
  * After the change is stored: apply it to the instances, running ones at once. Ends with the first that cannot follow.
  *
  * @users     from profile_users_check(); those that followed are what they became afterwards

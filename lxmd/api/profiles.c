@@ -29,6 +29,7 @@ struct job {
 	bool all;
 	struct db_profile *profile;   /* read into, or to be written */
 	const struct db_profile *was; /* an update's base */
+	const struct caller *who;     /* an update that must keep to the limits of its users' projects; NULL: it may pass them */
 	struct db_profiles *list;
 	char *home; /* project that holds the profiles; owned by the job */
 };
@@ -96,7 +97,9 @@ static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	if (r == 0 && !same(&there, j->was))
 		return lxm_err_http(e, 412, ESTALE, "profile '%s' was changed by somebody else meanwhile: read it again",
 				    j->was->name);
-	return r < 0 ? r : db_profile_update(tx, j->profile, e);
+	if (r == 0)
+		r = db_profile_update(tx, j->profile, e);
+	return r == 0 && j->who ? profile_users_limits(tx, j->profile, j->who, e) : r;
 }
 
 static int rename_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -352,6 +355,7 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 		return r;
 	j.was = &was;
 	j.profile = &now;
+	j.who = rq_caller(rq);
 	r = apply(rq, &j, &users, e);
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/core/trust.h"
 
 static int not_found(const char *name, struct lxm_err *e)
@@ -64,9 +65,11 @@ static int get_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 
 static int create_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
+	static const struct lxm_kv nothing;
 	struct job *j = arg;
+	int r = db_project_create(tx, j->project, e);
 
-	return db_project_create(tx, j->project, e);
+	return r == 0 ? quota_check_limits(tx, &nothing, j->project, e) : r;
 }
 
 static bool is_feature(const char *key)
@@ -101,7 +104,8 @@ static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 			return lxm_err_http(e, 400, EBUSY, "'%s' can change in an empty project only: '%s' holds %s", changed.v[i],
 					    j->name, there.used_by.v[0]);
 	}
-	return db_project_update(tx, j->project, e);
+	r = quota_check_limits(tx, &there.config, j->project, e);
+	return r < 0 ? r : db_project_update(tx, j->project, e);
 }
 
 static int delete_tx(struct db_tx *tx, void *arg, struct lxm_err *e)

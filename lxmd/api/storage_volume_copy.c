@@ -14,6 +14,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/instance/policy.h"
 #include "lxmd/instance/volumes.h"
 #include "lxmd/storage/custom.h"
@@ -39,19 +40,44 @@ static void job_free(void *arg)
 }
 LXM_AUTO_PTR(job, struct job, job_free)
 
-int volume_check_config(struct pool *pool, const struct lxm_kv *was, struct lxm_kv *config, struct lxm_err *e)
+struct counted {
+	const char *project;
+	bool disk;
+};
+
+static int counted_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	struct counted *c = arg;
+
+	return quota_counts_disk(tx, c->project, &c->disk, e);
+}
+
+/* A limit that nobody keeps is worse than none; where the project counts space, it is what the volume takes of that. */
+static int check_size(struct lxmd *d, struct pool *pool, const char *project, struct lxm_err *e)
+{
+	struct counted c = { .project = project };
+	int r = pool_caps(pool) & POOL_CAP_QUOTA ? 0 : db_read(d->db, counted_tx, &c, e);
+
+	if (r < 0 || c.disk || (pool_caps(pool) & POOL_CAP_QUOTA))
+		return r;
+	return lxm_err_http(e, 400, EOPNOTSUPP, "driver '%s' cannot limit the size of a volume: unset size", pool_driver(pool));
+}
+
+int volume_check_config(struct lxmd *d, struct pool *pool, const char *project, const struct lxm_kv *was, struct lxm_kv *config,
+			struct lxm_err *e)
 {
 	const struct conftable *table = conf_volume(pool_driver(pool));
+	int r = 0;
 
 	conf_drop_empty(config);
 	if (!table)
 		return lxm_err_set(e, EOPNOTSUPP, "driver '%s' has no volumes", pool_driver(pool));
 	if (lxm_kv_bool(config, "security.shifted", false) && lxm_kv_bool(config, "security.unmapped", false))
 		return lxm_err_set(e, EINVAL, "security.shifted and security.unmapped exclude each other");
-	/* a limit that nobody keeps is worse than none */
-	if (lxm_kv_get(config, "size") && !(pool_caps(pool) & POOL_CAP_QUOTA) &&
-	    !(was && lxm_streq(lxm_kv_get(was, "size"), lxm_kv_get(config, "size"))))
-		return lxm_err_http(e, 400, EOPNOTSUPP, "driver '%s' cannot limit the size of a volume: unset size", pool_driver(pool));
+	if (lxm_kv_get(config, "size") && !(was && lxm_streq(lxm_kv_get(was, "size"), lxm_kv_get(config, "size"))))
+		r = check_size(d, pool, project, e);
+	if (r < 0)
+		return r;
 	return was ? conf_check_change(table, was, config, e) : conf_check(table, config, e);
 }
 
@@ -185,7 +211,7 @@ int volume_copy_post(struct request *rq, json_t *source, struct pool *pool, stru
 	if (r < 0)
 		return r;
 	inherit(j);
-	r = volume_check_config(pool, NULL, &j->to.config, e);
+	r = volume_check_config(rq->d, pool, j->to.project, NULL, &j->to.config, e);
 	if (r == 0 && !j->refresh && custom_load(rq->d, j->to.pool, j->to.project, j->to.name, &there, NULL) == 0)
 		r = lxm_err_set(e, EEXIST, "storage volume '%s' already exists", j->to.name);
 	return r < 0 ? r : begin(rq, LXM_TAKE(j, NULL), "Copying storage volume", copy_run, e);

@@ -12,6 +12,7 @@
 #include "lxmd/api/volumes.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/http/filter.h"
 #include "lxmd/storage/custom.h"
 #include "lxmd/storage/pool.h"
@@ -161,6 +162,8 @@ static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	struct volume_tx *a = arg;
 	int r = db_volume_update(tx, &a->row, e);
 
+	if (r == 0)
+		r = quota_check(tx, a->row.project, QUOTA_OF_DISK, e);
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "storage volume '%.100s' not found", a->row.name) : r;
 }
 
@@ -200,7 +203,7 @@ static int create_empty(struct request *rq, struct pool *pool, struct db_volume 
 	int r = custom_defaults(rq->d, row->pool, &row->config, e);
 
 	if (r == 0)
-		r = volume_check_config(pool, NULL, &row->config, e);
+		r = volume_check_config(rq->d, pool, row->project, NULL, &row->config, e);
 	if (r == 0)
 		r = custom_lock(rq->d, row->pool, row->project, row->name, "Creating storage volume", 0, &lock, e);
 	if (r == 0)
@@ -269,7 +272,7 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 	if (patch)
 		lxm_kv_copy(&wanted, &row.config);
 	lxm_kv_merge(&wanted, &config);
-	r = volume_check_config(pool, &row.config, &wanted, e);
+	r = volume_check_config(rq->d, pool, row.project, &row.config, &wanted, e);
 	if (r < 0)
 		return r;
 	a.row = row;

@@ -5,12 +5,13 @@
 #include "db/storage.h"
 #include "lxmd/http/request.h"
 
+struct lxmd;
 struct pool;
 
 /** The custom volume of the request's path. -ENOENT; -EINVAL for one of another type. */
 int volume_find_custom(struct request *rq, struct db_volume *out, struct lxm_err *e);
-/** Check a volume's config (empty values are dropped) against `was`, NULL for a new one. */
-int volume_check_config(struct pool *pool, const struct lxm_kv *was, struct lxm_kv *config, struct lxm_err *e);
+/** Check the config (empty values are dropped) of a volume in `project` against `was`, NULL for a new one. */
+int volume_check_config(struct lxmd *d, struct pool *pool, const char *project, const struct lxm_kv *was, struct lxm_kv *config, struct lxm_err *e);
 /** A lifecycle event about a volume. */
 void volume_tell(struct request *rq, const char *action, const struct db_volume *v);
 /** "resources" of an operation. New reference. */

@@ -174,8 +174,7 @@ unsigned int device_type_flags(const char *type)
 
 bool device_is_root(const struct lxm_kv *kv)
 {
-	return lxm_streq(lxm_kv_get(kv, "type"), "disk") && lxm_streq(lxm_kv_get(kv, "path"), "/") &&
-	       !lxm_empty(lxm_kv_get(kv, "pool"));
+	return conf_disk_is_root(kv);
 }
 
 const char *device_nic_network(const struct lxm_kv *kv)

@@ -16,6 +16,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/image/fetch.h"
 #include "lxmd/image/files.h"
 #include "lxmd/image/images_priv.h"
@@ -122,7 +123,7 @@ static int write_row(struct db_tx *tx, void *arg, struct lxm_err *e)
 		r = db_image_create(tx, &a->row, e);
 	for (i = 0; r == 0 && a->im->aliases && i < a->im->aliases->n; i++)
 		r = add_alias(tx, a, a->im->aliases->v[i], e);
-	return r;
+	return r == 0 ? quota_check(tx, a->row.project, QUOTA_OF_DISK, e) : r;
 }
 
 struct count_tx {

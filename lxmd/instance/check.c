@@ -116,6 +116,19 @@ static int check_filter(struct lxmd *d, const struct instance *i, const struct i
 	return instance_seccomp(d, i, false, &bpf, e);
 }
 
+bool instance_own_change(const struct instance *was, const struct instance *now)
+{
+	size_t k;
+
+	if (!lxm_kv_eq(&was->row.config, &now->row.config) || !lxm_devs_eq(&was->row.devices, &now->row.devices) ||
+	    was->row.profiles.n != now->row.profiles.n)
+		return true;
+	for (k = 0; k < now->row.profiles.n; k++)
+		if (strcmp(was->row.profiles.v[k], now->row.profiles.v[k]) != 0)
+			return true;
+	return false;
+}
+
 int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who,
 		   struct lxm_err *e)
 {
@@ -134,6 +147,8 @@ int instance_check(struct lxmd *d, const struct instance *i, const struct instan
 		r = policy_check(d, i, who, e);
 	if (r == 0)
 		r = check_together(i, e);
+	if (r == 0 && who && (!was || instance_own_change(was, i)))
+		r = policy_limits(d, i, e);
 	if (r == 0)
 		r = check_devices(d, i, was, who, e);
 	if (r == 0)

@@ -13,6 +13,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/snapshot.h"
@@ -90,6 +91,8 @@ static int moved_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 
 	if (r == 0)
 		r = db_instance_set_pool(tx, a->now->row.id, a->pool, e);
+	if (r == 0)
+		r = quota_check(tx, a->now->row.project, QUOTA_OF_INSTANCES, e);
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "instance '%s' not found", a->now->row.name) : r;
 }
 

@@ -14,6 +14,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/core/locks.h"
 #include "lxmd/core/op.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/image/image.h"
 #include "lxmd/instance/backup.h"
@@ -47,6 +48,8 @@ static int create_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 
 	/* a repeated transaction may get another id */
 	lock_release(LXM_TAKE(b->lock, NULL));
+	if (r == 0)
+		r = quota_check(tx, b->row->project, QUOTA_OF_INSTANCES, e);
 	return r ? r : lock_try(b->d->locks, instance_lock_key(b->row->id, key), "Creating instance", &b->lock, e);
 }
 

@@ -63,6 +63,9 @@ int instance_expand(struct lxmd *d, struct instance *i, struct lxm_err *e);
 int instance_check(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who,
 		   struct lxm_err *e);
 
+/** Does `now` differ from `was` in what is its own, and not by its profiles alone? */
+bool instance_own_change(const struct instance *was, const struct instance *now);
+
 /** The pool that the expanded root disk names; NULL without a root disk. Borrowed. */
 const char *instance_root_pool(const struct instance *i);
 

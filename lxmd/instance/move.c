@@ -14,6 +14,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/locks.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/instance/files.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/life.h"
@@ -24,7 +25,7 @@
 #define RENAMED_FROM "volatile.lxm.renamed_from"
 
 /* Row, configuration and mark at once. */
-static int moved_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+static int write_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
 	const struct instance *now = arg;
 	int r = db_instance_set_project(tx, now->row.id, now->row.project, now->row.name, e);
@@ -32,6 +33,14 @@ static int moved_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	if (r == 0)
 		r = db_instance_update(tx, &now->row, e);
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "instance '%s' or project '%s' not found", now->row.name, now->row.project) : r;
+}
+
+static int moved_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	const struct instance *now = arg;
+	int r = write_tx(tx, arg, e);
+
+	return r < 0 ? r : quota_check(tx, now->row.project, QUOTA_OF_INSTANCES, e);
 }
 
 static void replace(char **s, const char *with)
@@ -81,7 +90,7 @@ static void go_back(struct lxmd *d, const struct instance *was, const struct ins
 	struct instance old = *was;
 	struct lxm_err e = { 0 };
 
-	if (db_write(d->db, moved_tx, &old, &e) < 0)
+	if (db_write(d->db, write_tx, &old, &e) < 0)
 		lxm_error("undo move of instance '%s': %s", was->row.name, e.msg);
 	if (instance_devices_change(d, now, was, NULL, &changes, &e) < 0)
 		lxm_warn("undo move of instance '%s': %s", was->row.name, e.msg);

@@ -15,6 +15,7 @@
 #include "lib/conf/tables.h"
 #include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/device/device.h"
 #include "lxmd/instance/instance.h"
 
@@ -249,6 +250,18 @@ int policy_check(struct lxmd *d, const struct instance *i, const struct caller *
 		r = judge(i, &p.config, who, e);
 	db_project_deinit(&p);
 	return r;
+}
+
+static int limits_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	const struct db_instance *wanted = arg;
+
+	return quota_check_row(tx, wanted, e);
+}
+
+int policy_limits(struct lxmd *d, const struct instance *i, struct lxm_err *e)
+{
+	return db_read(d->db, limits_tx, (void *)&i->row, e);
 }
 
 int policy_check_profile(struct lxmd *d, const char *project, const struct db_profile *profile, const struct caller *who, struct lxm_err *e)

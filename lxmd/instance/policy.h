@@ -22,7 +22,15 @@ struct lxmd;
  */
 int policy_check(struct lxmd *d, const struct instance *i, const struct caller *who, struct lxm_err *e);
 
-/** The same for a profile that a restricted caller writes; nothing is asked of others. Instances judge again what they get from it. */
+/**
+ * Would the project be within its limits with this instance as it is wanted, new or in the place of what it is? A refusal before work is
+ * done; the transaction that stores it judges again (lxmd/core/quota.h), so that two at once do not share the last place.
+ *
+ * Called by instance_check() only. Any thread; one read transaction. Returns 0, or -errno naming the limit.
+ */
+int policy_limits(struct lxmd *d, const struct instance *i, struct lxm_err *e);
+
+/** policy_check() for a profile that a restricted caller writes; nothing is asked of others. Instances judge again what they get from it. */
 int policy_check_profile(struct lxmd *d, const char *project, const struct db_profile *p, const struct caller *who, struct lxm_err *e);
 
 /* Which networks a project may use, and so which it sees. Zeroed: none. */

@@ -13,6 +13,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/op.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/device/device.h"
 #include "lxmd/image/image.h"
 #include "lxmd/instance/devices.h"
@@ -32,6 +33,14 @@ static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	int r = db_instance_update(tx, &i->row, e);
 
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "instance '%s' not found", i->row.name) : r;
+}
+
+static int replace_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	const struct instance *i = arg;
+	int r = update_tx(tx, arg, e);
+
+	return r < 0 ? r : quota_check(tx, i->row.project, QUOTA_OF_INSTANCES, e);
 }
 
 static void unstage(struct pool *pool, const struct instance *i)
@@ -54,7 +63,7 @@ int instance_take_over(struct lxmd *d, struct pool *pool, const struct instance 
 		lxm_kv_merge(&now->row.config, &changes);
 		conf_drop_empty(&now->row.config);
 		lxm_kv_set(&now->row.config, REPLACING, "true");
-		r = db_write(d->db, update_tx, now, e);
+		r = db_write(d->db, replace_tx, now, e);
 	}
 	if (r < 0)
 		goto undo_devices;

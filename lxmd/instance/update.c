@@ -10,6 +10,7 @@
 #include "lib/conf/tables.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/instance/devices.h"
 #include "lxmd/instance/guest.h"
 #include "lxmd/instance/intercept.h"
@@ -24,6 +25,14 @@ static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	int r = db_instance_update(tx, &i->row, e);
 
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "instance '%s' not found", i->row.name) : r;
+}
+
+static int judged_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	const struct instance *i = arg;
+	int r = update_tx(tx, arg, e);
+
+	return r < 0 ? r : quota_check(tx, i->row.project, QUOTA_OF_INSTANCES, e);
 }
 
 /* The pool of a root disk is where the data lies: moving it is not a matter of configuration. */
@@ -116,7 +125,8 @@ int instance_update(struct lxmd *d, const struct instance *was, struct instance 
 	if (r == 0) {
 		lxm_kv_merge(&now->row.config, &changes);
 		conf_drop_empty(&now->row.config);
-		r = db_write(d->db, update_tx, now, e);
+		/* whoever changes a profile has judged all its users together */
+		r = db_write(d->db, caller && instance_own_change(was, now) ? judged_tx : update_tx, now, e);
 		if (r < 0)
 			go_back(d, run, now, was);
 	}

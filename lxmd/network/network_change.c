@@ -12,12 +12,16 @@
 #include "lib/base/log.h"
 #include "lib/conf/names.h"
 #include "lib/conf/conf.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/network/network_priv.h"
 #include "lxmd/network/subnet.h"
 
 static int create_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
-	return db_network_create(tx, arg, e);
+	struct db_network *n = arg;
+	int r = db_network_create(tx, n, e);
+
+	return r == 0 ? quota_check(tx, n->project, QUOTA_OF_NETWORKS, e) : r;
 }
 
 static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)

@@ -12,6 +12,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/core/locks.h"
+#include "lxmd/core/quota.h"
 #include "lxmd/storage/custom_priv.h"
 
 /* ---- rows */
@@ -109,8 +110,9 @@ void custom_tell(struct lxmd *d, const struct db_volume *v, const char *action, 
 static int create_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
 	struct row_arg *a = arg;
+	int r = db_volume_create(tx, a->row, e);
 
-	return db_volume_create(tx, a->row, e);
+	return r == 0 ? quota_check(tx, a->row->project, QUOTA_OF_DISK, e) : r;
 }
 
 int custom_create(struct lxmd *d, struct db_volume *v, const struct caller *caller, struct lxm_err *e)
@@ -200,6 +202,8 @@ static int copied_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 
 	if (!c->gone.v && !c->to->id)
 		r = db_volume_create(tx, c->to, e);
+	if (r == 0)
+		r = quota_check(tx, c->to->project, QUOTA_OF_DISK, e);
 	for (i = 0; r == 0 && i < c->gone.n; i++) {
 		r = db_volsnap_delete(tx, c->gone.v[i].id, e);
 		r = r == DB_NONE ? 0 : r;
@@ -334,6 +338,8 @@ static int move_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 
 	if (r == 0)
 		r = db_volume_move(tx, a->row->id, a->pool, a->project, a->name, e);
+	if (r == 0)
+		r = quota_check(tx, a->project, QUOTA_OF_DISK, e);
 	return r || !a->keys ? r : db_volume_set_config_keys(tx, a->row->id, a->keys, e);
 }
 

@@ -75,7 +75,7 @@ def test_rename_is_an_operation(rest, project):
 
 
 @pytest.mark.parametrize("body", [{"name": "*"}, {"name": "a,b"}, {"name": "_x"}, {"name": "a b"}, {"name": ".."},
-                                  {"name": "x", "config": {"limits.instances": "3"}},
+                                  {"name": "x", "config": {"limits.instances": "x"}},
                                   {"name": "x", "config": {"bogus": "1"}}])
 def test_bad_bodies_are_refused(rest, body):
     rest.refused("POST", "projects", body)
