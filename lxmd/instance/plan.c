@@ -139,14 +139,16 @@ static int add_root(struct plan *p, struct pool *pool, const struct instance *i,
 	return r < 0 ? r : plan_add(p, &s, e);
 }
 
-/* What devices of the host may be reached where root of the container can come by nodes of others. */
+/*
+ * What devices of the host may be reached where root of the container can come by nodes of others. Not 5:1, the console of the host:
+ * the one of the container is a terminal.
+ */
 static int add_device_rules(struct plan *p, struct lxm_err *e)
 {
 	static const struct plan_cgroup_dev rules[] = {
 		{ 1, 'c', -1, -1, "m" },    { 1, 'b', -1, -1, "m" },	{ 1, 'c', 1, 3, "rwm" },  { 1, 'c', 1, 5, "rwm" },
 		{ 1, 'c', 1, 7, "rwm" },    { 1, 'c', 1, 8, "rwm" },	{ 1, 'c', 1, 9, "rwm" },  { 1, 'c', 5, 0, "rwm" },
-		{ 1, 'c', 5, 1, "rwm" },    { 1, 'c', 5, 2, "rwm" },	{ 1, 'c', 136, -1, "rwm" }, { 1, 'c', 10, 229, "rwm" },
-		{ 1, 'c', 10, 200, "rwm" },
+		{ 1, 'c', 5, 2, "rwm" },    { 1, 'c', 136, -1, "rwm" },	{ 1, 'c', 10, 229, "rwm" }, { 1, 'c', 10, 200, "rwm" },
 	};
 	size_t k;
 	int r = 0;

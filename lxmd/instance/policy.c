@@ -50,16 +50,23 @@ static int rule_nesting(const struct instance *i, const char *value, struct lxm_
 
 static int rule_interception(const struct instance *i, const char *value, struct lxm_err *e)
 {
-	/* as LXD: what reaches the kernel's own readers of disks is not for everybody; a program inside may do it */
-	static const char *const full[] = { "security.syscalls.intercept.mount.allowed", "security.syscalls.intercept.mount.shift" };
+	/*
+	 * As LXD: what reaches the kernel's own readers of disks is not for everybody; a program inside may do it. No limit
+	 * of a cgroup holds for real-time classes.
+	 */
+	static const char *const full[] = { "security.syscalls.intercept.mount.allowed", "security.syscalls.intercept.mount.shift",
+					    "security.syscalls.intercept.sched_setscheduler" };
 	bool allow = lxm_streq(value, "allow");
 
 	if (lxm_streq(value, "full"))
 		return 0;
 	lxm_kv_each(p, &i->config) {
 		bool wanted = strncmp(p->key, "security.syscalls.intercept.", 28) == 0 && lxm_parse_bool(p->value) != 0;
+		size_t k;
 
-		if (wanted && (!allow || strcmp(p->key, full[0]) == 0 || strcmp(p->key, full[1]) == 0))
+		for (k = 0; allow && k < LXM_ARRAY_LEN(full) && strcmp(p->key, full[k]) != 0; k++)
+			;
+		if (wanted && k < LXM_ARRAY_LEN(full))
 			return refuse("restricted.containers.interception", p->key, e);
 	}
 	return 0;
@@ -179,6 +186,31 @@ RULE_TYPE(unix_char, "unix-char")
 RULE_TYPE(unix_hotplug, "unix-hotplug")
 RULE_TYPE(usb, "usb")
 
+/*
+ * A proxy that is allowed speaks TCP and UDP with the host, each port by a process of its own. Sockets that have a path or an abstract
+ * name there are doors of the host's own services, lxmd's among them, and of its file system.
+ */
+static int rule_proxy_unix(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	lxm_devs_each(d, &i->devices) {
+		bool inside = !lxm_streq(lxm_kv_or(&d->kv, "bind", "host"), "host");
+		const char *host = lxm_kv_get(&d->kv, inside ? "connect" : "listen");
+
+		if (is_type(d, "proxy") && !lxm_streq(value, "allow") && host && lxm_starts(host, "unix:"))
+			return refuse("restricted.devices.disk", "a proxy to a Unix socket of the host", e);
+	}
+	return 0;
+}
+
+/* nat=true is no process but a rule of the firewall: before the host's own services, and for what only passes through, too. */
+static int rule_proxy_nat(const struct instance *i, const char *value, struct lxm_err *e)
+{
+	lxm_devs_each(d, &i->devices)
+		if (is_type(d, "proxy") && !lxm_streq(value, "allow") && lxm_kv_bool(&d->kv, "nat", false))
+			return refuse("restricted.devices.nic", "a proxy with nat=true", e);
+	return 0;
+}
+
 /* Types that no key opens. */
 static int rule_other_devices(const struct instance *i, const char *value, struct lxm_err *e)
 {
@@ -214,6 +246,8 @@ static const struct {
 	{ "restricted.networks.access", NULL, rule_networks, false },
 	{ "restricted.devices.pci", "block", rule_pci, true },
 	{ "restricted.devices.proxy", "block", rule_proxy, true },
+	{ "restricted.devices.disk", "managed", rule_proxy_unix, true },
+	{ "restricted.devices.nic", "managed", rule_proxy_nat, true },
 	{ "restricted.devices.unix-block", "block", rule_unix_block, true },
 	{ "restricted.devices.unix-char", "block", rule_unix_char, true },
 	{ "restricted.devices.unix-hotplug", "block", rule_unix_hotplug, true },
