@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
+#include "lib/conf/facts.h"
 #include "lib/conf/names.h"
 
 /* "volatile.*.hwaddr" against "volatile.eth0.hwaddr": the star is one or more characters. */
@@ -72,12 +73,21 @@ static unsigned int distance(const char *a, const char *b)
 	return row[n];
 }
 
+static int refused_key(const struct conftable *t, const char *key, struct lxm_err *e)
+{
+	const char *why = conf_refusal(t, key);
+
+	return lxm_err_set(e, EINVAL, "%s key '%s' is refused, unset it: %s", t->what, key, why ? why : "lxm does not apply it");
+}
+
 static int unknown_key(const struct conftable *t, const char *key, struct lxm_err *e)
 {
 	const char *near = NULL;
 	unsigned int best = 4;
 	size_t i;
 
+	if (conf_refusal(t, key))
+		return refused_key(t, key, e);
 	for (i = 0; i < t->n; i++) {
 		unsigned int d = strchr(t->keys[i].name, '*') ? 99 : distance(key, t->keys[i].name);
 
@@ -148,7 +158,7 @@ int conf_check_one(const struct conftable *t, const char *key, const char *value
 	if (k->flags & KEY_VM)
 		return lxm_err_set(e, EINVAL, "%s key '%s' is for virtual machines only: unset it", t->what, key);
 	if (k->flags & KEY_LATER)
-		return lxm_err_set(e, EINVAL, "%s key '%s' is known but lxm does not apply it yet: unset it", t->what, key);
+		return refused_key(t, key, e);
 	r = check_shape(k, value, e);
 	if (r == 0)
 		r = check_type(k->type, value, e);

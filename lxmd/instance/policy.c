@@ -12,6 +12,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/str.h"
 #include "lib/conf/conf.h"
+#include "lib/conf/facts.h"
 #include "lib/conf/tables.h"
 #include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
@@ -74,22 +75,11 @@ static int rule_interception(const struct instance *i, const char *value, struct
 
 static int rule_lowlevel(const struct instance *i, const char *value, struct lxm_err *e)
 {
-	/*
-	 * The second half takes from others what all share: the host's ids, the time that it has to go down, its CPUs (no
-	 * limit of a cgroup holds for real-time classes), the turn of whoever dies when memory is out.
-	 */
-	static const char *const keys[] = { "raw.apparmor", "raw.idmap", "raw.lxc", "raw.seccomp", "linux.kernel_modules",
-					    "security.syscalls.allow", "security.syscalls.deny_default",
-					    "security.syscalls.deny", "security.idmap.base", "security.idmap.size",
-					    "boot.host_shutdown_timeout", "limits.kernel.rtprio", "limits.kernel.rttime",
-					    "limits.memory.oom_priority" };
-	size_t k;
-
 	if (lxm_streq(value, "allow"))
 		return 0;
-	for (k = 0; k < LXM_ARRAY_LEN(keys); k++)
-		if (!lxm_empty(lxm_kv_get(&i->config, keys[k])))
-			return refuse("restricted.containers.lowlevel", keys[k], e);
+	lxm_kv_each(p, &i->config)
+		if (!lxm_empty(p->value) && lxm_streq(conf_rule(&conf_instance, p->key), "restricted.containers.lowlevel"))
+			return refuse("restricted.containers.lowlevel", p->key, e);
 	return 0;
 }
 
@@ -111,18 +101,13 @@ static int rule_disk(const struct instance *i, const char *value, struct lxm_err
 	return 0;
 }
 
-/*
- * Does a NIC keep to its network? A name on the host is what its firewall and routes may go by, and tells which links there are;
- * routes take traffic of the host and of others; a VLAN is one that somebody else may be in.
- */
+/* Does a NIC keep to its network? Not with a key that reaches beyond it: the table of a bridge's NICs has those of all types of network. */
 static bool nic_is_managed(const struct lxm_kv *kv)
 {
-	static const char *const beyond[] = { "host_name", "ipv4.routes", "ipv4.routes.external", "ipv6.routes", "ipv6.routes.external",
-					      "vlan", "vlan.tagged" };
-	size_t i;
+	const struct conftable *t = conf_device("nic", "bridged");
 
-	for (i = 0; i < LXM_ARRAY_LEN(beyond); i++)
-		if (!lxm_empty(lxm_kv_get(kv, beyond[i])))
+	lxm_kv_each(p, kv)
+		if (!lxm_empty(p->value) && lxm_streq(conf_rule(t, p->key), "restricted.devices.nic"))
 			return false;
 	return !lxm_empty(lxm_kv_get(kv, "network"));
 }

@@ -30,9 +30,14 @@ def test_lxc_shows_resources(lxc):
 
 def test_configuration_metadata_names_every_key_once(rest):
     configs = rest.read("metadata/configuration")["configs"]
-    keys = [next(iter(k)) for k in configs["instance"]["common"]["keys"]]
+    keys = [next(iter(k)) for group in configs["instance"].values() for k in group["keys"]]
     assert "limits.memory" in keys and len(keys) == len(set(keys))
-    assert configs["device-disk"]["common"]["keys"]
+    assert configs["device-disk"]["device-conf"]["keys"]
+    assert {"boot", "cloud-init", "kernel-limits", "resource-limits", "security", "snapshots", "volatile"} <= set(configs["instance"])
+    one = {name: k[name] for k in configs["instance"]["raw"]["keys"] for name in k}
+    assert one["raw.lxc"]["restrictedby"] == "restricted.containers.lowlevel" and one["raw.lxc"]["liveupdate"] == "no"
+    assert "virtual machines" in one["raw.qemu"]["refused"]
+    assert not any("refused" in k["limits.cpu"] for k in configs["instance"]["resource-limits"]["keys"] if "limits.cpu" in k)
 
 
 def test_warnings_are_listed_acknowledged_and_deleted(daemon, rest):
