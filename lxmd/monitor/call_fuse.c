@@ -124,9 +124,11 @@ static void execute(const struct call *c, const struct call_mount_args *a, const
 	int null = open("/dev/null", O_RDWR | O_NONBLOCK);
 	size_t i;
 
-	for (i = 0; i < 3; i++)
-		(void)dup2(null, (int)i);
-	(void)sys_close_range(3, ~0U, 0);
+	/* ours are the host's, its log among them: where the container has taken /dev/null away there are none */
+	for (i = 0; null >= 0 && i < 3; i++)
+		if (dup2(null, (int)i) < 0)
+			return;
+	(void)sys_close_range(null < 0 ? 0 : 3, ~0U, 0);
 	(void)umask(c->umask);
 	for (i = 0; i < LXM_ARRAY_LEN(dirs); i++) {
 		snprintf(path, sizeof(path), "%s/%.*s", dirs[i], (int)a->program_len, a->program);

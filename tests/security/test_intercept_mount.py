@@ -221,6 +221,26 @@ chmod 755 /bin/testfuse /bin/failing""")
         patch(inst, allowed="ext4", fuse="")
 
 
+def test_a_program_without_dev_null_has_no_descriptor_of_the_host(inst):
+    """Else its standard error is the monitor's log: to fill, to cut, to forge."""
+    patch(inst, allowed="", fuse="ext4=fdfuse")
+    inst.sh("""cat > /bin/fdfuse << 'EOF'
+#!/bin/sh
+echo forged >&2
+for n in 0 1 2; do echo "$n $(readlink /proc/$$/fd/$n)"; done > /root/fds
+EOF
+chmod 755 /bin/fdfuse; mv /dev/null /dev/moved""")
+    try:
+        assert mount(inst) == "ok"
+        seen = inst.sh("sed 's,/root/fds,,; s,/bin/fdfuse,,' /root/fds").splitlines()
+        assert [line[0] for line in seen] == ["0", "1", "2"] and not any("/" in line for line in seen), seen
+    finally:
+        inst.sh("mv /dev/moved /dev/null; rm -f /bin/fdfuse")
+        patch(inst, allowed="ext4", fuse="")
+    logs = inst.rest.read(inst.path + "/logs")
+    assert all("forged" not in inst.rest.get(log).body.decode() for log in logs)
+
+
 def test_users_and_own_namespaces_have_no_part(inst):
     assert inst.exec("/bin/probe", "mount", "/dev/blk", "/mnt/a", "ext4", "0", "", user=65534).out == b"mount 1\n"
     done = inst.exec("unshare", "-U", "-r", "/bin/probe", "mount", "/dev/blk", "/mnt/a", "ext4", "0", "")
