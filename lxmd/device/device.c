@@ -106,7 +106,7 @@ int device_started(struct device_ctx *c, const struct device_live *live, struct 
 	const struct device_type *t = type_of(c);
 	int r = t && t->started ? t->started(c, live, e) : 0;
 
-	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : 0;
+	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : r;
 }
 
 void device_stop(struct device_ctx *c)
@@ -162,7 +162,7 @@ int device_follow(struct device_ctx *c, const struct device_live *live, struct l
 	const struct device_type *t = type_of(c);
 	int r = t && t->follow ? t->follow(c, live, e) : 0;
 
-	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : 0;
+	return r < 0 ? lxm_err_wrap(e, r, "device '%s'", c->name) : r;
 }
 
 unsigned int device_type_flags(const char *type)

@@ -36,6 +36,7 @@ struct device_ctx {
 	const struct lxm_kv *config; /* the instance's expanded configuration with volatile.* */
 	struct lxm_kv *changes;	     /* receives volatile keys; may be NULL for device_validate() */
 	bool privileged;	     /* security.privileged */
+	bool replan;		     /* for device_start(): it runs, and this plan is for its next reboot */
 	bool device_rules;	     /* its cgroup says which devices open; else any node that it has does */
 	const struct lxm_devs *devices; /* all of the instance's, this one among them; may be NULL for device_validate() */
 };
@@ -76,12 +77,13 @@ void device_remove(struct device_ctx *c);
  * @plan  under construction; borrowed
  *
  * The order among devices is the caller's (root first, disks by path, then the others by name). On failure nothing
- * of this device stays; device_stop() undoes it when the start fails later. Returns 0 or -errno.
+ * of this device stays; device_stop() undoes it when the start fails later. With c->replan the device is there already, as its
+ * volatile keys say: only steps are added, the host stays as it is whatever happens. Returns 0 or -errno.
  */
 int device_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e);
 /**
  * Once init runs: what needs its namespaces. Also after a reboot from inside, whose init has new ones, and when a later lxmd takes the
- * running instance over. Blocks. Returns 0 or -errno; device_stop() undoes it.
+ * running instance over. Blocks. Returns 0, 1 (its nodes have changed) or -errno; device_stop() undoes it.
  */
 int device_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 /** After the instance stopped or never came up: release host side state. Never fails, safe to repeat, quick. */
@@ -103,7 +105,7 @@ enum { DEVICE_ANEW = 1 };
 int device_hot_update(struct device_ctx *c, const struct lxm_kv *old, const struct device_live *live,
 		      struct lxm_err *e);
 
-/** The host may have other device nodes than before: follow it. Worker threads, under the instance's lock. Returns 0 or -errno. */
+/** The host may have other device nodes than before: follow it. Worker threads, under the instance's lock. Returns 1 if it did, 0 or -errno. */
 int device_follow(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 
 /** Flags of a type (enum device_flags); 0 for unknown ones. */

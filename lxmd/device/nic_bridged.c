@@ -173,37 +173,44 @@ static int nic_resolve(struct device_ctx *c, struct nic *n, struct lxm_err *e)
 	return 0;
 }
 
-static int bridged_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+static int describe(struct device_ctx *c, struct nic *n, struct plan_nic *out, struct lxm_err *e)
 {
-	struct plan_step step = { .kind = PLAN_NIC };
-	struct nic n;
-	int r;
+	int r = nic_resolve(c, n, e);
 
-	r = nic_resolve(c, &n, e);
 	if (r < 0)
 		return r;
-	step.u.nic = (struct plan_nic){
+	*out = (struct plan_nic){
 		.kind = PLAN_NIC_VETH,
 		.flags = PLAN_NIC_NO_IPV6 |
 			 (lxm_kv_bool(c->kv, "security.port_isolation", false) ? PLAN_NIC_ISOLATED : 0) |
 			 (nic_filtered(c) ? PLAN_NIC_NO_LEARNING : 0) | (nic_has_vlans(c) ? PLAN_NIC_DOWN : 0),
-		.host = n.host,
-		.peer = n.peer,
-		.parent = n.port.bridge,
-		.mac = n.mac,
-		.mtu = n.mtu,
+		.host = n->host,
+		.peer = n->peer,
+		.parent = n->port.bridge,
+		.mac = n->mac,
+		.mtu = n->mtu,
 		.txqlen = nic_txqlen(c),
 	};
-	/* before the link is there: it never sends unfiltered */
-	r = nic_filter_apply(c, n.host, n.mac, e);
-	if (r == 0)
-		r = plan_add(plan, &step, e);
-	if (r < 0) {
-		network_filter_unset(c->d, n.host);
-		return r;
-	}
-	nic_remember(c, n.host, n.peer);
 	return 0;
+}
+
+static int bridged_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+{
+	struct plan_step step = { .kind = PLAN_NIC };
+	struct nic n;
+	int r = describe(c, &n, &step.u.nic, e);
+
+	/* before the link is there: it never sends unfiltered */
+	if (r == 0 && !c->replan)
+		r = nic_filter_apply(c, n.host, n.mac, e);
+	if (r < 0)
+		return r;
+	r = plan_add(plan, &step, e);
+	if (r < 0 && !c->replan)
+		network_filter_unset(c->d, n.host);
+	if (r == 0)
+		nic_remember(c, n.host, n.peer);
+	return r;
 }
 
 static int bridged_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
@@ -237,37 +244,17 @@ static void bridged_stop(struct device_ctx *c)
 
 static int bridged_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int ns = nic_netns_open(live, e);
-	lxm_auto(fd_close) int rtnl = nl_open();
-	struct nl_veth_spec spec = { .netns_fd = ns };
-	uint8_t mac[6];
+	struct plan_nic spec;
 	struct nic n;
-	int r;
+	int r = describe(c, &n, &spec, e);
 
-	if (ns < 0)
-		return ns;
-	if (rtnl < 0)
-		return lxm_err_sys(e, "open netlink");
-	r = nic_resolve(c, &n, e);
 	if (r == 0)
 		r = nic_filter_apply(c, n.host, n.mac, e);
 	if (r < 0)
 		return r;
-	(void)nl_mac_parse(n.mac, mac);
-	spec.host = n.host;
-	spec.peer = n.peer;
-	spec.peer_mac = mac;
-	spec.mtu = n.mtu;
-	spec.txqlen = nic_txqlen(c);
-	spec.down = nic_has_vlans(c);
-	spec.master = (int)if_nametoindex(n.port.bridge);
-	r = nl_veth_add(rtnl, &spec, e);
-	if (r == 0 && (lxm_kv_bool(c->kv, "security.port_isolation", false) || nic_filtered(c)))
-		r = nl_port_set(rtnl, (int)if_nametoindex(n.host), lxm_kv_bool(c->kv, "security.port_isolation", false), !nic_filtered(c), e);
+	r = nic_hot_make(live, &spec, e);
 	if (r < 0) {
 		network_filter_unset(c->d, n.host);
-		if (if_nametoindex(n.host))
-			(void)nl_link_del(rtnl, (int)if_nametoindex(n.host), NULL);
 		return lxm_err_wrap(e, r, "add interface '%s'", n.peer);
 	}
 	nic_remember(c, n.host, n.peer);
@@ -276,15 +263,8 @@ static int bridged_hot_add(struct device_ctx *c, const struct device_live *live,
 
 static int bridged_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
 {
-	const char *host = device_volatile(c, "host_name");
-	lxm_auto(fd_close) int rtnl = nl_open();
-	int index, r = 0;
+	int r = nic_hot_drop(c, live, e);
 
-	if (rtnl < 0)
-		return lxm_err_sys(e, "open netlink");
-	index = host ? (int)if_nametoindex(host) : 0;
-	if (index)
-		r = nl_link_del(rtnl, index, e);
 	if (r == 0)
 		bridged_stop(c);
 	return r;

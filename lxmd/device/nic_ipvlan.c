@@ -64,7 +64,7 @@ static int ipvlan_plan(struct l3 *n, struct lxm_err *e)
 	if (is_l3s(c)) {
 		(void)snprintf(n->link, sizeof(n->link), "lo");
 		memcpy(n->parent, below, sizeof(below));
-		r = l3_ready(n, false, e);
+		r = c->replan ? 0 : l3_ready(n, false, e);
 	}
 	step.u.nic = (struct plan_nic){
 		.kind = PLAN_NIC_IPVLAN,
@@ -88,10 +88,10 @@ static int ipvlan_start(struct device_ctx *c, struct plan *plan, struct lxm_err 
 	struct l3 n = { .c = c, .plan = plan };
 	int r = ipvlan_plan(&n, e);
 
-	if (r < 0) {
+	if (r < 0 && !c->replan)
 		undo(c);
+	if (r < 0)
 		return r;
-	}
 	if (*n.parent)
 		l3_remember(&n);
 	nic_remember(c, "", n.inside);

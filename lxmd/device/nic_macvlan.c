@@ -46,12 +46,11 @@ static int macvlan_start(struct device_ctx *c, struct plan *plan, struct lxm_err
 
 	if (r == 0)
 		r = plan_add(plan, &step, e);
-	if (r < 0) {
+	if (r < 0 && !c->replan)
 		nic_parent_put(c);
-		return r;
-	}
-	nic_remember(c, "", b.inside);
-	return 0;
+	if (r == 0)
+		nic_remember(c, "", b.inside);
+	return r;
 }
 
 static void macvlan_stop(struct device_ctx *c)

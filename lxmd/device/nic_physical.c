@@ -28,11 +28,25 @@ struct names {
 	char parent[IFNAMSIZ], inside[IFNAMSIZ], mac[18];
 };
 
+static void describe(const struct device_ctx *c, struct names *b, uint32_t host_mtu, struct plan_nic *n)
+{
+	nic_name(c, b->inside);
+	*n = (struct plan_nic){
+		.kind = PLAN_NIC_PHYSICAL,
+		.peer = b->inside,
+		.parent = b->parent,
+		.mac = nic_get(c, "hwaddr"),
+		.mtu = nic_mtu(c, 0),
+		.txqlen = nic_txqlen(c),
+		.host_mac = b->mac,
+		.host_mtu = host_mtu,
+	};
+}
+
 /* The link as it is now goes into volatile keys, and into the plan for the way back. What nic_parent_put() undoes. */
 static int resolve(struct device_ctx *c, struct names *b, struct plan_nic *n, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int rtnl = nl_open();
-	const char *mac = nic_get(c, "hwaddr");
 	struct nl_link l;
 	char text[16];
 	int r = rtnl < 0 ? lxm_err_sys(e, "open netlink") : nic_parent_get(c, b->parent, e);
@@ -41,23 +55,13 @@ static int resolve(struct device_ctx *c, struct names *b, struct plan_nic *n, st
 		r = nl_link_get(rtnl, b->parent, &l, e);
 	if (r < 0)
 		return r;
-	nic_name(c, b->inside);
 	*b->mac = 0;
 	if (l.has_mac)
 		(void)nl_mac_str(l.mac, b->mac);
 	(void)snprintf(text, sizeof(text), "%u", l.mtu);
 	device_volatile_set(c, "last_state.hwaddr", b->mac);
 	device_volatile_set(c, "last_state.mtu", text);
-	*n = (struct plan_nic){
-		.kind = PLAN_NIC_PHYSICAL,
-		.peer = b->inside,
-		.parent = b->parent,
-		.mac = mac,
-		.mtu = nic_mtu(c, 0),
-		.txqlen = nic_txqlen(c),
-		.host_mac = b->mac,
-		.host_mtu = l.mtu,
-	};
+	describe(c, b, l.mtu, n);
 	return 0;
 }
 
@@ -69,11 +73,29 @@ static void forget(struct device_ctx *c)
 	nic_parent_put(c);
 }
 
+/* The link is inside: it is given away again as it was before. */
+static void resolve_lent(const struct device_ctx *c, struct names *b, struct plan_nic *n)
+{
+	const char *mac = device_volatile(c, "last_state.hwaddr"), *mtu = device_volatile(c, "last_state.mtu");
+	int64_t number = 0;
+
+	(void)snprintf(b->parent, sizeof(b->parent), "%s", device_volatile(c, LENT));
+	(void)snprintf(b->mac, sizeof(b->mac), "%s", mac ? mac : "");
+	(void)lxm_parse_i64(mtu ? mtu : "0", &number);
+	describe(c, b, (uint32_t)number, n);
+}
+
 static int physical_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 {
 	struct plan_step step = { .kind = PLAN_NIC };
 	struct names b;
-	int r = resolve(c, &b, &step.u.nic, e);
+	int r = 0;
+
+	if (c->replan && device_volatile(c, LENT)) {
+		resolve_lent(c, &b, &step.u.nic);
+		return plan_add(plan, &step, e);
+	}
+	r = resolve(c, &b, &step.u.nic, e);
 
 	if (r == 0)
 		r = plan_add(plan, &step, e);

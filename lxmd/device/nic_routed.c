@@ -42,7 +42,7 @@ static int routed_plan(struct l3 *n, struct lxm_err *e)
 		r = nic_parent_get(c, n->parent, e);
 	if (r == 0)
 		r = nic_host_name(c, NULL, mac, n->link, e);
-	if (r == 0)
+	if (r == 0 && !c->replan)
 		r = l3_ready(n, true, e);
 	if (r < 0)
 		return r;
@@ -67,10 +67,10 @@ static int routed_start(struct device_ctx *c, struct plan *plan, struct lxm_err 
 	struct l3 n = { .c = c, .plan = plan };
 	int r = routed_plan(&n, e);
 
-	if (r < 0) {
+	if (r < 0 && !c->replan)
 		undo(c);
+	if (r < 0)
 		return r;
-	}
 	l3_remember(&n);
 	nic_remember(c, n.link, n.inside);
 	return 0;

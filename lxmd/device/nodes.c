@@ -105,7 +105,7 @@ int nodes_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 
 	for (i = 0; r == 0 && i < s.n; i++)
 		r = plan_node(c, plan, &s.v[i], e);
-	if (r == 0)
+	if (r == 0 && !c->replan)
 		keep(c, &s);
 	return r;
 }
@@ -217,6 +217,7 @@ int nodes_follow(struct device_ctx *c, const struct device_live *live, struct lx
 {
 	struct node_set had, now = { .n = 0 }, has = { .n = 0 };
 	struct lxm_err said = { 0 };
+	bool changed = false;
 	size_t i;
 	int r;
 
@@ -230,8 +231,10 @@ int nodes_follow(struct device_ctx *c, const struct device_live *live, struct lx
 			node_set_add(&has, &had.v[i]);
 		else if (go(c, live, &had.v[i], &said) < 0)
 			lxm_warn("instance '%s': device '%s': %s", c->instance_name, c->name, said.msg);
-		else
+		else {
 			lxm_info("instance '%s': device '%s': /dev/%s has gone", c->instance_name, c->name, had.v[i].path);
+			changed = true;
+		}
 	for (i = 0; i < now.n; i++) {
 		if (node_set_has(&has, &now.v[i]))
 			continue;
@@ -240,7 +243,8 @@ int nodes_follow(struct device_ctx *c, const struct device_live *live, struct lx
 			lxm_warn("instance '%s': device '%s': %s", c->instance_name, c->name, said.msg);
 		else
 			node_set_add(&has, &now.v[i]);
+		changed |= r == 0;
 	}
 	keep(c, &has);
-	return 0;
+	return changed;
 }

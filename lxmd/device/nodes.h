@@ -43,7 +43,7 @@ int nodes_started(struct device_ctx *c, const struct device_live *live, struct l
 void nodes_stop(struct device_ctx *c);
 int nodes_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 int nodes_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
-/** The host may have changed: what is new comes, what has gone goes. Worker threads, under the instance's lock. */
+/** The host may have changed: what is new comes, what has gone goes. Worker threads, under the instance's lock. Returns 1 if anything did, 0 or -errno. */
 int nodes_follow(struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
 
 /* ---- sysfs.c: the host's devices. `sys` is the root of sysfs: "/sys" but in tests */

@@ -308,6 +308,17 @@ int cpus_take(struct lxmd *d, const struct instance *i, char **text_out, struct 
 	return r < 0 ? r : 0;
 }
 
+void cpus_now(struct lxmd *d, int64_t id, char **text_out)
+{
+	struct cpus *c = d->instances->cpus;
+	const struct cpus_row *row;
+
+	pthread_mutex_lock(&c->lock);
+	row = find(c, id);
+	*text_out = row ? cpuset_text(&row->now) : NULL;
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* The row's id has come or gone: is anything to be written? Called with the lock held. */
 static bool any_dirty(struct cpus *c)
 {

@@ -31,6 +31,8 @@ int cpus_check(struct lxmd *d, const struct instance *i, struct lxm_err *e);
  * Any thread; no disk, but sysfs for limits.cpu.nodes. Returns 0 or -EINVAL.
  */
 int cpus_take(struct lxmd *d, const struct instance *i, char **text_out, struct lxm_err *e);
+/** The CPUs of an instance that runs; as text_out above. */
+void cpus_now(struct lxmd *d, int64_t id, char **text_out);
 /** It runs: whom its coming has displaced is moved on a worker. Any thread, never blocks. */
 void cpus_started(struct lxmd *d, int64_t id);
 /** It is gone; others may spread out, on a worker. Fine for one without a row. Any thread, never blocks. */

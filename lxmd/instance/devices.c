@@ -13,6 +13,7 @@
 #include "lxmd/core/locks.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/intercept.h"
+#include "lxmd/instance/replan.h"
 #include "lxmd/instance/run.h"
 
 struct device_ctx instance_device(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev,
@@ -73,6 +74,8 @@ int instance_devices_started(struct lxmd *d, const struct instance *i, const str
 {
 	struct device_live now = *live;
 
+	int changed = 0;
+
 	now.again = all;
 	lxm_devs_each(dev, &i->devices) {
 		struct device_ctx c = instance_device(d, i, dev, changes);
@@ -83,8 +86,10 @@ int instance_devices_started(struct lxmd *d, const struct instance *i, const str
 			return lxm_err_set(e, -r, "%s", said.msg);
 		if (r < 0)
 			lxm_warn("instance '%s': %s", i->row.name, said.msg);
+		if (r > 0)
+			changed = 1;
 	}
-	return 0;
+	return changed;
 }
 
 int instance_devices_follow(struct lxmd *d, int64_t id)
@@ -94,6 +99,7 @@ int instance_devices_follow(struct lxmd *d, int64_t id)
 	lxm_auto(instance) struct instance i = { 0 };
 	struct device_live live;
 	lxm_auto(fd_close) int pidfd = -1;
+	bool changed = false;
 	int r;
 
 	if (!run)
@@ -108,9 +114,13 @@ int instance_devices_follow(struct lxmd *d, int64_t id)
 		struct device_ctx c = instance_device(d, &i, dev, NULL);
 		struct lxm_err e = { 0 };
 
-		if (device_follow(&c, &live, &e) < 0)
+		r = device_follow(&c, &live, &e);
+		if (r < 0)
 			lxm_warn("instance '%s': %s", i.row.name, e.msg);
+		changed |= r > 0;
 	}
+	if (changed)
+		replan(run, &i);
 	return 0;
 }
 
@@ -139,8 +149,8 @@ size_t instance_devices_order(const struct instance *i, const struct lxm_dev ***
 	return n;
 }
 
-int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance *i, struct lxm_kv *changes,
-			 struct lxm_err *e)
+int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance *i, bool running, struct lxm_kv *changes,
+			   struct lxm_err *e)
 {
 	lxm_auto(free) const struct lxm_dev **order = NULL;
 	size_t n = instance_devices_order(i, &order), k;
@@ -149,10 +159,11 @@ int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance
 	for (k = 0; k < n; k++) {
 		struct device_ctx c = instance_device(d, i, order[k], changes);
 
+		c.replan = running;
 		r = device_start(&c, p, e);
 		if (r < 0) {
 			lxm_err_wrap(e, r, "device '%s'", order[k]->name);
-			while (k-- > 0) {
+			while (!running && k-- > 0) {
 				c = instance_device(d, i, order[k], changes);
 				device_stop(&c);
 			}

@@ -18,12 +18,13 @@ struct device_ctx instance_device(struct lxmd *d, const struct instance *i, cons
 /**
  * Start all devices but the root disk: disks by path, then the others by name.
  *
+ * @running  they run already, and the plan is for the next reboot: nothing is started
  * @plan     receives their steps
  * @changes  receives volatile keys
  *
  * Any thread; touches the host's network. On failure none is left started. Returns 0 or -errno naming the device.
  */
-int instance_devices_start(struct lxmd *d, struct plan *plan, const struct instance *i, struct lxm_kv *changes,
+int instance_devices_start(struct lxmd *d, struct plan *plan, const struct instance *i, bool running, struct lxm_kv *changes,
 			   struct lxm_err *e);
 
 /**
@@ -55,7 +56,8 @@ int instance_device_live(struct run *run, struct device_live *out, struct lxm_er
  * @all       go on behind a device that fails, with a warning: the instance stays up whatever happens
  * @changes   volatile keys that are not in `i` yet; may be NULL
  *
- * Any thread but the loop's; blocks. Returns 0, or -errno naming the device; instance_devices_undo_start() undoes it.
+ * Any thread but the loop's; blocks. Returns 0; 1 when its nodes have changed, so that the plan for a reboot is due; or -errno naming the
+ * device; instance_devices_undo_start() undoes it.
  */
 int instance_devices_started(struct lxmd *d, const struct instance *i, const struct device_live *live, bool all,
 			     struct lxm_kv *changes, struct lxm_err *e);

@@ -38,6 +38,7 @@
 #include "lxmd/instance/meters.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/rows.h"
+#include "lxmd/instance/replan.h"
 #include "lxmd/instance/run.h"
 #include "lxmd/instance/seccomp.h"
 #include "lxmd/instance/snapshot.h"
@@ -107,7 +108,8 @@ static void take_devices(struct lxmd *d, const struct instance *i, struct run *r
 	if (pidfd < 0)
 		return;
 	forwards_sweep(d, i->row.id, &i->devices);
-	(void)instance_devices_started(d, i, &live, true, NULL, NULL);
+	if (instance_devices_started(d, i, &live, true, NULL, NULL) > 0)
+		replan_due(run);
 }
 
 /* Its monitor answers: take it over. Returns true if the instance runs. */
@@ -137,6 +139,7 @@ static bool adopt(struct lxmd *d, const struct instance *i, int rundir)
 	run->ready = lxm_kv_bool(&i->row.config, "volatile.last_state.ready", false);
 	pthread_mutex_unlock(&run->lock);
 	limits_adopted(run, i, rebooted);
+	replan_if_due(run, i);
 	if (parked)
 		execs_adopt(run);
 	lxm_debug("instance '%s' runs on (init %d)", i->row.name, (int)run->init_pid);

@@ -80,7 +80,9 @@ static int set_cpu(const struct limits_sink *s, struct lxm_err *e)
 		r = cpus_check(s->d, s->i, e);
 		return r < 0 ? r : limits_put(s, "cpuset", "cpuset.cpus", "cpuset.cpus", "", e);
 	}
-	r = cpus_take(s->d, s->i, &text, e);
+	r = s->run ? 0 : cpus_take(s->d, s->i, &text, e);
+	if (s->run)
+		cpus_now(s->d, s->run->id, &text);
 	return r < 0 || !text ? r : limits_put(s, "cpuset", "cpuset.cpus", "cpuset.cpus", text, e);
 }
 
@@ -203,9 +205,9 @@ int limits_check(struct lxmd *d, const struct instance *i, const struct instance
 	return walk(&s, NULL, e);
 }
 
-int limits_plan(struct lxmd *d, const struct instance *i, struct plan *p, struct lxm_err *e)
+int limits_plan(struct lxmd *d, const struct instance *i, const struct run *run, struct plan *p, struct lxm_err *e)
 {
-	struct limits_sink s = { d, &d->instances->cgroups, LIMITS_PLAN, p, NULL, i, NULL, false };
+	struct limits_sink s = { d, &d->instances->cgroups, LIMITS_PLAN, p, run, i, NULL, false };
 
 	return walk(&s, NULL, e);
 }

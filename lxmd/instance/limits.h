@@ -20,8 +20,14 @@ struct run;
  */
 int limits_check(struct lxmd *d, const struct instance *i, const struct instance *was, struct lxm_err *e);
 
-/** Add the limits of an instance to its start plan. Any thread. Returns 0, or as limits_check(). */
-int limits_plan(struct lxmd *d, const struct instance *i, struct plan *p, struct lxm_err *e);
+/**
+ * Add the limits of an instance to its start plan.
+ *
+ * @run  it runs, and the plan is for its next reboot: its CPUs are those that it has; NULL: for a start
+ *
+ * Any thread. Returns 0, or as limits_check().
+ */
+int limits_plan(struct lxmd *d, const struct instance *i, const struct run *run, struct plan *p, struct lxm_err *e);
 
 /** It runs: neighbours that have to move are moved, on a worker. Any thread. */
 void limits_started(struct run *r, const struct instance *i);
@@ -31,7 +37,7 @@ void limits_started(struct run *r, const struct instance *i);
  * @rebooted  it has rebooted from inside and so may have what its plan said then: everything is written anew
  */
 void limits_adopted(struct run *r, const struct instance *i, bool rebooted);
-/** It has rebooted from inside, by the plan of its start: what has changed since is written again. Worker threads. */
+/** It has rebooted from inside: what its plan cannot know (CPUs that others have left it, a plan that is late) is written again. Worker threads. */
 void limits_rebooted(struct run *r, const struct instance *i);
 /** It is gone, or never came up. Any thread. */
 void limits_ended(struct run *r);

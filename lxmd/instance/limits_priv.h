@@ -22,7 +22,7 @@ struct limits_sink {
 	const struct cgroup_layout *cg;
 	enum limits_mode mode;
 	struct plan *plan;	    /* LIMITS_PLAN */
-	const struct run *run;	    /* LIMITS_LIVE */
+	const struct run *run;	    /* LIMITS_LIVE; LIMITS_PLAN: of an instance that runs */
 	const struct instance *i;   /* what it is to be */
 	const struct instance *was; /* LIMITS_LIVE: what it was, NULL: not known */
 	bool slow;		    /* held back: limits_slow() */

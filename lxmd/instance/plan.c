@@ -351,7 +351,7 @@ static int add_basics(struct lxmd *d, struct plan *p, const struct instance *i, 
 	return r;
 }
 
-int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *map, struct lxm_kv *changes,
+int instance_plan(struct lxmd *d, const struct instance *i, const struct run *run, const struct idmap *map, struct lxm_kv *changes,
 		  struct plan **plan_out, struct lxm_err *e)
 {
 	lxm_auto(plan_free) struct plan *p = plan_new();
@@ -367,7 +367,7 @@ int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *
 	if (r == 0)
 		r = lxcfs_plan(d->instances->lxcfs, p, e);
 	if (r == 0)
-		r = limits_plan(d, i, p, e);
+		r = limits_plan(d, i, run, p, e);
 	if (r == 0)
 		r = add_config(d, p, i, e);
 	if (r == 0)
@@ -377,7 +377,7 @@ int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *
 	if (r == 0)
 		r = add_templates(d, p, pool, i, e);
 	if (r == 0)
-		r = instance_devices_start(d, p, i, changes, e);
+		r = instance_devices_start(d, p, i, run != NULL, changes, e);
 	if (r < 0)
 		return r;
 	lxm_kv_set(changes, "volatile.apply_template", "");

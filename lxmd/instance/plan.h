@@ -13,18 +13,20 @@
 struct instance;
 struct lxmd;
 struct plan;
+struct run;
 
 /**
  * Build the plan of one start and prepare the host side of its devices.
  *
  * @i         checked; borrowed
+ * @run       it runs, and the plan is for its next reboot: the host stays as it is; NULL: for a start
  * @map       its id map, empty when privileged; borrowed
  * @changes   receives volatile keys that the start brings ("" deletes)
  * @plan_out  receives the plan, plan_free() it; on failure no device is left started
  *
  * Any thread; reads the image's templates, may touch the network. Returns 0 or -errno.
  */
-int instance_plan(struct lxmd *d, const struct instance *i, const struct idmap *map, struct lxm_kv *changes,
+int instance_plan(struct lxmd *d, const struct instance *i, const struct run *run, const struct idmap *map, struct lxm_kv *changes,
 		  struct plan **plan_out, struct lxm_err *e);
 
 /** limits.kernel.* of an instance, for its init and for every exec. Returns 0 or -EINVAL naming the key. */

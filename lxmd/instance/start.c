@@ -241,7 +241,7 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 	if (r == 0)
 		r = instance_modules(i, e);
 	if (r == 0)
-		r = instance_plan(d, i, &map, changes, &p, e);
+		r = instance_plan(d, i, NULL, &map, changes, &p, e);
 	if (r < 0)
 		return r;
 	/* what devices are known by on the host */

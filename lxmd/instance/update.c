@@ -17,6 +17,7 @@
 #include "lxmd/instance/life.h"
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/modules.h"
+#include "lxmd/instance/replan.h"
 #include "lxmd/instance/run.h"
 
 static int update_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -99,11 +100,35 @@ static void go_back(struct lxmd *d, struct run *run, const struct instance *now,
 		lxm_warn("instance '%s': going back to the old configuration: %s", was->row.name, e.msg);
 }
 
+/* What runs, the row, and the plan for a reboot. On failure all is as before. */
+static int carry_out(struct lxmd *d, struct run *run, const struct instance *was, struct instance *now, const struct caller *caller,
+		     struct lxm_err *e)
+{
+	lxm_auto(kv) struct lxm_kv changes = { 0 };
+	int r;
+
+	if (run)
+		replan_due(run);
+	r = run ? apply_live(d, run, was, now, &changes, e) : instance_devices_change(d, was, now, NULL, &changes, e);
+	if (r == 0) {
+		lxm_kv_merge(&now->row.config, &changes);
+		conf_drop_empty(&now->row.config);
+		/* whoever changes a profile has judged all its users together */
+		r = db_write(d->db, caller && instance_own_change(was, now) ? judged_tx : update_tx, now, e);
+		if (r < 0)
+			go_back(d, run, now, was);
+	}
+	if (run && r == 0)
+		lxm_kv_merge(&now->config, &changes);
+	if (run)
+		replan(run, r == 0 ? now : was);
+	return r;
+}
+
 int instance_update(struct lxmd *d, const struct instance *was, struct instance *now, const struct caller *caller,
 		    struct lxm_err *e)
 {
 	lxm_auto(run_unref) struct run *run = run_get(d, was->row.id);
-	lxm_auto(kv) struct lxm_kv changes = { 0 };
 	lxm_auto(free) char *url = instance_url(was->row.name);
 	size_t k;
 	int r;
@@ -118,18 +143,8 @@ int instance_update(struct lxmd *d, const struct instance *was, struct instance 
 		r = check_root_stays(was, now, e);
 	if (r == 0 && run)
 		r = check_frozen_keys(was, now, e);
-	if (r == 0 && run)
-		r = apply_live(d, run, was, now, &changes, e);
-	else if (r == 0)
-		r = instance_devices_change(d, was, now, NULL, &changes, e);
-	if (r == 0) {
-		lxm_kv_merge(&now->row.config, &changes);
-		conf_drop_empty(&now->row.config);
-		/* whoever changes a profile has judged all its users together */
-		r = db_write(d->db, caller && instance_own_change(was, now) ? judged_tx : update_tx, now, e);
-		if (r < 0)
-			go_back(d, run, now, was);
-	}
+	if (r == 0)
+		r = carry_out(d, run, was, now, caller, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "update instance '%s'", was->row.name);
 	if (run)

@@ -170,19 +170,6 @@ int nl_link_del(int fd, int index, struct lxm_err *e);
 /** Delete many links in one go (through a link group of our own): one grace period in the kernel, not n. */
 int nl_link_del_many(int fd, const int *index, size_t n, struct lxm_err *e);
 
-struct nl_veth_spec {
-	const char *host; /* name of the host end */
-	const char *peer; /* name inside */
-	int netns_fd;	  /* where the peer goes; -1: stays here */
-	int master;	  /* bridge index, 0: none */
-	uint32_t mtu;	  /* both ends; 0: default */
-	uint32_t txqlen;  /* both ends; 0: default */
-	bool down;	  /* the host end is left down */
-	const uint8_t *peer_mac; /* 6 bytes or NULL */
-};
-/** Create a veth pair in one message: peer in its namespace under its final name and MAC, host end enslaved and up. */
-int nl_veth_add(int fd, const struct nl_veth_spec *spec, struct lxm_err *e);
-
 /** Add or remove an address; adding one that is there and removing one that is not are fine. IPv6 skips DAD. */
 int nl_addr_add(int fd, int index, int family, const void *addr, int prefixlen, struct lxm_err *e);
 int nl_addr_del(int fd, int index, int family, const void *addr, int prefixlen, struct lxm_err *e);

@@ -13,7 +13,6 @@
 #include <linux/if_bridge.h>
 #include <linux/neighbour.h>
 #include <linux/if_link.h>
-#include <linux/veth.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/str.h"
@@ -393,42 +392,6 @@ int nl_link_del_many(int fd, const int *index, size_t n, struct lxm_err *e)
 	if (r < 0 && r != -ENODEV && e)
 		*e = local;
 	return r == -ENODEV ? 0 : r;
-}
-
-int nl_veth_add(int fd, const struct nl_veth_spec *spec, struct lxm_err *e)
-{
-	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_flags = spec->down ? 0 : IFF_UP, .ifi_change = IFF_UP };
-	struct ifinfomsg p = { .ifi_family = AF_UNSPEC };
-	size_t info, data, peer;
-	struct nl_msg m;
-
-	nl_begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &i, sizeof(i));
-	nl_put_str(&m, IFLA_IFNAME, spec->host);
-	if (spec->master)
-		nl_put_u32(&m, IFLA_MASTER, (uint32_t)spec->master);
-	if (spec->mtu)
-		nl_put_u32(&m, IFLA_MTU, spec->mtu);
-	if (spec->txqlen)
-		nl_put_u32(&m, IFLA_TXQLEN, spec->txqlen);
-	info = nl_nest(&m, IFLA_LINKINFO);
-	nl_put_str(&m, IFLA_INFO_KIND, "veth");
-	data = nl_nest(&m, IFLA_INFO_DATA);
-	peer = nl_nest(&m, VETH_INFO_PEER);
-	/* IFF_UP here would give ENOTCONN: the peer has no peer yet */
-	nl_put_raw(&m, &p, sizeof(p));
-	nl_put_str(&m, IFLA_IFNAME, spec->peer);
-	if (spec->mtu)
-		nl_put_u32(&m, IFLA_MTU, spec->mtu);
-	if (spec->txqlen)
-		nl_put_u32(&m, IFLA_TXQLEN, spec->txqlen);
-	if (spec->peer_mac)
-		nl_put(&m, IFLA_ADDRESS, spec->peer_mac, 6);
-	if (spec->netns_fd >= 0)
-		nl_put_u32(&m, IFLA_NET_NS_FD, (uint32_t)spec->netns_fd);
-	nl_nest_end(&m, peer);
-	nl_nest_end(&m, data);
-	nl_nest_end(&m, info);
-	return nl_talk(fd, &m, e);
 }
 
 static int addr_change(int fd, uint16_t type, uint16_t flags, int index, int family, const void *addr,
