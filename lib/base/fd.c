@@ -40,6 +40,14 @@ int lxm_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 	return fd;
 }
 
+int lxm_open_plain(const char *path, int flags)
+{
+	lxm_auto(fd_close) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *rest = path + strspn(path, "/");
+
+	return root < 0 ? -1 : lxm_open_beneath(root, *rest ? rest : ".", flags | O_CLOEXEC, 0);
+}
+
 int lxm_write_all(int fd, const void *data, size_t n)
 {
 	const char *p = data;

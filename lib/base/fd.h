@@ -24,6 +24,9 @@ int lxm_open_in_root(int rootfd, const char *path, int flags, mode_t mode);
 /** The same with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | NO_MAGICLINKS: any link or ".." that escapes is an error. */
 int lxm_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
 
+/** An absolute path of the host that no link may be in; ELOOP where one is, wherever it leads. Returns the descriptor or -1 with errno. */
+int lxm_open_plain(const char *path, int flags);
+
 /** Write all n bytes, retrying short writes and EINTR. Returns 0 or -errno. */
 int lxm_write_all(int fd, const void *data, size_t n);
 /** Read up to n bytes until end of file, retrying EINTR. Returns bytes read or -errno. */

@@ -10,6 +10,7 @@
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 
+#include "lib/base/fd.h"
 #include "lib/base/sys.h"
 
 int mountfd_error(int fs, struct lxm_err *e, const char *what)
@@ -86,6 +87,17 @@ int mountfd_clone(int dirfd, const char *path, bool recursive, int userns, uint6
 	if (a.attr_set && mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)) < 0)
 		return lxm_err_sys(e, userns >= 0 ? "shift ids of '%s'" : "set mount attributes of '%s'", path);
 	return LXM_TAKE(fd, -1);
+}
+
+int mountfd_clone_plain(const char *path, bool recursive, int userns, uint64_t attrs, struct lxm_err *e)
+{
+	lxm_auto(fd_close) int fd = lxm_open_plain(path, O_PATH);
+	int r;
+
+	if (fd < 0)
+		return lxm_err_sys(e, "take '%s'", path);
+	r = mountfd_clone(fd, "", recursive, userns, attrs, e);
+	return r < 0 ? lxm_err_wrap(e, r, "'%s'", path) : r;
 }
 
 int mountfd_propagate(int mount, uint64_t propagation, struct lxm_err *e)

@@ -27,6 +27,8 @@ int mountfd_new(const char *fstype, const char *source, const struct mount_param
 int mountfd_new_text(const char *fstype, const char *source, const char *options, unsigned int attrs, struct lxm_err *e);
 /** Clone what lies at dirfd/path (detached, in its source's peer group), optionally idmapped by userns (>= 0) and with attributes set. Returns the descriptor or -errno. */
 int mountfd_clone(int dirfd, const char *path, bool recursive, int userns, uint64_t attrs, struct lxm_err *e);
+/** The same of an absolute path that no link may be in: whoever owns a directory on the way cannot lead it elsewhere. */
+int mountfd_clone_plain(const char *path, bool recursive, int userns, uint64_t attrs, struct lxm_err *e);
 /**
  * Set how mounts below spread, recursively: MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE.
  *

@@ -26,9 +26,10 @@ enum hot_flag {
 	HOT_MKDIR = 4,	     /* MOUNT: make the target, a directory, if it is missing */
 	HOT_MKFILE = 8,	     /* MOUNT: make the target, an empty file, if it is missing */
 	HOT_PRIVILEGED = 16, /* the instance has no user namespace */
+	HOT_PLAIN = 64,	     /* MOUNT: no link may be in the source */
 	HOT_SEARCH = 32,     /* UMOUNT: wherever the instance has moved it to */
 };
-#define HOT_FLAGS 63u
+#define HOT_FLAGS 127u
 
 /* Borrowed strings; NULL counts as "". */
 struct hot_job {

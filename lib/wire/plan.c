@@ -115,7 +115,7 @@ static const char *check_mount(const struct plan_mount *m)
 {
 	uint32_t how = m->flags & (PLAN_MNT_BIND | PLAN_MNT_HOST);
 
-	if (m->flags & ~255u || how == (PLAN_MNT_BIND | PLAN_MNT_HOST))
+	if (m->flags & ~511u || how == (PLAN_MNT_BIND | PLAN_MNT_HOST))
 		return "flags";
 	if (!path_ok(m->target) || !m->target[1])
 		return "target";

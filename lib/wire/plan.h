@@ -132,6 +132,7 @@ enum plan_mount_flag {
 	PLAN_MNT_OPTIONAL = 16,	   /* a failure is ignored */
 	PLAN_MNT_MKDIR = 32,	   /* make the target, a directory, if it is missing */
 	PLAN_MNT_MKFILE = 64,	   /* make the target, an empty file, if it is missing */
+	PLAN_MNT_PLAIN = 256,	   /* no link may be in the source */
 	PLAN_MNT_DIR_LINKS = 128,  /* links in the target are followed (inside the root); else a link is an error */
 };
 

@@ -21,6 +21,7 @@ static int disk_validate(const struct device_ctx *c, bool instance, struct lxm_e
 {
 	const char *source = lxm_kv_or(c->kv, "source", ""), *path = lxm_kv_or(c->kv, "path", "");
 	struct stat st;
+	bool literal;
 	int r;
 
 	if (device_is_root(c->kv))
@@ -35,6 +36,9 @@ static int disk_validate(const struct device_ctx *c, bool instance, struct lxm_e
 	}
 	if (source[0] != '/')
 		return lxm_err_http(e, 400, EOPNOTSUPP, "source '%s' is not supported yet: use an absolute path", source);
+	r = instance ? disk_path_check(c, &literal, e) : 0;
+	if (r < 0)
+		return r;
 	if (lxm_kv_bool(c->kv, "required", true) && stat(source, &st) < 0)
 		return lxm_err_sys(e, "source '%s'", source);
 	return check_limits(c, instance, e);
@@ -44,15 +48,17 @@ static int disk_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e
 {
 	struct plan_step step = { .kind = PLAN_MOUNT };
 	lxm_auto(disk_mount) struct disk_mount m = { 0 };
-	int r = device_is_root(c->kv) ? 0 : disk_find(c, &m, e);
+	int r = disk_path_check(c, &m.literal, e);
 
+	if (r == 0 && !device_is_root(c->kv))
+		r = disk_find(c, &m, e);
 	if (r < 0 || !m.source)
 		return r;
 	step.u.mount = (struct plan_mount){
 		.source = m.source,
 		.target = lxm_kv_get(c->kv, "path"),
 		.flags = PLAN_MNT_BIND | PLAN_MNT_DIR_LINKS | (m.directory ? PLAN_MNT_MKDIR : PLAN_MNT_MKFILE) |
-			 (m.recursive ? PLAN_MNT_RECURSIVE : 0) | (m.idmap ? PLAN_MNT_IDMAP : 0) |
+			 (m.recursive ? PLAN_MNT_RECURSIVE : 0) | (m.plain ? PLAN_MNT_PLAIN : 0) | (m.idmap ? PLAN_MNT_IDMAP : 0) |
 			 (lxm_kv_bool(c->kv, "required", true) ? 0 : PLAN_MNT_OPTIONAL),
 		.attrs = m.attrs,
 		.propagation = m.propagation,

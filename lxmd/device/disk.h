@@ -11,6 +11,8 @@
 struct disk_mount {
 	char *source; /* owned; host path without links; NULL: missing, and not required */
 	bool directory, recursive, idmap;
+	bool literal; /* set before disk_find(): a host path is taken as it is written (disk_path_check()) */
+	bool plain; /* a host path: whoever mounts it accepts no link that has come in since */
 	uint32_t attrs;	      /* MOUNT_ATTR_* */
 	uint32_t propagation; /* 0 (private), MS_SHARED, MS_SLAVE or MS_UNBINDABLE */
 };
@@ -26,6 +28,16 @@ bool disk_is_volume(const struct lxm_kv *kv);
  * May read the database. Returns 0, -EINVAL, -ENOENT.
  */
 int disk_volume_check(const struct device_ctx *c, bool instance, struct lxm_err *e);
+
+/**
+ * Host paths of a project with restricted.devices.disk.paths: no link may be in the source, since those who may write there could
+ * lead it out. Other disks pass. Before a disk is looked at; reads the database.
+ *
+ * @literal_out  true: nothing may resolve the source any more, since it could change meanwhile; whoever mounts it accepts no link either
+ *
+ * Returns 0, -EPERM, -ENOENT or -errno.
+ */
+int disk_path_check(const struct device_ctx *c, bool *literal_out, struct lxm_err *e);
 
 /** Find the disk's source on the host. Any thread; blocks on disk. Returns 0 or -errno. */
 int disk_find(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e);

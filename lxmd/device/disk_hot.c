@@ -11,13 +11,16 @@ int disk_hot_add(struct device_ctx *c, const struct device_live *live, struct lx
 {
 	lxm_auto(disk_mount) struct disk_mount m = { 0 };
 	struct hot_job job = { .verb = HOT_MOUNT };
-	int r = device_is_root(c->kv) ? 0 : disk_find(c, &m, e);
+	int r = disk_path_check(c, &m.literal, e);
+
+	if (r == 0 && !device_is_root(c->kv))
+		r = disk_find(c, &m, e);
 
 	if (r < 0 || !m.source)
 		return r;
 	job.source = m.source;
 	job.target = lxm_kv_get(c->kv, "path");
-	job.flags = (m.directory ? HOT_MKDIR : HOT_MKFILE) | (m.recursive ? HOT_RECURSIVE : 0) | (m.idmap ? HOT_IDMAP : 0) |
+	job.flags = (m.directory ? HOT_MKDIR : HOT_MKFILE) | (m.recursive ? HOT_RECURSIVE : 0) | (m.idmap ? HOT_IDMAP : 0) | (m.plain ? HOT_PLAIN : 0) |
 		    (c->privileged ? HOT_PRIVILEGED : 0);
 	job.attrs = m.attrs;
 	job.propagation = m.propagation;

@@ -9,6 +9,7 @@
  * and any number of them share it. A privileged instance sees the same ids unmapped; nosuid and nodev keep what
  * others have left there from becoming root outside.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "db/project.h"
 #include "db/storage.h"
 #include "lib/base/alloc.h"
+#include "lib/base/fd.h"
 #include "lib/base/log.h"
 #include "lib/conf/names.h"
 #include "lib/conf/tables.h"
@@ -150,19 +152,54 @@ static int find_scratch(const struct device_ctx *c, struct disk_mount *out, stru
 
 /* ---- host paths */
 
+static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	struct db_project *p = arg;
+	lxm_auto(free) char *name = lxm_strdup(p->name);
+	int r = db_project_get_values(tx, name, p, e);
+
+	return r == DB_NONE ? lxm_err_set(e, ENOENT, "project '%s' not found", name) : r;
+}
+
+int disk_path_check(const struct device_ctx *c, bool *literal_out, struct lxm_err *e)
+{
+	const char *source = lxm_kv_or(c->kv, "source", "");
+	lxm_auto(db_project) struct db_project p = { 0 };
+	lxm_auto(fd_close) int fd = -1;
+	int r;
+
+	*literal_out = false;
+	if (source[0] != '/' || disk_is_volume(c->kv) || device_is_root(c->kv))
+		return 0;
+	p.name = lxm_strdup(c->project);
+	r = db_read(c->d->db, project_tx, &p, e);
+	if (r < 0 || !lxm_kv_or(&p.config, "restricted.devices.disk.paths", NULL) ||
+	    !(lxm_kv_bool(&p.config, "restricted", false) || lxm_streq(lxm_kv_get(&p.config, "restricted.devices.disk"), "allow")))
+		return r;
+	*literal_out = true;
+	fd = lxm_open_plain(source, O_PATH);
+	if (fd < 0 && (errno == ELOOP || errno == EXDEV))
+		return lxm_err_set(e, EPERM, "source '%s' has a symbolic link in it, which restricted.devices.disk.paths of the project forbids", source);
+	if (fd < 0 && (errno != ENOENT || lxm_kv_bool(c->kv, "required", true)))
+		return lxm_err_sys(e, "source '%s'", source);
+	return 0;
+}
+
 static int find_path(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
 {
 	const char *source = lxm_kv_or(c->kv, "source", "");
 	char real[PATH_MAX];
 	struct stat st;
+	bool found = out->literal ? snprintf(real, sizeof(real), "%s", source) < (int)sizeof(real) : realpath(source, real) != NULL;
 
-	if (!realpath(source, real) || stat(real, &st) < 0) {
+	if (!found || stat(real, &st) < 0) {
 		if (errno != ENOENT || lxm_kv_bool(c->kv, "required", true))
 			return lxm_err_sys(e, "source '%s'", source);
 		lxm_info("instance '%s': source '%s' of disk '%s' is missing and not required", c->instance_name, source, c->name);
 		return 0;
 	}
 	out->source = lxm_strdup(real);
+	out->plain = true;
 	out->directory = S_ISDIR(st.st_mode);
 	out->recursive = lxm_kv_bool(c->kv, "recursive", false);
 	out->idmap = lxm_kv_bool(c->kv, "shift", false) && !c->privileged;

@@ -111,7 +111,8 @@ static int hot_mount(struct hot *h, struct lxm_err *e)
 
 	if (j->flags & HOT_IDMAP && userns < 0)
 		return LXM_TAKE(userns, -1);
-	mount = mountfd_clone(AT_FDCWD, j->source, j->flags & HOT_RECURSIVE, userns, j->attrs, e);
+	mount = j->flags & HOT_PLAIN ? mountfd_clone_plain(j->source, j->flags & HOT_RECURSIVE, userns, j->attrs, e) :
+				       mountfd_clone(AT_FDCWD, j->source, j->flags & HOT_RECURSIVE, userns, j->attrs, e);
 	if (mount < 0)
 		return LXM_TAKE(mount, -1);
 	r = mountfd_propagate(mount, j->propagation ? j->propagation : MS_PRIVATE, e);

@@ -290,29 +290,43 @@ static bool parse_span(const char *s, uint32_t *first, uint32_t *count)
 	return true;
 }
 
-static int raw_line(struct idmap *m, const char *line, struct lxm_err *e)
+struct raw {
+	bool uid, gid; /* neither: an empty line */
+	struct idmap_line l;
+};
+
+static int parse_raw(const char *line, struct raw *out, struct lxm_err *e)
 {
 	lxm_auto(strv) struct lxm_strv w = { 0 };
-	struct idmap_line l;
+	struct idmap_line *l = &out->l;
 	uint32_t inside_count;
-	bool uid, gid;
-	int r = 0;
 
+	memset(out, 0, sizeof(*out));
 	lxm_strv_split(&w, line, ' ');
 	if (w.n == 0)
 		return 0;
-	uid = lxm_streq(w.v[0], "uid") || lxm_streq(w.v[0], "both");
-	gid = lxm_streq(w.v[0], "gid") || lxm_streq(w.v[0], "both");
-	if (w.n != 3 || (!uid && !gid) || !parse_span(w.v[1], &l.outside, &l.count) ||
-	    !parse_span(w.v[2], &l.inside, &inside_count) || inside_count != l.count)
+	out->uid = lxm_streq(w.v[0], "uid") || lxm_streq(w.v[0], "both");
+	out->gid = lxm_streq(w.v[0], "gid") || lxm_streq(w.v[0], "both");
+	if (w.n != 3 || (!out->uid && !out->gid) || !parse_span(w.v[1], &l->outside, &l->count) ||
+	    !parse_span(w.v[2], &l->inside, &inside_count) || inside_count != l->count)
 		return lxm_err_set(e, EINVAL,
 				   "raw.idmap line '%.80s': write 'uid|gid|both HOST[-HOST] INSIDE[-INSIDE]' with spans of "
 				   "equal length",
 				   line);
-	if (uid)
-		r = lines_punch(&m->uid, &m->nuid, l);
-	if (gid && r == 0)
-		r = lines_punch(&m->gid, &m->ngid, l);
+	return 0;
+}
+
+static int raw_line(struct idmap *m, const char *line, struct lxm_err *e)
+{
+	struct raw raw;
+	int r = parse_raw(line, &raw, e);
+
+	if (r < 0)
+		return r;
+	if (raw.uid)
+		r = lines_punch(&m->uid, &m->nuid, raw.l);
+	if (raw.gid && r == 0)
+		r = lines_punch(&m->gid, &m->ngid, raw.l);
 	return r < 0 ? lxm_err_set(e, E2BIG, "raw.idmap: more than %d lines in all", IDMAP_MAX_LINES) : 0;
 }
 
@@ -338,6 +352,38 @@ int idmap_compose(uint32_t base, uint32_t size, const char *raw, struct idmap *o
 	*out = m;
 	memset(&m, 0, sizeof(m));
 	return 0;
+}
+
+/* Does one span of a comma list hold all of them? */
+static bool covered(const char *list, const struct idmap_line *l)
+{
+	lxm_auto(strv) struct lxm_strv spans = { 0 };
+	size_t i;
+
+	lxm_strv_split(&spans, list, ',');
+	for (i = 0; i < spans.n; i++) {
+		uint32_t first, count;
+
+		if (parse_span(spans.v[i] + strspn(spans.v[i], " "), &first, &count) && l->outside >= first &&
+		    (uint64_t)l->outside + l->count <= (uint64_t)first + count)
+			return true;
+	}
+	return false;
+}
+
+bool idmap_raw_within(const char *raw, const char *uids, const char *gids)
+{
+	lxm_auto(strv) struct lxm_strv lines = { 0 };
+	size_t i;
+
+	lxm_strv_split(&lines, raw, '\n');
+	for (i = 0; i < lines.n; i++) {
+		struct raw one;
+
+		if (parse_raw(lines.v[i], &one, NULL) < 0 || (one.uid && !covered(uids, &one.l)) || (one.gid && !covered(gids, &one.l)))
+			return false;
+	}
+	return true;
 }
 
 char *idmap_json(const struct idmap *m)

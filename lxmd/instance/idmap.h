@@ -84,6 +84,9 @@ void idmap_pool_drop(struct idmap_pool *p, int64_t owner);
  */
 int idmap_compose(uint32_t base, uint32_t size, const char *raw, struct idmap *out, struct lxm_err *e);
 
+/** Are all host ids that raw.idmap names in these comma lists of ids and spans (NULL: none are)? */
+bool idmap_raw_within(const char *raw, const char *uids, const char *gids);
+
 /** "[{"Isuid":true,...}]", as LXD keeps it in volatile.last_state.idmap; free() it. */
 char *idmap_json(const struct idmap *m);
 

@@ -19,11 +19,12 @@
 #include "lxmd/core/quota.h"
 #include "lxmd/device/device.h"
 #include "lxmd/instance/instance.h"
+#include "lxmd/instance/policy_priv.h"
 
 /* 0 when the instance keeps the rule, else -EPERM with a text. `value` is the project's setting or the default. */
 typedef int (*rule_fn)(const struct instance *i, const char *value, struct lxm_err *e);
 
-static int refuse(const char *rule, const char *what, struct lxm_err *e)
+int policy_refuse(const char *rule, const char *what, struct lxm_err *e)
 {
 	return lxm_err_set(e, EPERM, "%s is not allowed here: the project sets %s", what, rule);
 }
@@ -36,9 +37,9 @@ static int rule_privilege(const struct instance *i, const char *value, struct lx
 	if (lxm_streq(value, "allow"))
 		return 0;
 	if (instance_privileged(i))
-		return refuse("restricted.containers.privilege", "security.privileged=true", e);
+		return policy_refuse("restricted.containers.privilege", "security.privileged=true", e);
 	if (lxm_streq(value, "isolated") && !isolated)
-		return refuse("restricted.containers.privilege", "security.idmap.isolated=false", e);
+		return policy_refuse("restricted.containers.privilege", "security.idmap.isolated=false", e);
 	return 0;
 }
 
@@ -46,7 +47,7 @@ static int rule_nesting(const struct instance *i, const char *value, struct lxm_
 {
 	if (lxm_streq(value, "allow") || !lxm_kv_bool(&i->config, "security.nesting", false))
 		return 0;
-	return refuse("restricted.containers.nesting", "security.nesting=true", e);
+	return policy_refuse("restricted.containers.nesting", "security.nesting=true", e);
 }
 
 static int rule_interception(const struct instance *i, const char *value, struct lxm_err *e)
@@ -68,7 +69,7 @@ static int rule_interception(const struct instance *i, const char *value, struct
 		for (k = 0; allow && k < LXM_ARRAY_LEN(full) && strcmp(p->key, full[k]) != 0; k++)
 			;
 		if (wanted && k < LXM_ARRAY_LEN(full))
-			return refuse("restricted.containers.interception", p->key, e);
+			return policy_refuse("restricted.containers.interception", p->key, e);
 	}
 	return 0;
 }
@@ -78,8 +79,9 @@ static int rule_lowlevel(const struct instance *i, const char *value, struct lxm
 	if (lxm_streq(value, "allow"))
 		return 0;
 	lxm_kv_each(p, &i->config)
-		if (!lxm_empty(p->value) && lxm_streq(conf_rule(&conf_instance, p->key), "restricted.containers.lowlevel"))
-			return refuse("restricted.containers.lowlevel", p->key, e);
+		if (!lxm_empty(p->value) && strcmp(p->key, "raw.idmap") != 0 &&
+		    lxm_streq(conf_rule(&conf_instance, p->key), "restricted.containers.lowlevel"))
+			return policy_refuse("restricted.containers.lowlevel", p->key, e);
 	return 0;
 }
 
@@ -96,7 +98,7 @@ static int rule_disk(const struct instance *i, const char *value, struct lxm_err
 			continue;
 		if (lxm_streq(value, "managed") && (!lxm_empty(lxm_kv_get(&d->kv, "pool")) || conf_disk_is_scratch(&d->kv)))
 			continue;
-		return refuse("restricted.devices.disk", d->name, e);
+		return policy_refuse("restricted.devices.disk", d->name, e);
 	}
 	return 0;
 }
@@ -119,7 +121,7 @@ static int rule_nic(const struct instance *i, const char *value, struct lxm_err 
 			continue;
 		if (lxm_streq(value, "managed") && nic_is_managed(&d->kv))
 			continue;
-		return refuse("restricted.devices.nic", d->name, e);
+		return policy_refuse("restricted.devices.nic", d->name, e);
 	}
 	return 0;
 }
@@ -140,7 +142,7 @@ static int rule_networks(const struct instance *i, const char *value, struct lxm
 {
 	lxm_devs_each(d, &i->devices)
 		if (is_type(d, "nic") && value && device_nic_network(&d->kv) && !listed(value, device_nic_network(&d->kv)))
-			return refuse("restricted.networks.access", d->name, e);
+			return policy_refuse("restricted.networks.access", d->name, e);
 	return 0;
 }
 
@@ -153,7 +155,7 @@ static int rule_type(const struct instance *i, const char *type, const char *val
 		return 0;
 	lxm_devs_each(d, &i->devices)
 		if (is_type(d, type))
-			return refuse(rule, d->name, e);
+			return policy_refuse(rule, d->name, e);
 	return 0;
 }
 
@@ -177,13 +179,9 @@ RULE_TYPE(usb, "usb")
  */
 static int rule_proxy_unix(const struct instance *i, const char *value, struct lxm_err *e)
 {
-	lxm_devs_each(d, &i->devices) {
-		bool inside = !lxm_streq(lxm_kv_or(&d->kv, "bind", "host"), "host");
-		const char *host = lxm_kv_get(&d->kv, inside ? "connect" : "listen");
-
-		if (is_type(d, "proxy") && !lxm_streq(value, "allow") && host && lxm_starts(host, "unix:"))
-			return refuse("restricted.devices.disk", "a proxy to a Unix socket of the host", e);
-	}
+	lxm_devs_each(d, &i->devices)
+		if (!lxm_streq(value, "allow") && policy_host_socket(&d->kv))
+			return policy_refuse("restricted.devices.disk", "a proxy to a Unix socket of the host", e);
 	return 0;
 }
 
@@ -192,7 +190,7 @@ static int rule_proxy_nat(const struct instance *i, const char *value, struct lx
 {
 	lxm_devs_each(d, &i->devices)
 		if (is_type(d, "proxy") && !lxm_streq(value, "allow") && lxm_kv_bool(&d->kv, "nat", false))
-			return refuse("restricted.devices.nic", "a proxy with nat=true", e);
+			return policy_refuse("restricted.devices.nic", "a proxy with nat=true", e);
 	return 0;
 }
 
@@ -209,7 +207,7 @@ static int rule_other_devices(const struct instance *i, const char *value, struc
 		for (k = 0; k < LXM_ARRAY_LEN(known) && !is_type(d, known[k]); k++)
 			;
 		if (k == LXM_ARRAY_LEN(known))
-			return refuse("restricted.devices", d->name, e);
+			return policy_refuse("restricted.devices", d->name, e);
 	}
 	return 0;
 }
@@ -225,6 +223,7 @@ static const struct {
 	{ "restricted.containers.privilege", "unprivileged", rule_privilege, true },
 	{ "restricted.devices", NULL, rule_other_devices, true },
 	{ "restricted.devices.disk", "managed", rule_disk, true },
+	{ "restricted.devices.disk.paths", NULL, policy_rule_paths, true },
 	{ "restricted.devices.gpu", "block", rule_gpu, true },
 	{ "restricted.devices.infiniband", "block", rule_infiniband, true },
 	{ "restricted.devices.nic", "managed", rule_nic, true },
@@ -248,7 +247,7 @@ static int judge(const struct instance *i, const struct lxm_kv *project, const s
 	for (k = 0; r == 0 && k < LXM_ARRAY_LEN(rules); k++)
 		if (all || (tenant && rules[k].host))
 			r = rules[k].fn(i, lxm_kv_or(project, rules[k].key, rules[k].dflt), e);
-	return r;
+	return r == 0 && (all || tenant) ? policy_rule_idmap(i, project, e) : r;
 }
 
 static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -337,7 +336,7 @@ static int need_allowed(struct lxmd *d, const char *project, const char *rule, c
 
 	if (r == 0 && lxm_kv_bool(&p.config, "restricted", false) &&
 	    !lxm_streq(lxm_kv_or(&p.config, rule, "block"), "allow"))
-		r = refuse(rule, what, e);
+		r = policy_refuse(rule, what, e);
 	db_project_deinit(&p);
 	return r;
 }

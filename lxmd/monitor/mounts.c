@@ -76,7 +76,9 @@ int mount_step_outside(struct start *s, const struct plan_step *p, struct lxm_er
 
 	if (!comes_from_outside(m))
 		return 0;
-	if (m->flags & PLAN_MNT_BIND) {
+	if (m->flags & PLAN_MNT_BIND && m->flags & PLAN_MNT_PLAIN) {
+		fd = mountfd_clone_plain(m->source, m->flags & PLAN_MNT_RECURSIVE, userns, m->attrs, e);
+	} else if (m->flags & PLAN_MNT_BIND) {
 		fd = mountfd_clone(AT_FDCWD, m->source, m->flags & PLAN_MNT_RECURSIVE, userns, m->attrs, e);
 	} else {
 		fd = mountfd_new_text(m->fstype, m->source, m->options, m->attrs, e);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "db/db.h"
 #include "lib/base/fd.h"
 #include "lib/wire/plan.h"
 #include "lxmd/device/device.h"
@@ -23,6 +24,7 @@ static void up(void)
 	memset(&net, 0, sizeof(net));
 	(void)snprintf(top, sizeof(top), "/tmp/lxm-unit-device.XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	CU_ASSERT_FATAL(db_cluster_open(top, &d.db, NULL) == 0);
 	pthread_mutex_init(&ns.lock, NULL);
 	net.d = &d;
 	net.type = &network_bridge;
@@ -41,6 +43,7 @@ static void down(void)
 {
 	dhcp_hosts_free(net.hosts);
 	(void)close(net.dirfd);
+	db_cluster_close(d.db);
 	lxm_kv_deinit(&net.config);
 	(void)lxm_rm_tree_at(AT_FDCWD, top);
 }
