@@ -71,8 +71,8 @@ static void types_that_are_not_there_are_named(void)
 
 	up();
 	CU_ASSERT(validate(&e, "type=none", NULL) == 0);
-	CU_ASSERT(validate(&e, "type=gpu", NULL) < 0);
-	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "gpu"));
+	CU_ASSERT(validate(&e, "type=tpm", NULL) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "tpm"));
 	CU_ASSERT(validate(&e, "type=bogus", NULL) < 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "bogus"));
 	CU_ASSERT(validate(&e, "path=/x", NULL) < 0);
