@@ -1,14 +1,13 @@
-"""Backups: what goes out comes back, on each driver; names, expiry, compression; what imports keep, remake and refuse."""
+"""Backups: what goes out comes back, on each driver; names, compression; what imports keep, remake and refuse."""
 import io
 import subprocess
 import tarfile
-import time
 
 import pytest
 import yaml
 
 from harness import backups
-from harness.instance import Instance, fresh_name, wait_until
+from harness.instance import Instance, fresh_name
 from test_snapshots import pools, root_in  # noqa: F401
 
 FILL = """mkdir -p /d && echo one > /d/file && ln /d/file /d/twin && ln -s /etc/passwd /d/link && mkfifo /d/pipe
@@ -176,14 +175,3 @@ def test_lxmc_exports_and_imports(daemon, instance, lxmc, tmp_path):
     finally:
         for n in (name, name + "2"):
             Instance(daemon, n).remove()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_an_expired_backup_goes_by_itself(daemon, instance):
-    inst = instance(start=False)
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
-    backups.make(inst, "brief", expires_at=soon)
-    backups.make(inst, "lasting", expires_at="2099-01-01T00:00:00Z")
-    wait_until(lambda: [u.rsplit("/", 1)[1] for u in inst.rest.read(f"{inst.path}/backups")] == ["lasting"], 75)
-    assert len(files_of(daemon)) == 1

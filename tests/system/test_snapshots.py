@@ -228,19 +228,6 @@ def test_lxmc(box, lxmc):
     assert names(box) == []
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(200)
-def test_schedule_and_expiry(instance, rest):
-    every = instance(config={"snapshots.schedule": "* * * * *", "snapshots.pattern": "auto%d"})
-    still = instance(start=False, config={"snapshots.schedule": "* * * * *"})
-    both = instance(start=False, config={"snapshots.schedule": "* * * * *", "snapshots.schedule.stopped": "true"})
-    snap(still, "old", expires_at=(datetime.now(timezone.utc) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    snap(still, "kept", expires_at="2099-01-01T00:00:00Z")
-    wait_until(lambda: names(every) and names(both) and names(still) == ["kept"], 100,
-               lambda: f"{names(every)} {names(both)} {names(still)}")
-    assert names(every)[0] == "auto0"
-
-
 # ---- lxmd dies in the middle
 def killed_during(daemon, seconds, work):
     """Runs work() against the daemon and kills it after some time; brings it back."""
