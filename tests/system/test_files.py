@@ -241,8 +241,9 @@ def test_stopped_privileged(instance):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_big_and_sparse(files, daemon, tmp_path):
+def test_big_and_sparse(instance, daemon, tmp_path):
     """Over 4 GiB, mostly hole: sent by curl, so that nothing of it is in memory here."""
+    files = Files(instance())
     if os.statvfs("/tmp").f_bavail * os.statvfs("/tmp").f_frsize < 20 << 30:
         pytest.skip("not enough space")
     size = (4 << 30) + 12345
