@@ -58,8 +58,16 @@ static int routed_plan(struct l3 *n, struct lxm_err *e)
 		.mtu = nic_mtu(c, 0),
 		.txqlen = nic_txqlen(c),
 	};
+	/* before the link is there: it never sends unfiltered. IPv4 has rp_filter */
+	r = c->replan ? 0 : network_source_guard(c->d, n->link, e);
+	if (r < 0)
+		return r;
 	r = plan_add(n->plan, &step, e);
-	return r == 0 ? l3_plan(n, e) : r;
+	if (r == 0)
+		r = l3_plan(n, e);
+	if (r < 0 && !c->replan)
+		network_source_unguard(c->d, n->link);
+	return r;
 }
 
 static int routed_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
@@ -76,12 +84,22 @@ static int routed_start(struct device_ctx *c, struct plan *plan, struct lxm_err 
 	return 0;
 }
 
+/* A later lxmd says again what is guarded. */
+static int routed_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	const char *host = device_volatile(c, "host_name");
+
+	return live->again && host ? network_source_guard(c->d, host, e) : 0;
+}
+
 static void routed_stop(struct device_ctx *c)
 {
 	const char *host = device_volatile(c, "host_name");
 
-	if (host)
+	if (host) {
+		network_source_unguard(c->d, host);
 		network_link_reap(c->d, host);
+	}
 	undo(c);
 	device_volatile_set(c, "host_name", "");
 }
@@ -91,5 +109,6 @@ const struct device_type nic_routed = {
 	.validate = routed_validate,
 	.add = routed_add,
 	.start = routed_start,
+	.started = routed_started,
 	.stop = routed_stop,
 };

@@ -28,6 +28,7 @@ void fw_nics_init(struct firewall *fw, uint32_t seed)
 	pthread_mutex_init(&fw->nics_lock, NULL);
 	/* no bridge's table has an underscore there: fw_table_name() writes it as _5f */
 	(void)snprintf(fw->nics_table, sizeof(fw->nics_table), "lxm_nics_%08x", seed);
+	(void)snprintf(fw->routed_table, sizeof(fw->routed_table), "lxm_routed_%08x", seed);
 }
 
 void fw_nics_deinit(struct firewall *fw)
@@ -39,6 +40,7 @@ void fw_nics_deinit(struct firewall *fw)
 		lxm_strv_deinit(&fw->known[i].elements);
 	}
 	free(fw->known);
+	lxm_strv_deinit(&fw->routed);
 	pthread_mutex_destroy(&fw->nics_lock);
 }
 
@@ -462,6 +464,8 @@ int fw_nics_apply(struct firewall *fw, bool sweep, struct lxm_err *e)
 	fw->held = false;
 	if (fw->n || sweep)
 		r = rewrite(fw, "", NULL, e);
+	if (r == 0 && (fw->routed.n || sweep))
+		r = fw_sources_apply(fw, e);
 	pthread_mutex_unlock(&fw->nics_lock);
 	return r < 0 ? lxm_err_wrap(e, r, "filters of network interfaces") : 0;
 }

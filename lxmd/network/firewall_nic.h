@@ -28,7 +28,7 @@ int fw_nic_set(struct firewall *fw, const struct fw_nic *nic, struct lxm_err *e)
 int fw_nic_unset(struct firewall *fw, const char *host, struct lxm_err *e);
 
 /**
- * From here on fw_nic_set() and fw_nic_unset() only remember, until fw_nics_apply() puts everything in place in one
+ * From here on fw_nic_set(), fw_nic_unset() and those of firewall_source.h only remember, until fw_nics_apply() puts everything in place in one
  * transaction: a daemon that starts repairs so what it finds, and takes away what belongs to links that are no more.
  */
 void fw_nics_hold(struct firewall *fw);

@@ -21,6 +21,8 @@ struct firewall {
 	bool made;		   /* the table was made by this process and not removed */
 	struct fw_known *known;
 	size_t n;
+	char routed_table[32];	   /* firewall_source.c; fixed */
+	struct lxm_strv routed;	   /* the links in it */
 };
 
 /** Run one transaction. What nft says on failure is cut to its first line and becomes the error: -ENOENT, -EPERM, -EIO. */
@@ -28,6 +30,9 @@ int fw_run(struct firewall *fw, const char *text, unsigned int out_flags, struct
 
 /** Into quotes of nft's language goes nothing that could end them, and no wildcard. */
 bool fw_link_name_ok(const char *link);
+
+/** The table of firewall_source.c anew, as fw->routed says (nics_lock held). */
+int fw_sources_apply(struct firewall *fw, struct lxm_err *e);
 
 /** The part of firewall_nic.c; @seed as of fw_new(). */
 void fw_nics_init(struct firewall *fw, uint32_t seed);

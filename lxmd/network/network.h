@@ -183,6 +183,10 @@ void network_vlan_put(struct lxmd *d, int64_t instance, const char *device);
 
 /** End that; a link that is not filtered is fine. */
 void network_filter_unset(struct lxmd *d, const char *host);
+/** Drop forged IPv6 sources that come from a routed link; see lxmd/network/firewall_source.h. */
+int network_source_guard(struct lxmd *d, const char *link, struct lxm_err *e);
+/** End that; a link that is not guarded is fine. */
+void network_source_unguard(struct lxmd *d, const char *link);
 /** Rate (bits per second) and priority of what comes out of a link, 0: none; see lxmd/network/firewall_link.h. */
 int network_limit_set(struct lxmd *d, const char *link, uint64_t bits, uint32_t priority, struct lxm_err *e);
 /** Once, when all running instances have been adopted and said what is filtered: the kernel has exactly that from here on. */

@@ -13,6 +13,7 @@
 #include "lxmd/network/bridge_conf.h"
 #include "lxmd/network/firewall_link.h"
 #include "lxmd/network/firewall_nic.h"
+#include "lxmd/network/firewall_source.h"
 #include "lxmd/network/network_priv.h"
 
 #define REAP_MS 2000
@@ -200,6 +201,21 @@ void network_filter_unset(struct lxmd *d, const char *host)
 	struct lxm_err e = { 0 };
 
 	if (d->networks->fw && fw_nic_unset(d->networks->fw, host, &e) < 0)
+		lxm_warn("%s", e.msg);
+}
+
+int network_source_guard(struct lxmd *d, const char *link, struct lxm_err *e)
+{
+	if (!d->networks->fw)
+		return lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", d->networks->fw_why);
+	return fw_source_guard(d->networks->fw, link, e);
+}
+
+void network_source_unguard(struct lxmd *d, const char *link)
+{
+	struct lxm_err e = { 0 };
+
+	if (d->networks->fw && fw_source_unguard(d->networks->fw, link, &e) < 0)
 		lxm_warn("%s", e.msg);
 }
 
