@@ -262,22 +262,35 @@ static int short_options(struct cli *cli, const char *word, const char *next, st
 	return 0;
 }
 
-static int unknown_verb(const char *const *words, size_t n, struct lxm_err *e)
+/* How many of the words name a family of verbs, with the family in `out`: 1 of "config lsit", 0 of "lsit". */
+static size_t family(const char *const *words, size_t n, char out[CLI_VERB_MAX])
 {
-	const char *near = cli_nearest_verb(words, n);
-	lxm_auto(buf) struct lxm_buf prefix = { 0 };
 	const struct verb *v;
 
-	lxm_buf_fmt(&prefix, "%s ", words[0]);
-	for (v = verbs; v->name; v++)
-		if (lxm_starts(v->name, prefix.data))
-			break;
-	if (v->name && n == 1)
-		return cli_usage(e, "'%s' wants a verb after it; see 'lxmc help %s'", words[0], words[0]);
-	if (near)
-		return cli_usage(e, "unknown verb '%s%s%s'; did you mean '%s'?", words[0], v->name ? " " : "",
-				 v->name ? words[1] : "", near);
-	return cli_usage(e, "unknown verb '%s'; see 'lxmc help'", words[0]);
+	for (; n; n--) {
+		size_t len;
+
+		cli_join(words, n, out);
+		len = strlen(out);
+		for (v = verbs; v->name; v++)
+			if (lxm_starts(v->name, out) && v->name[len] == ' ')
+				return n;
+	}
+	out[0] = 0;
+	return 0;
+}
+
+static int unknown_verb(const char *const *words, size_t n, struct lxm_err *e)
+{
+	char near[CLI_VERB_MAX], above[CLI_VERB_MAX], wrong[CLI_VERB_MAX];
+	size_t known = family(words, n, above);
+
+	if (known == n)
+		return cli_usage(e, "'%s' wants a verb after it; see 'lxmc help %s'", above, above);
+	cli_join(words, known + 1, wrong);
+	if (cli_nearest_verb(words, n, near))
+		return cli_usage(e, "unknown verb '%s'; did you mean '%s'?", wrong, near);
+	return cli_usage(e, "unknown verb '%s'; see 'lxmc help%s%s'", wrong, known ? " " : "", above);
 }
 
 /* Which words are the verb: those before the first option, but global options may stand in front. */

@@ -106,8 +106,11 @@ const struct flag *cli_find_flag(const struct verb *v, const char *name, size_t 
 
 /** The nearest of the candidates to a mistyped word, or NULL if none is near. */
 const char *cli_nearest(const char *word, const char *const *candidates, size_t n);
-/** The nearest verb to the given words, or NULL. */
-const char *cli_nearest_verb(const char *const *words, size_t n);
+#define CLI_VERB_MAX 128
+/** Words with blanks between them, cut off where there is no more room. */
+void cli_join(const char *const *words, size_t n, char out[CLI_VERB_MAX]);
+/** The verb, or the family of verbs ("config device"), that is nearest to the given words. False if none is near. */
+bool cli_nearest_verb(const char *const *words, size_t n, char out[CLI_VERB_MAX]);
 
 /** Help for the whole program, for a group of verbs ("image") or for one verb, to stdout. False if there is none. */
 bool help_print(const char *const *words, size_t n);

@@ -109,6 +109,9 @@ static int put(struct client *c, const struct entity *ent, const char *url, cons
 	/* whoever wants it empty writes {}: a lost pipe or an emptied buffer must not clear an object */
 	if (!o)
 		return lxm_err_set(e, EINVAL, "%s is empty; nothing was changed", etag ? "the text" : "stdin");
+	r = entity_check_keys(ent, o, e);
+	if (r < 0)
+		return r;
 	body = entity_writable(ent, o);
 	call.body = body;
 	r = client_call(c, &call, e);

@@ -129,6 +129,39 @@ json_t *entity_writable(const struct entity *ent, const json_t *object)
 	return o;
 }
 
+static bool has_word(const char *const *words, const char *word)
+{
+	for (; words && *words; words++)
+		if (strcmp(*words, word) == 0)
+			return true;
+	return false;
+}
+
+static size_t count(const char *const *keys)
+{
+	size_t n = 0;
+
+	while (keys && keys[n])
+		n++;
+	return n;
+}
+
+int entity_check_keys(const struct entity *ent, const json_t *object, struct lxm_err *e)
+{
+	/* what `show` prints beside these may differ from server to server, and is dropped: only what looks like a slip is one */
+	const char *key, *near;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value) {
+		if (strchr(key, '.'))
+			return lxm_err_set(e, EINVAL, "key '%.80s' does not stand below 'config' of the %s: indent it", key, ent->noun);
+		near = cli_nearest(key, ent->writable, count(ent->writable));
+		if (near && strcmp(near, key) != 0 && !has_word(ent->order, key))
+			return lxm_err_set(e, EINVAL, "unknown key '%.80s' of the %s: did you mean '%s'?", key, ent->noun, near);
+	}
+	return 0;
+}
+
 static int change_once(struct client *c, const struct entity *ent, const char *url, entity_edit_fn fn, void *arg,
 		       struct lxm_err *e)
 {
@@ -231,6 +264,12 @@ static int body_from_stdin(json_t **out, struct lxm_err *e)
 	return r;
 }
 
+/* "Profile small created" */
+static void said(const struct entity *ent, const char *name, const char *what)
+{
+	printf("%c%s %s %s\n", ent->noun[0] >= 'a' && ent->noun[0] <= 'z' ? ent->noun[0] - 32 : ent->noun[0], ent->noun + 1, name, what);
+}
+
 int verb_entity_create(struct cli *cli, struct lxm_err *e)
 {
 	const struct entity *ent = cli->verb->data;
@@ -246,6 +285,9 @@ int verb_entity_create(struct cli *cli, struct lxm_err *e)
 		return r;
 	if (!body)
 		body = json_object();
+	r = entity_check_keys(ent, body, e);
+	if (r < 0)
+		return r;
 	json_object_set_new(body, "name", json_string(name));
 	type = cli_opt(cli, "type", NULL);
 	if (type)
@@ -259,7 +301,7 @@ int verb_entity_create(struct cli *cli, struct lxm_err *e)
 	if (r == 0 && cli->quiet)
 		printf("%s\n", name);
 	else if (r == 0)
-		printf("%s %s created\n", ent->noun, name);
+		said(ent, name, "created");
 	return r;
 }
 
@@ -277,7 +319,7 @@ int verb_entity_delete(struct cli *cli, struct lxm_err *e)
 		if (r == 0)
 			r = client_change(c, "DELETE", url, NULL, e);
 		if (r == 0 && !cli->quiet)
-			printf("%s %s deleted\n", ent->noun, cli->args[0]);
+			said(ent, cli->args[0], "deleted");
 	}
 	cli->args = all;
 	return r;

@@ -47,6 +47,9 @@ int entity_change(struct client *c, const struct entity *ent, const char *url, e
 /** Only the writable keys of an object; new reference. */
 json_t *entity_writable(const struct entity *ent, const json_t *object);
 
+/** Refuse what somebody wrote if an object of this kind has no such key: "confg:" must not pass for no config at all. */
+int entity_check_keys(const struct entity *ent, const json_t *object, struct lxm_err *e);
+
 /**
  * Set keys of a {string:string} map from "KEY=VALUE" arguments ("KEY VALUE" if there are two and the first has no '=').
  * A value "-" is read from stdin. Returns 0 or a usage error.

@@ -127,6 +127,28 @@ static int remote_source(struct cli *cli, struct client *c, const char *image, j
 	return r < 0 ? r : image_server_source(from, fingerprint, addresses.v[0], source_out, e);
 }
 
+/* There is none of that name. What is near may be the alias of an image or one of the names of a template. */
+static int no_image(struct client *c, const char *image, struct lxm_err *e)
+{
+	lxm_auto(json) json_t *aliases = NULL, *templates = NULL;
+	lxm_auto(strv) struct lxm_strv names = { 0 };
+	json_t *item, *alias;
+	const char *near;
+	size_t i, k;
+
+	(void)client_get(c, client_url(c, "/1.0/images/aliases?recursion=1"), &aliases, NULL);
+	(void)client_get(c, client_url(c, "/1.0/templates?recursion=1"), &templates, NULL);
+	json_array_foreach(aliases, i, item)
+		lxm_strv_add(&names, jtext(item, "name"));
+	json_array_foreach(templates, i, item)
+		json_array_foreach(json_object_get(item, "aliases"), k, alias)
+			lxm_strv_add(&names, json_string_value(alias));
+	near = cli_nearest(image, (const char *const *)names.v, names.n);
+	if (near)
+		return lxm_err_set(e, ENOENT, "there is no image and no template '%s'; did you mean '%s'?", image, near);
+	return lxm_err_set(e, ENOENT, "there is no image and no template '%s'; see 'lxmc image list' and 'lxmc template list'", image);
+}
+
 int image_source(struct cli *cli, struct client *c, const char *image, json_t **source_out, struct lxm_err *e)
 {
 	lxm_auto(free) char *fingerprint = NULL;
@@ -141,9 +163,7 @@ int image_source(struct cli *cli, struct client *c, const char *image, json_t **
 	if (colon)
 		return remote_source(cli, c, image, source_out, e);
 	if (!template_exists(c, image))
-		return lxm_err_set(e, ENOENT,
-				   "there is no image and no template '%s'; see 'lxmc image list' and 'lxmc template list'",
-				   image);
+		return no_image(c, image, e);
 	r = template_build_image(c, image, false, &fingerprint, e);
 	return r < 0 ? r : from_fingerprint(fingerprint, source_out);
 }

@@ -29,6 +29,8 @@ static int base_yaml(struct cli *cli, json_t **out, struct lxm_err *e)
 			return lxm_err_sys(e, "read '%s'", file);
 		}
 		r = yaml_body(buf.data ? buf.data : "", buf.len, out, e);
+		if (r == 0)
+			r = entity_check_keys(&entity_instance, *out, e);
 		return r < 0 ? lxm_err_wrap(e, r, "'%s'", file) : 0;
 	}
 	if (!file && !edit_stdin_has_data())
@@ -36,6 +38,8 @@ static int base_yaml(struct cli *cli, json_t **out, struct lxm_err *e)
 	r = read_stdin(&text, &n, e);
 	if (r == 0)
 		r = yaml_body(text, n, out, e);
+	if (r == 0)
+		r = entity_check_keys(&entity_instance, *out, e);
 	return r < 0 ? lxm_err_wrap(e, r, "stdin") : 0;
 }
 

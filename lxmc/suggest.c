@@ -55,29 +55,46 @@ const char *cli_nearest(const char *word, const char *const *candidates, size_t 
 	return near && best <= 1 + strlen(word) / 4 ? near : NULL;
 }
 
-const char *cli_nearest_verb(const char *const *words, size_t n)
+void cli_join(const char *const *words, size_t n, char out[CLI_VERB_MAX])
 {
+	size_t i;
+
+	out[0] = 0;
+	for (i = 0; i < n; i++)
+		snprintf(out + strlen(out), CLI_VERB_MAX - strlen(out), "%s%s", i ? " " : "", words[i]);
+}
+
+/* How long a word may be in doubt: behind what two texts have in common, up to a blank. */
+static size_t doubtful(const char *got, const char *part)
+{
+	size_t i, from = 0;
+
+	for (i = 0; got[i] && got[i] == part[i]; i++)
+		if (got[i] == ' ')
+			from = i + 1;
+	return strlen(got + from);
+}
+
+bool cli_nearest_verb(const char *const *words, size_t n, char out[CLI_VERB_MAX])
+{
+	char got[CLI_VERB_MAX], part[CLI_VERB_MAX];
+	size_t best = SIZE_MAX, d, want, len;
 	const struct verb *v;
-	const char *near = NULL, *got;
-	size_t best = SIZE_MAX, d;
 
+	out[0] = 0;
 	for (v = verbs; v->name; v++) {
-		char joined[2 * WORD_MAX_BYTES];
-		size_t want = 1, i;
-
-		if (!v->group)
-			continue;
-		for (got = v->name; *got; got++)
-			want += *got == ' ';
-		joined[0] = 0;
-		for (i = 0; i < want && i < n; i++)
-			snprintf(joined + strlen(joined), sizeof(joined) - strlen(joined), "%s%s", i ? " " : "",
-				 words[i]);
-		d = distance(joined, v->name);
-		if (d < best && d <= 1 + strlen(joined) / 4) {
-			best = d;
-			near = v->name;
+		/* "config", "config device" and "config device add" are all what somebody may have meant */
+		for (want = 1, len = 0; v->group && v->name[len] && want <= n; want++) {
+			len += strcspn(v->name + len + !!len, " ") + !!len;
+			snprintf(part, sizeof(part), "%.*s", (int)len, v->name);
+			cli_join(words, want, got);
+			d = lxm_starts(part, got) ? strcmp(part, got) != 0 : distance(got, part);
+			/* 0: right as far as it goes. The longer one of two that are as near says more */
+			if (d && d <= 1 + doubtful(got, part) / 4 && (d < best || (d == best && strlen(part) > strlen(out)))) {
+				best = d;
+				snprintf(out, CLI_VERB_MAX, "%s", part);
+			}
 		}
 	}
-	return near;
+	return out[0];
 }

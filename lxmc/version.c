@@ -26,12 +26,11 @@ int verb_version(struct cli *cli, struct lxm_err *e)
 
 int verb_help(struct cli *cli, struct lxm_err *e)
 {
-	const char *near;
+	char near[CLI_VERB_MAX];
 
 	if (help_print(cli->args, cli->n_args))
 		return 0;
-	near = cli_nearest_verb(cli->args, cli->n_args);
-	if (near)
+	if (cli_nearest_verb(cli->args, cli->n_args, near))
 		return cli_usage(e, "there is no verb '%s'; did you mean '%s'?", cli->args[0], near);
 	return cli_usage(e, "there is no verb '%s'; see 'lxmc help'", cli->args[0]);
 }

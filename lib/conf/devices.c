@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/base/alloc.h"
 #include "lib/conf/names.h"
 
 static const struct devtype *find(const struct devtype *v, size_t n, const char *name)
@@ -123,6 +124,18 @@ static int refuse_later(const struct devtype *t, struct lxm_err *e)
 	return lxm_err_set(e, EINVAL, "lxm has no %s yet", t->table.what);
 }
 
+/* "disk, gpu, nic ...": what lxm has of a table of types. */
+static int unknown_type(const char *what, const char *got, const struct devtype *v, size_t n, const char *more, struct lxm_err *e)
+{
+	lxm_auto(buf) struct lxm_buf known = { 0 };
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!(v[i].flags & (DEV_VM | DEV_LATER)))
+			lxm_buf_fmt(&known, "%s%s", known.len ? ", " : "", v[i].name);
+	return lxm_err_set(e, EINVAL, "unknown %s '%.40s'; there are %s%s", what, got, known.data, more);
+}
+
 static int check(const struct lxm_kv *dev, struct lxm_err *e)
 {
 	const char *type = lxm_kv_or(dev, "type", "");
@@ -133,9 +146,9 @@ static int check(const struct lxm_kv *dev, struct lxm_err *e)
 		return lxm_err_set(e, EINVAL, "it has no 'type' (disk, nic, unix-char, none ...)");
 	t = type_of(type, lxm_kv_get(dev, "nictype"));
 	if (!t && lxm_streq(type, "nic"))
-		return lxm_err_set(e, EINVAL, "unknown nictype '%.40s'", lxm_kv_get(dev, "nictype"));
+		return unknown_type("nictype", lxm_kv_get(dev, "nictype"), devtypes_nic, devtypes_nic_n, "", e);
 	if (!t)
-		return lxm_err_set(e, EINVAL, "unknown type '%.40s'", type);
+		return unknown_type("type", type, devtypes, devtypes_n, " and nic", e);
 	if (t->flags & DEV_VM)
 		return lxm_err_set(e, EINVAL, "devices of type '%s' are for virtual machines only", type);
 	if (t->flags & DEV_LATER)

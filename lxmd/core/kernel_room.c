@@ -182,6 +182,14 @@ static int set_line(const char *proc, const char *line, struct lxm_err *e)
 	return r < 0 ? lxm_err_set(e, -r, "set %s: %s", line, strerror(-r)) : 0;
 }
 
+/* A small system may lack /etc/sysctl.d: the package that brings it is optional. */
+static void make_parent(const char *file)
+{
+	lxm_auto(free) char *dir = lxm_strndup(file, (size_t)(strrchr(file, '/') - file));
+
+	(void)mkdir(dir, 0755);
+}
+
 int kernel_room_apply(const char *proc, const char *file, unsigned int instances, struct lxm_err *e)
 {
 	lxm_auto(buf) struct lxm_buf text = { 0 }, lines = { 0 };
@@ -192,6 +200,7 @@ int kernel_room_apply(const char *proc, const char *file, unsigned int instances
 		return 0;
 	lxm_buf_fmt(&text, "# Limits of the kernel for %u instances, by `lxmd init --sysctl=apply`.\n%s", instances, lines.data);
 	keep_lines(file, &text);
+	make_parent(file);
 	r = lxm_write_file_atomic(AT_FDCWD, file, text.data, text.len, 0644);
 	if (r < 0)
 		return lxm_err_set(e, -r, "write '%s': %s", file, strerror(-r));

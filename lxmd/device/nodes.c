@@ -57,7 +57,7 @@ static int find(const struct device_ctx *c, struct node_set *out, struct lxm_err
 		return r;
 	if (required(c))
 		return *source ? lxm_err_set(e, ENOENT, "source '%s': No such file or directory", source)
-			       : lxm_err_set(e, ENOENT, "the host has no such device now, and it is required");
+			       : lxm_err_set(e, ENOENT, "the host has no such device now, and it is required (required=false waits for it)");
 	lxm_info("instance '%s': device '%s' is missing on the host and not required", c->instance_name, c->name);
 	return 0;
 }

@@ -140,10 +140,10 @@ static int wanted(const struct cpus *c, const struct lxm_kv *config, const struc
 	} else if (lxm_parse_u64(cpu, &n) == 0) {
 		row->count = n > CPUS_MAX ? CPUS_MAX : (unsigned int)n;
 		if (n == 0)
-			return lxm_err_set(e, EINVAL, "limits.cpu: 0 CPUs are too few");
+			return lxm_err_set(e, EINVAL, "0 CPUs are too few");
 	} else {
 		if (cpuset_parse(cpu, &set) < 0)
-			return lxm_err_set(e, EINVAL, "limits.cpu: '%s' is no set of CPUs", cpu);
+			return lxm_err_set(e, EINVAL, "'%s' is no set of CPUs", cpu);
 		row->count = 0;
 		cpuset_and(&row->from, &set);
 	}
@@ -152,7 +152,7 @@ static int wanted(const struct cpus *c, const struct lxm_kv *config, const struc
 	if (!cpuset_count(&there)) {
 		lxm_auto(free) char *have = cpuset_text(&c->usable);
 
-		return lxm_err_set(e, EINVAL, "%s '%s': none of these CPUs is there, this host has %s", cpu ? "limits.cpu" : "limits.cpu.nodes",
+		return lxm_err_set(e, EINVAL, "%s'%s': none of these CPUs is there, this host has %s", cpu ? "" : "limits.cpu.nodes: ",
 				   cpu ? cpu : nodes, have);
 	}
 	return 1;

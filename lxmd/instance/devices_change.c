@@ -77,10 +77,8 @@ static int change_in_place(struct lxmd *d, const struct instance *was, const str
 		if (r < 0 && undo)
 			lxm_warn("instance '%s': going back to the old devices: %s", was->row.name, local.msg);
 	}
-	if (r < 0 && !undo) {
-		(void)lxm_err_wrap(e, r, "change device '%s'", v[i - 1].now->name);
+	if (r < 0 && !undo)
 		(void)change_in_place(d, was, now, v, i - 1, true, live, changes, e);
-	}
 	return undo ? 0 : r;
 }
 
@@ -130,7 +128,7 @@ static int leave(struct lxmd *d, const struct instance *was, const struct instan
 
 	if (r == 0 && !lxm_devs_get(&now->devices, dev->name))
 		device_remove(&c);
-	return lxm_err_wrap(e, r, "remove device '%s'", dev->name);
+	return r;
 }
 
 static int come(struct lxmd *d, const struct instance *now, const struct lxm_dev *dev, const struct device_live *live,
@@ -141,7 +139,7 @@ static int come(struct lxmd *d, const struct instance *now, const struct lxm_dev
 
 	if (r == 0 && live)
 		r = device_hot_add(&c, live, e);
-	return lxm_err_wrap(e, r, "add device '%s'", dev->name);
+	return r;
 }
 
 static void undo(struct lxmd *d, const struct instance *was, const struct instance *now, struct plan_of_change *p, size_t gone,

@@ -48,6 +48,10 @@ def test_help_of_everything_and_of_a_family(lxmc):
 @pytest.mark.parametrize("argv, says", [
     (["lsit"], "did you mean 'list'"),
     (["image", "alais", "list"], "did you mean 'image alias list'"),
+    (["config", "dev"], "unknown verb 'config dev'; did you mean 'config device'?"),
+    (["config", "metadata"], "'config metadata' wants a verb"),
+    (["config", "metadata", "nonsense"], "see 'lxmc help config metadata'"),
+    (["nonsense", "words"], "unknown verb 'nonsense'; see 'lxmc help'"),
     (["list", "--colums", "n"], "did you mean '--columns'"),
     (["list", "-f", "xml"], "unknown format 'xml'"),
     (["list", "-c", "Z"], "unknown column 'Z'"),
@@ -233,3 +237,25 @@ def test_remotes(lxmc, daemon, tmp_path):
     (tmp_path / "config.yml").write_text("remotes: [")
     done = lxmc("list", LXMC_CONF=str(tmp_path))
     assert done.code == 1 and "line" in done.err
+
+
+@pytest.mark.parametrize("yaml, says", [
+    ("confg:\n  limits.memory: 1GiB\n", "unknown key 'confg' of the profile: did you mean 'config'?"),
+    ("limits.memory: 1GiB\n", "'limits.memory' does not stand below 'config'"),
+])
+def test_a_slip_in_yaml_empties_nothing(lxmc, yaml, says):
+    lxmc("profile", "create", "slips", "user.x=1", check=True)
+    try:
+        done = lxmc("profile", "edit", "slips", stdin=yaml)
+        assert done.code == 1 and says in done.err
+        assert lxmc("profile", "get", "slips", "user.x", check=True).out == "1\n"
+        assert says in lxmc("profile", "create", "slips2", stdin=yaml).err
+        assert says.replace("profile", "instance") in lxmc("init", "busybox", "slips", stdin=yaml).err
+    finally:
+        lxmc("profile", "delete", "slips", check=True)
+
+
+def test_a_mistyped_image_is_recognised(lxmc):
+    done = lxmc("init", "busybx", "slips")
+    assert done.code == 1 and "no template 'busybx'; did you mean 'busybox'?" in done.err
+    assert "lxmc template list" in lxmc("init", "completely-else", "slips").err

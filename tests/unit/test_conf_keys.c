@@ -237,7 +237,7 @@ static void devices_are_judged(void)
 		{ "type=nic nictype=bridged parent=br0 network=x", "exclude" },
 		{ "type=nic", "needs 'network'" },
 		{ "type=nic nictype=bridged", "needs the key 'parent'" },
-		{ "type=nic nictype=warp", "unknown nictype" },
+		{ "type=nic nictype=warp", "unknown nictype 'warp'; there are bridged, " },
 		{ "type=nic nictype=sriov parent=eth0", "lxm takes no virtual functions from a card" },
 		{ "type=nic network=lxmbr0 name=a/b", "network interface" },
 		{ "type=none", NULL },
@@ -245,7 +245,7 @@ static void devices_are_judged(void)
 		{ "type=unix-char", "needs 'source' or 'path'" },
 		{ "type=unix-char path=/dev/null mode=9999", "octal" },
 		{ "type=pci address=00:01.0", "virtual machines only" },
-		{ "type=toaster", "unknown type 'toaster'" },
+		{ "type=toaster", "unknown type 'toaster'; there are disk, gpu, none, " },
 		{ "path=/", "no 'type'" },
 	};
 	size_t i;
