@@ -183,7 +183,7 @@ up: deps     ## build, start lxmd and a Debian container in it (root; LXMD_DIR=D
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)packaging/up $(B)/bin
 
-down:        ## stop every instance and lxmd
+down:        ## stop every instance and lxmd, take its networks off the host
 	$(Q)packaging/down $(B)/bin
 
 # LXM_PREFIX is compiled in: build with the PREFIX that is installed to

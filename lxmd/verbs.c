@@ -265,7 +265,7 @@ static const struct {
 } verbs[] = {
 	{ "waitready", verb_waitready, "waitready [--timeout=S]", "wait until the daemon answers" },
 	{ "reload", verb_reload, "reload", "read server.crt, server.key, server.ca and ca.crl again" },
-	{ "shutdown", verb_shutdown, "shutdown [--instances] [--timeout=S]", "end the daemon; instances stay unless they shall stop first" },
+	{ "shutdown", verb_shutdown, "shutdown [--instances] [--timeout=S]", "end the daemon; instances stay unless they shall stop first, and networks with them" },
 	{ "init", verb_init, "init [--auto | --preseed] | --sysctl=print|apply [--instances=N]",
 	  "first set-up (lxmc admin init), or limits of the kernel" },
 	{ "sql", verb_sql, "sql node|cluster \"STATEMENT\"", "run SQL on the daemon's databases" },

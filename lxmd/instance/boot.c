@@ -168,6 +168,9 @@ void instances_shutdown(struct lxmd *d)
 	size_t n = run_list(d, &runs), k, m, first;
 	struct leaving *v = lxm_alloc(n * sizeof(*v));
 
+	pthread_mutex_lock(&d->instances->lock);
+	d->instances->host_goes = true;
+	pthread_mutex_unlock(&d->instances->lock);
 	for (k = 0, m = 0; k < n; k++) {
 		v[m].run = runs[k];
 		if (instance_load_id(d, runs[k]->id, &v[m].i, NULL) == 0)

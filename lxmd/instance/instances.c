@@ -383,6 +383,8 @@ void instances_stop(struct lxmd *d)
 		pthread_cond_wait(&in->idle, &in->lock);
 	pthread_mutex_unlock(&in->lock);
 	lxcfs_stop(in->lxcfs, in->n == 0);
+	if (in->host_goes && in->n == 0)
+		networks_leave_host(d);
 	guests_stop(d);
 	forwards_stop(d);
 	plugs_stop(d);

@@ -20,7 +20,8 @@ void instances_autostart(struct lxmd *d);
 /** Let go of the monitors; instances run on. Main thread, after http has stopped. */
 void instances_stop(struct lxmd *d);
 
-/** Stop every running instance cleanly, by boot.stop.priority, within each one's boot.host_shutdown_timeout. Workers. */
+/** Stop every running instance cleanly, by boot.stop.priority, within each one's boot.host_shutdown_timeout;
+ * instances_stop() then takes managed networks off the host, if none was started meanwhile. Workers. */
 void instances_shutdown(struct lxmd *d);
 
 #endif

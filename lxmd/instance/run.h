@@ -53,6 +53,7 @@ struct instances {
 	struct session *execs; /* guarded by lock: exec_list.c */
 	struct run **v;	  /* guarded by lock; sorted by id; each holds a reference */
 	size_t n, cap;	  /* guarded by lock */
+	bool host_goes;	  /* guarded by lock: instances_shutdown() was called */
 	unsigned int ending; /* guarded by lock: ends being cleaned up on workers */
 	pthread_cond_t idle; /* signalled when `ending` becomes 0 */
 };

@@ -361,6 +361,21 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 	return 0;
 }
 
+void networks_leave_host(struct lxmd *d)
+{
+	struct networks *ns = d->networks;
+	struct lxm_err e = { 0 };
+	size_t i;
+
+	if (!ns)
+		return;
+	pthread_mutex_lock(&ns->change);
+	for (i = 0; i < ns->n; i++)
+		if (ns->v[i]->type->stop(ns->v[i], &e) < 0)
+			lxm_warn("%s", e.msg);
+	pthread_mutex_unlock(&ns->change);
+}
+
 void networks_stop(struct lxmd *d)
 {
 	struct networks *ns = d->networks;

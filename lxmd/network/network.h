@@ -104,6 +104,8 @@ int networks_start(struct lxmd *d, struct lxm_err *e);
 void network_configure(struct lxmd *d, const struct lxm_kv *config);
 /** Does instances.nic.host_name say that host ends are named by MAC? Any thread; cheap. */
 bool network_names_by_mac(const struct lxmd *d);
+/** Take every managed network off the host until the next start; only when no instance runs. Before networks_stop(). */
+void networks_leave_host(struct lxmd *d);
 /** Let go of everything; bridges and dnsmasq stay for the containers that live on. */
 void networks_stop(struct lxmd *d);
 

@@ -146,10 +146,11 @@ static void apply_writes_sets_and_keeps(void)
 	struct lxm_err e = { 0 };
 
 	debian();
-	file = lxm_asprintf("%s/lxmd.conf", dir);
-	put("lxmd.conf", "# old\nvm.swappiness = 10\nkernel.keys.maxkeys = 1\n");
+	file = lxm_asprintf("%s/sysctl.d/lxmd.conf", dir);
+	CU_ASSERT_EQUAL(kernel_room_apply(dir, file, 3, &e), 0); /* makes the directory, as some small system lacks it */
+	put("sysctl.d/lxmd.conf", "# old\nvm.swappiness = 10\nkernel.keys.maxkeys = 1\n");
 	CU_ASSERT_EQUAL(kernel_room_apply(dir, file, 100, &e), 0);
-	text = get("lxmd.conf");
+	text = get("sysctl.d/lxmd.conf");
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nkernel.keys.maxkeys = 4000\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nvm.swappiness = 10\n"));
 	CU_ASSERT_PTR_NULL(strstr(text, "maxkeys = 1\n"));
@@ -159,7 +160,7 @@ static void apply_writes_sets_and_keeps(void)
 	/* a second time there is nothing to do, and what is there stays */
 	CU_ASSERT_EQUAL(kernel_room_apply(dir, file, 100, &e), 0);
 	free(text);
-	text = get("lxmd.conf");
+	text = get("sysctl.d/lxmd.conf");
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "kernel.keys.maxkeys = 4000\n"));
 	end();
 }
