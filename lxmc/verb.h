@@ -111,6 +111,8 @@ VERB(warning_delete);
 VERB(project_switch);
 VERB(query);
 VERB(version);
+/* project.c */
+VERB(project_info);
 /* remote.c, remote_add.c */
 VERB(remote_list);
 VERB(remote_add);

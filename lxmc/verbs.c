@@ -491,6 +491,7 @@ const struct verb verbs[] = {
 	{ "project list", G_SRV, "[REMOTE:]", F_FORMAT, "List projects", verb_entity_list, &entity_project, 0, ON },
 	{ "project switch", G_SRV, "PROJECT", NULL, "Use a project from now on", verb_project_switch, NULL, 0, 0 },
 	{ "project show", G_SRV, "PROJECT", F_OBJECT, "Show a project", verb_entity_show, &entity_project, 0, ON },
+	{ "project info", G_SRV, "PROJECT", F_FORMAT, "Show what a project uses, and its limits", verb_project_info, NULL, 0, ON },
 	{ "project create", G_SRV, "PROJECT [KEY=VALUE...]", F_DESCRIPTION, "Create a project", verb_entity_create, &entity_project, 0, ON_STDIN },
 	{ "project delete", G_SRV, "PROJECT...", NULL, "Delete projects", verb_entity_delete, &entity_project, 0, ON },
 	{ "project get", G_SRV, "PROJECT KEY", F_PROPERTY, "Show a key of a project", verb_entity_get, &entity_project, 0, ON },

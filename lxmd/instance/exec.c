@@ -164,6 +164,9 @@ static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 	/* its cgroups may have gone away under our hands */
 	if (r < 0 && poll(&(struct pollfd){ .fd = init, .events = POLLIN }, 1, 0) > 0)
 		return lxm_err_http(e, 400, ESRCH, "the instance is stopping");
+	/* the program has them, and with it the lock that keeps them from being cleared away */
+	auto_fd_close(&x->log_fd[0]);
+	auto_fd_close(&x->log_fd[1]);
 	return r;
 }
 
@@ -296,29 +299,6 @@ json_t *exec_output(const struct session *x)
 	return json_pack("{s:o}", "output", o);
 }
 
-/* LOG/PROJECT/NAME/exec_UUID.stdout and .stderr. */
-static int open_records(struct session *x, const struct instance *i, struct lxm_err *e)
-{
-	static const char *const suffix[] = { "stdout", "stderr" };
-	lxm_auto(free) char *dir = lxm_asprintf("%s/%s/%s", x->d->dirs.log.path, i->row.project, i->row.name);
-	char uuid[37];
-	int k;
-
-	lxm_uuid(uuid);
-	if (lxm_mkdir_p(dir, 0700) < 0)
-		return lxm_err_sys(e, "make the log directory of instance '%s'", i->row.name);
-	for (k = 0; k < 2; k++) {
-		lxm_auto(free) char *path = NULL;
-
-		x->log_name[k] = lxm_asprintf("exec_%s.%s", uuid, suffix[k]);
-		path = lxm_asprintf("%s/%s", dir, x->log_name[k]);
-		x->log_fd[k] = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (x->log_fd[k] < 0)
-			return lxm_err_sys(e, "make '%s'", x->log_name[k]);
-	}
-	return 0;
-}
-
 json_t *exec_describe(const struct exec_request *rq, json_t *fds)
 {
 	return json_pack("{s:o, s:o, s:b, s:o}", "command", js_from_strv(&rq->argv), "environment", js_from_kv(&rq->env),
@@ -382,7 +362,7 @@ static int prepare(struct session *x, const struct instance *i, struct lxm_err *
 	if (r == 0)
 		r = instance_idmap(i, &map, e);
 	if (r == 0 && x->rq.record && !x->rq.websockets)
-		r = open_records(x, i, e);
+		r = exec_open_records(x, i, e);
 	x->owner = idmap_outside(map.uid, map.nuid, x->rq.uid);
 	x->group = idmap_outside(map.gid, map.ngid, x->rq.gid);
 	x->privileged = instance_privileged(i);

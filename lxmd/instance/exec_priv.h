@@ -99,6 +99,12 @@ void execs_show_exit(struct session *x, int status);
 json_t *exec_describe(const struct exec_request *rq, json_t *fds);
 /** Announce the websockets of an operation, and put their secrets into its metadata. */
 void exec_add_sockets(struct session *x);
+/**
+ * Make the files that a recorded session writes to, and room for them: the oldest records that are written no more go.
+ *
+ * Returns 0, -ENOSPC (507) while running programs have taken all of it, -errno; exec_logs.c.
+ */
+int exec_open_records(struct session *x, const struct instance *i, struct lxm_err *e);
 /** metadata.output of a recorded one: {"1": URL, "2": URL}. */
 json_t *exec_output(const struct session *x);
 /** How the operation is made; the rest is the caller's to fill. */

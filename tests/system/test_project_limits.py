@@ -203,6 +203,16 @@ def test_two_updates_at_once_do_not_share_the_last_bytes(project):
     assert got.count("") == 1 and p.state("memory") == (350 << 20, 350 << 20), got
 
 
+def test_lxmc_shows_use_and_limits(project, lxmc):
+    p = project(memory="1GiB", cpu="4")
+    p.add("a", {"limits.memory": "256MiB", "limits.cpu": "1"}, "1GiB")
+    p.limit(**{f"disk__pool__{p.pool}": "2GiB"})
+    shown = lxmc("project", "info", p.name, "-f", "csv", check=True).out.splitlines()
+    for line in ("MEMORY,1.00GiB,256.00MiB", "CPU,4,1", "INSTANCES,UNLIMITED,1", f"DISK ({p.pool}),2.00GiB,1.00GiB"):
+        assert line in shown, shown
+    assert "is too low" in lxmc("project", "set", p.name, "limits.instances=0").err
+
+
 # ---- profiles
 def test_a_profile_that_would_push_it_over_changes_nothing_anywhere(project):
     p = project(memory="200MiB", cpu="8")
