@@ -107,12 +107,23 @@ def test_row_16_what_must_be_isolated_is(rest, image, fenced):
     assert ranges[0][0] + ranges[0][1] <= ranges[1][0], ranges
 
 
-@pytest.mark.parametrize("kind", ["migration", "backup", "x"])
-def test_rows_14_15_sources_that_carry_their_own_configuration(rest, fenced, kind):
-    """CVE-2026-62940, CVE-2026-34178: the configuration that comes along is as strange as a client's."""
-    body = {"name": "m", "source": {"type": kind, "mode": "push", "base-image": "x"}, "config": PRIVILEGED, "devices": ROOT}
-    assert outcome(rest, "POST", "instances", body, project=fenced) != ""
-    assert rest.read("instances", query={"project": fenced}) == []
+@pytest.mark.parametrize("config", [PRIVILEGED, {"raw.lxc": "lxc.cap.drop = mknod"}, {"raw.seccomp": "2\ndenylist\nreject_force_umount\n"},
+                                    {"raw.idmap": "both 0 0"}, {"linux.kernel_modules": "overlay"}], ids=lambda c: next(iter(c)))
+def test_rows_14_15_sources_that_carry_their_own_configuration(rest, fenced, image, config):
+    """CVE-2026-62940, CVE-2026-34178: the configuration that comes along with a migration or a backup, or a move, is as strange as a client's."""
+    q, outside = {"project": fenced}, {"project": "default"}
+    migration = {"name": "m", "source": {"type": "migration", "mode": "push", "base-image": "x"}, "config": config, "devices": ROOT}
+    assert "restricted.containers" in outcome(rest, "POST", "instances", migration, **q)
+    assert outcome(rest, "POST", "instances", make(image, "carrier", config=config), **outside) == ""
+    try:
+        rest.change("POST", "instances/carrier/backups", {"name": "b", "compression_algorithm": "none"})
+        tar = rest.get("instances/carrier/backups/b/export").body
+        reply = rest.request("POST", "instances", data=tar, headers={"Content-Type": "application/octet-stream"}, query=q)
+        assert reply.status == 403 and "restricted.containers" in reply.error
+        assert "restricted.containers" in outcome(rest, "POST", "instances/carrier", {"name": "carrier", "project": fenced, "migration": True}, **outside)
+        assert rest.read("instances", query=q) == []
+    finally:
+        rest.change("DELETE", "instances/carrier")
 
 
 def test_row_5_records_and_logs_follow_no_link(rest, image, instance, tmp_path):
