@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "lib/base/alloc.h"
+#include "lib/base/outside.h"
 #include "lib/base/time.h"
 #include "lib/tls/tls_conn.h"
 
@@ -38,6 +39,7 @@ struct lxm_race {
 	size_t n;
 	int64_t started_ms; /* when the last attempt began */
 	int last;	    /* errno of the last failure */
+	bool outside;	    /* only addresses that are */
 };
 
 int lxm_tls_split_address(const char *address, const char *port, char **host_out, char **port_out, struct lxm_err *e)
@@ -159,11 +161,20 @@ static void give_up(struct lxm_race *r, struct candidate *c, int err)
 	lxm_race_failed(r, c->at, strerror(err));
 }
 
+void lxm_race_outside(struct lxm_race *r)
+{
+	r->outside = true;
+}
+
 /* Begin one attempt; true if it is on its way (or through already). */
 static void begin(struct lxm_race *r, struct candidate *c)
 {
 	r->started_ms = lxm_mono_ms();
 	c->state = CONNECTING;
+	if (r->outside && !lxm_addr_outside((struct sockaddr *)&c->sa)) {
+		give_up(r, c, ECONNREFUSED);
+		return;
+	}
 	c->fd = socket(c->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 || (connect(c->fd, (struct sockaddr *)&c->sa, c->len) < 0 && errno != EINPROGRESS))
 		give_up(r, c, errno);

@@ -23,6 +23,9 @@ int lxm_race_new(const char *const *addresses, const char *port, struct lxm_race
 void lxm_race_free(struct lxm_race *r);
 LXM_AUTO_PTR(race, struct lxm_race, lxm_race_free)
 
+/** From here on only addresses outside of this machine are connected to (base/outside.h); others fail as if nobody listened there. */
+void lxm_race_outside(struct lxm_race *r);
+
 /**
  * The next connection that opens. Call again when the peer of the last one turned out wrong: others may be on their way.
  *

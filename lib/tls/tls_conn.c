@@ -519,6 +519,8 @@ static int dial(struct lxm_tls_target *target, bool any, struct lxm_conn *conn_o
 		r = lxm_race_new(target->addresses, target->default_port, &race, e);
 	if (r < 0)
 		return r;
+	if (target->outside)
+		lxm_race_outside(race);
 	for (;;) {
 		char text[300];
 		size_t at;

@@ -29,6 +29,7 @@ struct lxm_tls_target {
 	const char *ca_file;		/* SYSTEM_CA: a file of CA certificates instead of the system's; NULL: the system's */
 	const char *client_pem, *client_key_pem; /* shown to the server when it asks; NULL: none */
 	bool tls12;				 /* allow TLS 1.2 besides 1.3 */
+	bool outside;				 /* connect to no address of this machine itself (base/outside.h) */
 	int connect_ms;	      /* for all addresses together; 0: 10 s */
 	int handshake_ms;     /* for one handshake; 0: 10 s */
 	int silence_ms;	      /* a blocking read or write that waits longer fails with -ETIMEDOUT; 0: for ever */

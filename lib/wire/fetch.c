@@ -16,7 +16,8 @@ enum { JOB_MAIN = 1, JOB_NET, JOB_KINDS };
 
 static const struct wire_kind kinds[JOB_KINDS] = {
 	[JOB_MAIN] = { "job", 1, 1,
-		       { { WIRE_U32, OFF(verb), 0 }, { WIRE_U64, OFF(max_bytes), 0 }, { WIRE_STR, OFF(url), FETCH_URL_MAX },
+		       { { WIRE_U32, OFF(verb), 0 }, { WIRE_U64, OFF(max_bytes), 0 }, { WIRE_U32, OFF(outside), 0 },
+			 { WIRE_STR, OFF(url), FETCH_URL_MAX },
 			 { WIRE_STR, OFF(name), 512 }, { WIRE_STR, OFF(arch), 64 }, { WIRE_STR, OFF(project), 256 },
 			 { WIRE_STR, OFF(secret), 256 }, { WIRE_STR, OFF(filename), 512 }, { WIRE_STR, OFF(profiles), FETCH_LIST_MAX } } },
 	[JOB_NET] = { "net", 1, 1,

@@ -40,6 +40,7 @@ enum fetch_verb {
 struct fetch_job {
 	uint32_t verb;	    /* enum fetch_verb */
 	uint64_t max_bytes; /* no file may become larger */
+	uint32_t outside;   /* 1: connect to no address of this machine itself (base/outside.h), but to the proxies */
 	const char *url;    /* http(s)://...; the server, for FETCH_DIRECT the image's address */
 	const char *name;   /* alias or fingerprint; FETCH_PUSH: fingerprint */
 	const char *arch;   /* FETCH_STREAMS: kernel's name of the wanted architecture */

@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <netdb.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/base/outside.h"
 #include "lib/base/time.h"
 #include "lib/tls/cert.h"
 
@@ -30,6 +32,7 @@ struct web {
 	CURL *easy;
 	const struct fetch_job *job;
 	int sock;
+	struct addrinfo *proxies[2]; /* where `outside` has exceptions; NULL: none */
 	struct lxm_buf pin; /* DER of the only certificate allowed; empty: the system's authorities */
 	bool pin_failed;
 	int64_t told_ms;
@@ -189,6 +192,51 @@ static int on_mime_seek(void *arg, curl_off_t off, int from)
 	return CURL_SEEKFUNC_OK;
 }
 
+/* libcurl has the address by now, whatever the name was: nothing is looked up again. */
+static bool may_connect(const struct web *w, const struct curl_sockaddr *a)
+{
+	size_t i;
+
+	if (lxm_addr_outside(&a->addr))
+		return true;
+	for (i = 0; i < LXM_ARRAY_LEN(w->proxies); i++) {
+		const struct addrinfo *p;
+
+		for (p = w->proxies[i]; p; p = p->ai_next)
+			if (p->ai_addrlen == a->addrlen && memcmp(p->ai_addr, &a->addr, a->addrlen) == 0)
+				return true;
+	}
+	return false;
+}
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	if (!may_connect(arg, a))
+		return CURL_SOCKET_BAD;
+	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+static void find_proxy(const char *url, struct addrinfo **out)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	char *host = NULL, *port = NULL;
+	CURLU *u = lxm_empty(url) ? NULL : curl_url();
+
+	/* 1080 is what libcurl takes for a proxy without a port */
+	if (u && curl_url_set(u, CURLUPART_URL, url, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+		char *plain = host + (*host == '[');
+
+		plain[strcspn(plain, "]")] = 0;
+		if (curl_url_get(u, CURLUPART_PORT, &port, 0) != CURLUE_OK)
+			port = NULL;
+		(void)getaddrinfo(plain, port ? port : "1080", &hints, out);
+	}
+	curl_free(host);
+	curl_free(port);
+	curl_url_cleanup(u);
+}
+
 /* The whole certificate counts: who signed it, and for which name, does not. */
 static int verify_pinned(X509_STORE_CTX *store, void *arg)
 {
@@ -234,6 +282,10 @@ static void set_always(struct web *w)
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, w);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, w);
+	if (w->job->outside) {
+		curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open);
+		curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, w);
+	}
 	if (!w->pin.len)
 		return;
 	curl_easy_setopt(c, CURLOPT_CAINFO, NULL);
@@ -254,6 +306,10 @@ int web_new(const struct fetch_job *job, int sock, struct web **out, struct lxm_
 	w->easy = curl_easy_init();
 	if (!w->easy)
 		return lxm_err_set(e, ENOMEM, "cannot start libcurl");
+	if (job->outside) {
+		find_proxy(job->proxy_http, &w->proxies[0]);
+		find_proxy(job->proxy_https, &w->proxies[1]);
+	}
 	*out = LXM_TAKE(w, NULL);
 	return 0;
 }
@@ -264,6 +320,10 @@ void web_free(struct web *w)
 		return;
 	if (w->easy)
 		curl_easy_cleanup(w->easy);
+	if (w->proxies[0])
+		freeaddrinfo(w->proxies[0]);
+	if (w->proxies[1])
+		freeaddrinfo(w->proxies[1]);
 	lxm_buf_deinit(&w->pin);
 	free(w);
 }

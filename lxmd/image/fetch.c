@@ -203,6 +203,8 @@ static int begin(struct fetch_run *run, struct lxmd *d, struct op *op, const str
 	struct fetch_job job = { .verb = verb_of(f->from.protocol), .url = f->from.server, .name = f->from.name, .secret = f->from.secret,
 				 .project = f->from.project, .certificate = f->from.certificate };
 
+	/* by the clock: a name of a tenant's choice may mean something else by now */
+	job.outside = !op && fetch_is_tenants(d, f->project);
 	job.arch = arch ? conf_architecture(arch) : NULL;
 	if (!job.arch)
 		job.arch = conf_own_architecture();

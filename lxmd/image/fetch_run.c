@@ -15,6 +15,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/time.h"
 #include "lib/conf/tables.h"
+#include "lxmd/core/caller.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/op.h"
 #include "lxmd/image/fetch.h"
@@ -55,6 +56,16 @@ char *image_setting(struct lxmd *d, const char *project, const char *key)
 	lxm_kv_deinit(&s.server);
 	db_project_deinit(&s.row);
 	return out;
+}
+
+bool fetch_is_tenants(struct lxmd *d, const char *project)
+{
+	struct settings s = { .project = project };
+	bool yes = db_read(d->db, load_settings, &s, NULL) < 0 || lxm_kv_bool(&s.row.config, "restricted", false);
+
+	lxm_kv_deinit(&s.server);
+	db_project_deinit(&s.row);
+	return yes;
 }
 
 /* What the administrator set, else what lxmd's own environment says, as LXD has it. */
@@ -117,6 +128,8 @@ static int start(struct fetch_run *run, struct fetch_job *job, const int *send_f
 	job->proxy_https = https;
 	job->no_proxy = none;
 	job->max_bytes = room_for(run->d);
+	if (run->op && op_caller(run->op)->trust == CALLER_RESTRICTED)
+		job->outside = 1;
 	r = fetch_job_seal(job, &job_fd, e);
 	if (r < 0)
 		return r;

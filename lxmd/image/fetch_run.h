@@ -29,12 +29,15 @@ struct fetch_run {
 /**
  * Start lxm-fetch and wait until it has found the image.
  *
- * @job       url, name and so on; bounds and proxies are filled in here
+ * @job       url, name and so on; bounds and proxies are filled in here, and `outside` where a restricted caller asks
  * @send_fds  FETCH_PUSH: the image's files (second -1: unified); NULL: empty files are made
  *
  * Returns 0 or what lxm-fetch failed for; -ECANCELED.
  */
 int fetch_run_begin(struct fetch_run *run, struct lxmd *d, struct op *op, struct fetch_job *job, const int *send_fds, struct lxm_err *e);
+
+/** Is the project restricted? What it fetches by the clock, where nobody asks, goes as its tenants' own requests do. */
+bool fetch_is_tenants(struct lxmd *d, const char *project);
 
 /** Let it go on, and wait for its end; shows the progress. As above. */
 int fetch_run_finish(struct fetch_run *run, struct lxm_err *e);

@@ -37,8 +37,8 @@ LXM_AUTO_STRUCT(migrate_peer, struct migrate_peer, migrate_peer_deinit)
 int migrate_peer_set(struct migrate_peer *p, const char *operation, const char *control, const char *fs, const char *certificate,
 		     struct lxm_err *e);
 
-/** Open both sockets of the peer. Worker thread; blocks. Returns 0 or -errno. */
-int migrate_connect(struct mig_link *l, const struct migrate_peer *p, struct lxm_err *e);
+/** Open both sockets of the peer; for a restricted caller not on this machine itself. Worker thread; blocks. Returns 0 or -errno. */
+int migrate_connect(struct mig_link *l, const struct migrate_peer *p, const struct caller *who, struct lxm_err *e);
 
 /**
  * Offer an instance, or one of its snapshots, to another server.

@@ -6,6 +6,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/tls/tls_conn.h"
+#include "lxmd/core/caller.h"
 #include "lxmd/core/op.h"
 #include "lxmd/instance/migrate.h"
 #include "lxmd/instance/migrate_talk.h"
@@ -55,11 +56,12 @@ int migrate_peer_set(struct migrate_peer *p, const char *operation, const char *
 	return 0;
 }
 
-int migrate_connect(struct mig_link *l, const struct migrate_peer *p, struct lxm_err *e)
+int migrate_connect(struct mig_link *l, const struct migrate_peer *p, const struct caller *who, struct lxm_err *e)
 {
 	const char *addresses[] = { p->address, NULL };
 	struct lxm_tls_target target = { .addresses = addresses, .trust = p->certificate ? LXM_TLS_PINNED : LXM_TLS_SYSTEM_CA,
-					 .server_pem = p->certificate, .tls12 = true, .connect_ms = 4000, .handshake_ms = 4000 };
+					 .server_pem = p->certificate, .tls12 = true, .outside = who && who->trust == CALLER_RESTRICTED,
+					 .connect_ms = 4000, .handshake_ms = 4000 };
 	struct mig_dial how = { .dial = lxm_dial_tls, .dial_arg = &target, .path = p->path,
 				.secrets = { p->secrets[0], p->secrets[1] } };
 

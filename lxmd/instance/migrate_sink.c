@@ -161,7 +161,7 @@ static int receive(struct receiving *s, struct lxm_err *e)
 	int r = storage_pool_get(s->d, s->to->row.pool, &s->pool, e);
 
 	if (r == 0 && s->sink->peer)
-		r = migrate_connect(s->l, s->sink->peer, e);
+		r = migrate_connect(s->l, s->sink->peer, op_caller(s->op), e);
 	if (r == 0)
 		r = mig_read_offer(s->l, &s->offer, e);
 	if (r == 0)

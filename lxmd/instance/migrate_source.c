@@ -213,7 +213,7 @@ static void job_free(void *arg)
 static int job_run(struct op *op, void *arg, struct lxm_err *e)
 {
 	struct source_job *j = arg;
-	int r = j->peer.address ? migrate_connect(j->link, &j->peer, e) : 0;
+	int r = j->peer.address ? migrate_connect(j->link, &j->peer, op_caller(op), e) : 0;
 
 	if (r == 0)
 		r = migrate_send(op_daemon(op), &j->src, j->link, op, e);
