@@ -165,5 +165,5 @@ class Wire:
 
 def kernel_has(kind, *more):
     """Can this kernel make links of that kind? Tried in a namespace."""
-    script = f"ip link add a type veth peer name b && ip link add link a name c type {kind} {' '.join(more)}"
+    script = f"ip link add name lxa type veth peer name lxb && ip link add link lxa name lxc type {kind} {' '.join(more)}"
     return subprocess.run(["unshare", "-n", "sh", "-c", script], capture_output=True).returncode == 0
