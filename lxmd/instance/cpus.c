@@ -449,7 +449,7 @@ static void hotplug_job(void *arg)
 	size_t k, n;
 
 	cpus_host_restore(l, c->d->instances->cgroup_parent);
-	cpus_host_read(l, c->d->instances->cgroup_parent, &usable, &spread);
+	cpus_host_reread(l, c->d->instances->cgroup_parent, &usable, &spread);
 	n = h && !h->v2 ? run_list(c->d, &runs) : 0;
 	pthread_mutex_lock(&c->write_lock);
 	pthread_mutex_lock(&c->lock);

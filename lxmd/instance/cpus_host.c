@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/alloc.h"
@@ -62,6 +63,19 @@ void cpus_host_read(const struct cgroup_layout *l, const char *parent, struct cp
 		spread->w[k] &= ~isolated.w[k];
 	if (!cpuset_count(spread))
 		*spread = *usable;
+}
+
+void cpus_host_reread(const struct cgroup_layout *l, const char *parent, struct cpuset *usable, struct cpuset *spread)
+{
+	struct cpuset online;
+	int k;
+
+	for (k = 0; k < 20; k++) {
+		cpus_host_read(l, parent, usable, spread);
+		if (read_set(AT_FDCWD, "/sys/devices/system/cpu/online", &online) < 0 || cpuset_eq(usable, &online))
+			return;
+		nanosleep(&(struct timespec){ 0, 50000000 }, NULL);
+	}
 }
 
 int cpus_host_node(unsigned int node, struct cpuset *out)
@@ -151,6 +165,18 @@ static int write_v1(int dir, const char *text)
 	return r;
 }
 
+/* Linux 6.1 does not let a group with processes go back to "what the parent has": all CPUs there may ever be mean the same. */
+static int write_v2(int dir, const char *text)
+{
+	lxm_auto(buf) struct lxm_buf all = { 0 };
+	int r = lxm_write_str_at(dir, "cpuset.cpus", text ? text : "\n");
+
+	if (text || r != -ENOSPC)
+		return r;
+	r = lxm_read_file("/sys/devices/system/cpu/possible", MAX_TEXT, &all);
+	return r < 0 ? r : lxm_write_str_at(dir, "cpuset.cpus", all.data);
+}
+
 int cpus_host_write(const struct cgroup_layout *l, const char *path, const char *text)
 {
 	const struct cgroup_hier *h = cgroup_find(l, "cpuset");
@@ -160,7 +186,7 @@ int cpus_host_write(const struct cgroup_layout *l, const char *path, const char 
 	if (dir < 0)
 		return dir;
 	if (h->v2)
-		return lxm_write_str_at(dir, "cpuset.cpus", text ? text : "\n");
+		return write_v2(dir, text);
 	if (!text) {
 		lxm_auto(free) char *parent = lxm_strndup(path, strcspn(path, "/"));
 		lxm_auto(fd_close) int up = open_group(h, parent);

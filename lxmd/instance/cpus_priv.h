@@ -9,6 +9,8 @@ struct cgroup_layout;
 
 /** CPUs that instances below PARENT can have, and those of them that are not set apart (isolcpus). */
 void cpus_host_read(const struct cgroup_layout *l, const char *parent, struct cpuset *usable, struct cpuset *spread);
+/** The same after a CPU has come or gone: the kernel tells its groups a moment later than us, and gets a second for it. */
+void cpus_host_reread(const struct cgroup_layout *l, const char *parent, struct cpuset *usable, struct cpuset *spread);
 /** CPUs of one NUMA node. Returns 0 or -ENOENT. */
 int cpus_host_node(unsigned int node, struct cpuset *out);
 /** v1: let PARENT have all that the host has again; an offline CPU leaves every group for good there. */
