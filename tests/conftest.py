@@ -9,13 +9,15 @@
     host_state      host_state() looks at the host; later.left_since(earlier) names leaks
 
 Environment: LXM_BUILD chooses the build directory (default build), LXM_KEEP=1 keeps the daemon's directory after a
-failure, LXM_QUICK=1 leaves out what is marked slow.
+failure, LXM_QUICK=1 leaves out what is marked slow, LXM_VM=1 what is marked host_only. After LXM_END (seconds since 1970) no test
+begins.
 """
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,6 +30,7 @@ from harness.host import HostState  # noqa: E402
 from harness.instance import Instance, fresh_name  # noqa: E402
 
 IMAGE = "testimage"
+END = float(os.environ.get("LXM_END", "inf"))  # seconds since 1970
 
 
 # ---- the run as a whole
@@ -43,6 +46,9 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     quick = os.environ.get("LXM_QUICK")
     offline = None
+    if os.environ.get("LXM_VM"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("host_only")])
+        items[:] = [item for item in items if not item.get_closest_marker("host_only")]
     for item in items:
         if quick and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="LXM_QUICK"))
@@ -70,6 +76,7 @@ def pytest_runtest_call(item):
     """No test hangs the run: after its time it gets a TimeoutError where it stands."""
     marker = item.get_closest_marker("timeout")
     seconds = (marker.args[0] if marker else 120) * SLOW
+    seconds = max(1, int(min(seconds, END - time.time())))
 
     def late(_signal, _frame):
         raise TimeoutError(f"test took longer than {seconds} s")
@@ -81,6 +88,11 @@ def pytest_runtest_call(item):
     signal.signal(signal.SIGALRM, before)
 
 
+def pytest_runtest_teardown(item):
+    if time.time() > END:
+        item.session.shouldstop = "time is up"
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failure shows what the daemon logged since the test began."""
@@ -89,6 +101,8 @@ def pytest_runtest_makereport(item, call):
     daemon = item.funcargs.get("own_daemon") or item.funcargs.get("daemon") if hasattr(item, "funcargs") else None
     if daemon and report.failed:
         report.sections.append(("lxmd log", daemon.log_tail(6000, getattr(item, "log_start", 0))))
+    if report.failed and os.environ.get("LXM_VM"):  # at once: the machine may not come to its end
+        item.config.get_terminal_writer().line(f"\n{report.longreprtext[-1500:]}")
 
 
 # ---- daemon

@@ -30,7 +30,7 @@ check-compat: all ## Debian's lxc and incus, pylxd, Ansible and lxd-benchmark ag
 # The image is made anew when the list of packages or the recipe changes.
 VM_PKGS   = $(filter-out clang libclang% mmdebstrap,$(call pkgs,build|run|test|vm))
 VM_IMAGE  = build/cache/vm-$(shell cat packaging/packages.txt tests/vm/image | sha256sum | cut -c1-12)
-check-vm: test-bins ## unit, system and security suites in a VM: Debian's kernel, cgroup v2 alone, AppArmor (root, qemu)
+check-vm: test-bins ## unit, system, security and fault suites in VMs: Debian's kernel, cgroup v2 alone, AppArmor (root, qemu)
 	$(Q)packaging/install-packages $(call pkgs,qemu) mmdebstrap e2fsprogs
 	$(Q)[ -d $(VM_IMAGE) ] || tests/vm/image $(VM_IMAGE) $(VM_PKGS)
 	$(Q)T='$(T)' tests/vm/run $(VM_IMAGE) $(SUITES)

@@ -3,8 +3,12 @@ import random
 import subprocess
 import time
 
+import pytest
+
 from harness.daemon import Daemon
 from harness.tls import Certificate
+
+pytestmark = pytest.mark.host_only("files of the server's certificate")
 
 
 def is_pair(directory):

@@ -9,6 +9,8 @@ from harness.daemon import Daemon
 from harness.host import HostState
 from harness.tenants import CALLERS, World
 
+pytestmark = pytest.mark.host_only("lxmd alone decides who may call what")
+
 Row = namedtuple("Row", "method pattern access flags")
 STRANGERS = ("none", "unknown", "expired", "revoked")
 NOBODY = "nobody-is-here"

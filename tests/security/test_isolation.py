@@ -11,6 +11,8 @@ from harness.rest import OperationFailed
 from harness.tenants import World
 from harness.tls import Certificate
 
+pytestmark = pytest.mark.host_only("lxmd alone decides what a tenant sees")
+
 LISTS = ("instances", "images", "images/aliases", "profiles", "networks", "operations", "storage-pools", "projects", "templates",
          "storage-pools/{pool}/volumes", "storage-pools/{pool}/volumes/custom", "storage-pools/{pool}/volumes/container",
          "storage-pools/{pool}/volumes/image", "networks/{net}/leases", "networks/{net}/state", "networks/{net}", "storage-pools/{pool}",

@@ -14,6 +14,8 @@ from harness.host import HostState
 from harness.mutate import Mutator
 from harness.tenants import World
 
+pytestmark = pytest.mark.host_only("what is tested is how lxmd reads requests")
+
 SECONDS = float(os.environ.get("LXM_MUTATE_S", 3))
 SEED = int(os.environ.get("LXM_MUTATE_SEED", random.SystemRandom().randrange(1 << 30)))
 # what an administrator says there may reach the host: pools below any directory, bridges, the listener itself

@@ -11,6 +11,8 @@ from harness.images import Tar, busybox_tar as make_tar
 from harness.instance import wait_until
 from harness.rest import OperationFailed, unix_connect
 
+pytestmark = pytest.mark.host_only("bad input is turned away before anything reaches the kernel")
+
 HERE = {"type": "image", "alias": "testimage"}
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from harness.tls import Certificate, Served
 
+pytestmark = pytest.mark.host_only("what lxmd writes into its log")
+
 SECRET = "open-sesame-0123456789"
 
 

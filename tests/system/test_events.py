@@ -9,6 +9,8 @@ import pytest
 from harness.daemon import SLOW, Daemon
 from harness.rest import unix_connect
 
+pytestmark = pytest.mark.host_only("listeners on a socket")
+
 
 class Listener:
     """A websocket by hand, so that a test decides when and whether it reads."""

@@ -9,6 +9,8 @@ import pytest
 from harness.daemon import SLOW, Daemon
 from harness.rest import unix_connect
 
+pytestmark = pytest.mark.host_only("HTTP on a socket")
+
 
 def talk(daemon, data, timeout=10, shut=False):
     """Sends raw bytes, reads until the server closes or says nothing for `timeout` seconds."""

@@ -11,6 +11,8 @@ from harness.daemon import SLOW
 from harness.instance import fresh_name, wait_until
 from harness.rest import OperationFailed
 
+pytestmark = pytest.mark.host_only("HTTP clients on the loopback")
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):

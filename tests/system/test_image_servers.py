@@ -13,6 +13,8 @@ from harness.daemon import Daemon
 from harness.instance import fresh_name, wait_until
 from harness.rest import OperationFailed
 
+pytestmark = pytest.mark.host_only("two lxmd on the loopback")
+
 needs_lxc = pytest.mark.skipif(not shutil.which("lxc"), reason="the package lxd-client is not installed")
 
 

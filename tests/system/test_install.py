@@ -6,6 +6,8 @@ import pytest
 
 from harness.daemon import BUILD, TOP
 
+pytestmark = pytest.mark.host_only("files of the installation")
+
 
 def make(*argv):
     subprocess.run(["make", "-C", TOP, "--no-print-directory", *argv], check=True, capture_output=True, timeout=120)

@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+pytestmark = pytest.mark.host_only("what lxmc reads and prints")
+
 
 def complete(lxmc, *words):
     return lxmc("__complete", "--", *words, check=True).out.split("\n")[:-1]

@@ -5,6 +5,8 @@ import pytest
 
 from harness.instance import fresh_name
 
+pytestmark = pytest.mark.host_only("rows of the database")
+
 
 @pytest.fixture
 def project(rest):

@@ -18,6 +18,8 @@ from harness import images
 from harness.daemon import SLOW, Daemon
 from harness.host import HostState
 
+pytestmark = pytest.mark.host_only("two lxmd and lxmc on the loopback")
+
 
 def free_port():
     with socket.socket() as s:

@@ -12,6 +12,8 @@ from harness.daemon import Daemon
 from harness.host import HostState
 from harness.rest import unix_connect
 
+pytestmark = pytest.mark.host_only("bad requests are turned away before anything reaches the kernel")
+
 ROWS = routes.table()
 MISSING = "nobody-is-here"
 # /internal/shutdown works: it has no bad input

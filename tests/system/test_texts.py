@@ -3,6 +3,8 @@ import pytest
 
 from harness.rest import OperationFailed
 
+pytestmark = pytest.mark.host_only("texts of errors")
+
 
 def refusal(call, *argv, **kw):
     with pytest.raises(OperationFailed) as e:

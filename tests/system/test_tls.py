@@ -17,6 +17,8 @@ from harness.rest import Exec
 from harness.sftp import F_CREAT, F_READ, F_WRITE, Sftp
 from harness.tls import Certificate, Served, TlsRest, free_port, openssl
 
+pytestmark = pytest.mark.host_only("TLS and HTTP on the loopback")
+
 
 @pytest.fixture(scope="module")
 def certs(tmp_path_factory):

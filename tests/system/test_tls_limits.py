@@ -7,6 +7,8 @@ import pytest
 from harness.daemon import Daemon
 from harness.tls import Certificate, Served
 
+pytestmark = pytest.mark.host_only("TLS on the loopback")
+
 PLACES, HANDSHAKE, HEAD, IDLE = 8, 1, 2, 4
 
 

@@ -10,6 +10,8 @@ import websocket
 from harness import images
 from harness.tls import Certificate, Served
 
+pytestmark = pytest.mark.host_only("tokens, passwords and certificates")
+
 EXISTS = "Certificate already in trust store"
 
 
