@@ -101,6 +101,12 @@ static inline int sys_seccomp_listen(const struct sock_fprog *prog)
 	return fd;
 }
 
+/* quotactl_fd(2): of the file system that fd lies on. @cmd  QCMD(...) */
+static inline int sys_quotactl_fd(int fd, unsigned int cmd, uint32_t id, void *addr)
+{
+	return (int)syscall(SYS_quotactl_fd, fd, cmd, id, addr);
+}
+
 static inline int sys_pivot_root(const char *new_root, const char *put_old)
 {
 	return (int)syscall(SYS_pivot_root, new_root, put_old);

@@ -60,7 +60,7 @@ static int check_size(struct lxmd *d, struct pool *pool, const char *project, st
 
 	if (r < 0 || c.disk || (pool_caps(pool) & POOL_CAP_QUOTA))
 		return r;
-	return lxm_err_http(e, 400, EOPNOTSUPP, "driver '%s' cannot limit the size of a volume: unset size", pool_driver(pool));
+	return lxm_err_http(e, 400, EOPNOTSUPP, "pool '%s' cannot limit the size of a volume: unset size, or " POOL_QUOTA_HELP, pool_name(pool));
 }
 
 int volume_check_config(struct lxmd *d, struct pool *pool, const char *project, const struct lxm_kv *was, struct lxm_kv *config,

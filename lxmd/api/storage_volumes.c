@@ -275,12 +275,17 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 	r = volume_check_config(rq->d, pool, row.project, &row.config, &wanted, e);
 	if (r < 0)
 		return r;
+	r = custom_resize(rq->d, &row, &wanted, e);
+	if (r < 0)
+		return r;
 	a.row = row;
 	a.row.config = wanted;
 	a.row.description = description || !patch ? (char *)(description ? description : "") : row.description;
 	r = db_write(rq->d->db, update_tx, &a, e);
-	if (r < 0)
+	if (r < 0) {
+		(void)custom_resize(rq->d, &a.row, &row.config, NULL);
 		return r;
+	}
 	volume_tell(rq, "storage-volume-updated", &row);
 	return reply_sync(rq, NULL);
 }

@@ -144,6 +144,8 @@ static int build(struct lxmd *d, struct instance_new *n, struct op *op, struct l
 	if (r == 0)
 		r = make_volume(d, n, op, e);
 	if (r == 0)
+		r = instance_root_limit(d, i, false, e);
+	if (r == 0)
 		r = add_devices(d, i, &changes, e);
 	if (r < 0)
 		return r;

@@ -69,6 +69,19 @@ bool instance_own_change(const struct instance *was, const struct instance *now)
 /** The pool that the expanded root disk names; NULL without a root disk. Borrowed. */
 const char *instance_root_pool(const struct instance *i);
 
+/** `size` of its root disk in bytes, 0: none. Any thread. */
+uint64_t instance_root_size(const struct instance *i);
+/**
+ * Limit its volume to that, or to nothing. Where its pool has no quotas it is only logged that there is no limit.
+ *
+ * @anyway  also below what it holds; see pool_volume_limit()
+ *
+ * Any thread; blocks on disk for a moment. Returns 0, -ENOSPC or another -errno.
+ */
+int instance_root_limit(struct lxmd *d, const struct instance *i, bool anyway, struct lxm_err *e);
+/** The same if `now` has another size than `was`. */
+int instance_root_resize(struct lxmd *d, const struct instance *was, const struct instance *now, bool anyway, struct lxm_err *e);
+
 static inline bool instance_privileged(const struct instance *i)
 {
 	return lxm_kv_bool(&i->config, "security.privileged", false);

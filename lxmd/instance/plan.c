@@ -118,6 +118,9 @@ static int add_root(struct plan *p, struct pool *pool, const struct instance *i,
 	struct plan_step s = { .kind = PLAN_ROOT };
 	int r = pool_volume_prepare(pool, v, e);
 
+	/* one that was restored, replaced or moved here has a new directory */
+	if (r == 0 && instance_root_size(i))
+		r = pool_caps(pool) & POOL_CAP_QUOTA ? pool_volume_limit(pool, v, instance_root_size(i), true, e) : 0;
 	if (r == 0 && pool_shifts(pool))
 		r = shift_owners(pool, i, map, e);
 	if (r == 0)

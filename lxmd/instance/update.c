@@ -130,6 +130,7 @@ int instance_update(struct lxmd *d, const struct instance *was, struct instance 
 {
 	lxm_auto(run_unref) struct run *run = run_get(d, was->row.id);
 	lxm_auto(free) char *url = instance_url(was->row.name);
+	bool sized = false;
 	size_t k;
 	int r;
 
@@ -144,7 +145,12 @@ int instance_update(struct lxmd *d, const struct instance *was, struct instance 
 	if (r == 0 && run)
 		r = check_frozen_keys(was, now, e);
 	if (r == 0)
+		r = instance_root_resize(d, was, now, false, e);
+	sized = r == 0;
+	if (r == 0)
 		r = carry_out(d, run, was, now, caller, e);
+	if (r < 0 && sized)
+		(void)instance_root_resize(d, now, was, true, NULL);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "update instance '%s'", was->row.name);
 	if (run)

@@ -14,6 +14,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lxmd/core/op.h"
+#include "lxmd/storage/fsquota.h"
 #include "lxmd/storage/links.h"
 #include "lxmd/storage/pool_priv.h"
 
@@ -266,11 +267,13 @@ int volume_tree_copy(struct pool *from, const char *from_path, struct pool *to, 
 {
 	lxm_auto(fd_close) int src = openat(from->dirfd, from_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	lxm_auto(fd_close) int dst = -1;
+	int r;
 
 	if (src < 0)
 		return lxm_err_sys(e, "open '%s/%s'", from->path, from_path);
-	if (mkdirat(to->dirfd, to_path, 0700) < 0)
-		return lxm_err_sys(e, "make directory '%s/%s'", to->path, to_path);
+	r = fsquota_mkdir(to, to_path, e);
+	if (r < 0)
+		return r;
 	dst = openat(to->dirfd, to_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return dst < 0 ? lxm_err_sys(e, "open '%s/%s'", to->path, to_path) : tree_copy(src, dst, how, e);
 }

@@ -105,6 +105,29 @@ void custom_tell(struct lxmd *d, const struct db_volume *v, const char *action, 
 	event_lifecycle(d, v->project, action, url, NULL, caller);
 }
 
+/* ---- size */
+
+int custom_limit(struct pool *pool, const struct volume_id *v, const struct lxm_kv *config, bool anyway, struct lxm_err *e)
+{
+	const char *size = lxm_kv_or(config, "size", "");
+	uint64_t bytes = 0;
+
+	if (*size && lxm_parse_bytes(size, &bytes) < 0)
+		return lxm_err_set(e, EINVAL, "size: '%s' is no number of bytes", size);
+	return pool_caps(pool) & POOL_CAP_QUOTA ? pool_volume_limit(pool, v, bytes, anyway, e) : 0;
+}
+
+int custom_resize(struct lxmd *d, const struct db_volume *v, const struct lxm_kv *config, struct lxm_err *e)
+{
+	lxm_auto(pool_unref) struct pool *pool = NULL;
+	int r;
+
+	if (lxm_streq(lxm_kv_or(&v->config, "size", ""), lxm_kv_or(config, "size", "")))
+		return 0;
+	r = storage_pool_get(d, v->pool, &pool, e);
+	return r < 0 ? r : custom_limit(pool, CUSTOM_ID(v, v->name), config, false, e);
+}
+
 /* ---- create */
 
 static int create_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -125,7 +148,9 @@ int custom_create(struct lxmd *d, struct db_volume *v, const struct caller *call
 		r = pool_volume_create_empty(pool, CUSTOM_ID(v, v->name), e);
 	if (r < 0)
 		return r;
-	r = db_write(d->db, create_tx, &a, e);
+	r = custom_limit(pool, CUSTOM_ID(v, v->name), &v->config, false, e);
+	if (r == 0)
+		r = db_write(d->db, create_tx, &a, e);
 	if (r < 0)
 		(void)pool_volume_delete(pool, CUSTOM_ID(v, v->name), NULL);
 	else
@@ -165,7 +190,9 @@ static int stage_all(struct copying *c, const char *snapshot, struct lxm_err *e)
 
 		r = stage(c, from, to, e);
 	}
-	return r < 0 ? r : stage(c, source, c->to->name, e);
+	if (r == 0)
+		r = stage(c, source, c->to->name, e);
+	return r < 0 ? r : custom_limit(c->pool, VOLUME_ID(VOLUME_CUSTOM_STAGED, c->to->project, c->to->name), &c->to->config, false, e);
 }
 
 static void unstage_all(struct copying *c)
@@ -399,7 +426,8 @@ static int rename_inside(struct lxmd *d, struct pool *pool, struct row_arg *a, s
 /* To another pool: a copy gets its place, the row changes, the old data go. */
 static int move_across(struct lxmd *d, struct pool *from, struct pool *to, struct row_arg *a, struct op *op, struct lxm_err *e)
 {
-	struct db_volume target = { .pool = (char *)a->pool, .project = (char *)a->project, .name = (char *)a->name };
+	struct db_volume target = { .pool = (char *)a->pool, .project = (char *)a->project, .name = (char *)a->name,
+				    .config = a->row->config };
 	struct copying c = { .from_pool = from, .pool = to, .from = a->row, .to = &target, .op = op };
 	size_t i;
 	int r = custom_snapshots(d, a->row, &c.snaps, e);

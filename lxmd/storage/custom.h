@@ -40,6 +40,13 @@ int custom_defaults(struct lxmd *d, const char *pool, struct lxm_kv *config, str
 /** An empty volume. v->pool, project, name, description, config are set; v->id is filled. */
 int custom_create(struct lxmd *d, struct db_volume *v, const struct caller *caller, struct lxm_err *e);
 
+/**
+ * Bring the limit of a volume in line with a new configuration, in use or not, before that is written; the other way round to undo it.
+ *
+ * Returns 0, -EOPNOTSUPP or -ENOSPC as pool_volume_limit().
+ */
+int custom_resize(struct lxmd *d, const struct db_volume *v, const struct lxm_kv *config, struct lxm_err *e);
+
 /* What to copy. */
 struct custom_copy {
 	const struct db_volume *from;

@@ -202,7 +202,9 @@ int custom_restore(struct lxmd *d, const struct db_volume *v, const char *name, 
 	if (r == 0)
 		r = pool_volume_clone(pool, CUSTOM_ID(v, full), staged, op, e);
 	if (r == 0) {
-		r = pool_custom_swap(pool, CUSTOM_ID(v, v->name), e);
+		r = custom_limit(pool, staged, &v->config, true, e);
+		if (r == 0)
+			r = pool_custom_swap(pool, CUSTOM_ID(v, v->name), e);
 		if (r < 0)
 			(void)pool_volume_delete(pool, staged, NULL);
 	}

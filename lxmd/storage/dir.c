@@ -7,6 +7,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lxmd/storage/fsquota.h"
 #include "lxmd/storage/pool_priv.h"
 
 static int dir_create_volume(struct pool *pool, const char *tmp, const char *image, struct op *op, struct lxm_err *e)
@@ -17,10 +18,10 @@ static int dir_create_volume(struct pool *pool, const char *tmp, const char *ima
 
 	if (image) {
 		r = volume_tree_copy(pool, image, pool, tmp, &how, e);
-	} else if (mkdirat(pool->dirfd, tmp, 0700) < 0 || mkdirat(pool->dirfd, root, 0755) < 0) {
-		r = lxm_err_sys(e, "make directory '%s'", root);
 	} else {
-		r = 0;
+		r = fsquota_mkdir(pool, tmp, e);
+		if (r == 0 && mkdirat(pool->dirfd, root, 0755) < 0)
+			r = lxm_err_sys(e, "make directory '%s'", root);
 	}
 	if (r < 0)
 		(void)lxm_rm_tree_at(pool->dirfd, tmp);

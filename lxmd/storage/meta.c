@@ -57,7 +57,7 @@ int pool_volume_open_meta(struct pool *pool, const struct volume_id *v, int *fd_
 /* Copies templates/ first and metadata.yaml last, by rename: its presence says that the volume has its own. */
 int pool_volume_own_meta(struct pool *pool, const struct volume_id *v, struct lxm_err *e)
 {
-	lxm_auto(free) char *path = NULL, *tmp = pool_fresh_name("tmp", "meta"), *to = NULL;
+	lxm_auto(free) char *path = NULL, *tmp = NULL, *to = NULL;
 	lxm_auto(fd_close) int from = -1, dir = -1;
 	lxm_auto(buf) struct lxm_buf text = { 0 };
 	struct pool sub = { .path = pool->path };
@@ -73,8 +73,11 @@ int pool_volume_own_meta(struct pool *pool, const struct volume_id *v, struct lx
 	if (dir < 0)
 		return lxm_err_sys(e, "open '%s'", path);
 	to = lxm_asprintf("%s/templates", path);
+	/* inside the volume: between projects of the file system's quotas nothing is renamed */
+	tmp = lxm_asprintf("%s/templates.new", path);
 	sub.dirfd = from;
 	if (faccessat(from, "templates", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		(void)lxm_rm_tree_at(pool->dirfd, tmp);
 		r = volume_tree_copy(&sub, "templates", pool, tmp, &how, e);
 		if (r == 0 && (lxm_rm_tree_at(pool->dirfd, to) < 0 || renameat(pool->dirfd, tmp, pool->dirfd, to) < 0))
 			r = lxm_err_sys(e, "rename '%s' to '%s'", tmp, to);

@@ -10,6 +10,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lxmd/core/op.h"
+#include "lxmd/storage/fsquota.h"
 #include "lxmd/storage/pool_priv.h"
 
 /* Both sides keep layers, and the image can be had over there: *base stays filled; else it is emptied. */
@@ -55,7 +56,10 @@ static int copy_merged(struct pool *from, const struct volume_id *v, struct pool
 
 	if (r < 0)
 		return r;
-	if (mkdirat(to->dirfd, tmp, 0700) < 0 || mkdirat(to->dirfd, root, 0700) < 0)
+	r = fsquota_mkdir(to, tmp, e);
+	if (r < 0)
+		return r;
+	if (mkdirat(to->dirfd, root, 0700) < 0)
 		return lxm_err_sys(e, "make directory '%s'", root);
 	src = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	dst = openat(to->dirfd, root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

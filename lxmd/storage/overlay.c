@@ -11,6 +11,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lxmd/storage/fsquota.h"
 #include "lxmd/storage/pool_priv.h"
 
 #define OVERLAYFS_MAGIC 0x794c7630
@@ -35,7 +36,7 @@ static int make_dir(int up, const char *vol, const char *name, mode_t mode, stru
 {
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s%s%s", vol, *name ? "/" : "", name);
+	snprintf(path, sizeof(path), "%s/%s", vol, name);
 	return mkdirat(up, path, mode) < 0 ? lxm_err_sys(e, "make directory '%s'", path) : 0;
 }
 
@@ -57,7 +58,7 @@ static int make_upper(struct pool *pool, const char *tmp, const char *image, str
 
 static int overlay_create_volume(struct pool *pool, const char *tmp, const char *image, struct op *op, struct lxm_err *e)
 {
-	int r = make_dir(pool->dirfd, tmp, "", 0700, e);
+	int r = fsquota_mkdir(pool, tmp, e);
 
 	if (r < 0)
 		return r;

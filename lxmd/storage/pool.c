@@ -7,6 +7,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lxmd/core/daemon.h"
+#include "lxmd/storage/fsquota.h"
 #include "lxmd/storage/pool_priv.h"
 
 const char *const pool_dirs[] = { "images", "instances", "custom", "snapshots", "staged", "tmp", "trash", "lost", NULL };
@@ -76,6 +77,7 @@ int pool_open_dirs(struct pool *pool, bool create, struct lxm_err *e)
 			return lxm_err_set(e, -r, "make directory '%s/%s': %s", pool->path, pool_dirs[i], strerror(-r));
 	}
 	pool->shifts = pool_must_shift(pool->dirfd);
+	pool->quota = fsquota_works(pool->dirfd);
 	return 0;
 }
 
@@ -96,7 +98,7 @@ const char *pool_path(const struct pool *pool)
 
 unsigned int pool_caps(const struct pool *pool)
 {
-	return pool->drv->caps;
+	return pool->drv->caps | (pool->quota ? POOL_CAP_QUOTA : 0);
 }
 
 int pool_space(struct pool *pool, struct pool_space *out, struct lxm_err *e)

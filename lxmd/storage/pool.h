@@ -99,7 +99,10 @@ LXM_AUTO_PTR(pool_unref, struct pool, pool_unref)
 const char *pool_name(const struct pool *pool);   /* borrowed while referenced */
 const char *pool_driver(const struct pool *pool); /* "overlay", "dir" */
 const char *pool_path(const struct pool *pool);   /* absolute directory that holds images/ instances/ ... */
-unsigned int pool_caps(const struct pool *pool);  /* enum pool_cap */
+unsigned int pool_caps(const struct pool *pool);  /* enum pool_cap; POOL_CAP_QUOTA also where the file system below keeps quotas */
+
+/* What to do for a pool without POOL_CAP_QUOTA. */
+#define POOL_QUOTA_HELP "put it on ext4 (made with -O project,quota) or xfs, mounted with the option prjquota"
 
 /** Space of the file system below the pool. One statvfs. */
 int pool_space(struct pool *pool, struct pool_space *out, struct lxm_err *e);
@@ -223,7 +226,18 @@ int pool_volume_scratch(struct pool *pool, const struct volume_id *v, const char
  */
 int pool_volume_open_root(struct pool *pool, const struct volume_id *v, bool write, int *fd_out, struct lxm_err *e);
 
-/** Bytes in use; walks the upper tree. -EOPNOTSUPP if the driver cannot tell. */
+/**
+ * Limit what a volume may hold; whoever writes more gets EDQUOT, at once.
+ *
+ * @bytes   0: no limit
+ * @anyway  also below what it holds by now
+ *
+ * A copy of a volume starts without one. Returns 0, -EOPNOTSUPP (no quotas, or the volume is older than they are), -ENOSPC (400: it
+ * holds more than that) or another -errno.
+ */
+int pool_volume_limit(struct pool *pool, const struct volume_id *v, uint64_t bytes, bool anyway, struct lxm_err *e);
+
+/** Bytes in use and the limit; without POOL_CAP_QUOTA it walks the upper tree. -EOPNOTSUPP if the driver cannot tell. */
 int pool_volume_usage(struct pool *pool, const struct volume_id *v, struct volume_usage *out, struct lxm_err *e);
 
 /**

@@ -29,6 +29,7 @@ struct pool {
 	struct lxm_kv config; /* as it was when the pool was opened */
 	int dirfd;	      /* -1: unavailable */
 	bool shifts;	      /* see pool_shifts() */
+	bool quota;	      /* the file system below keeps project quotas: fsquota.c */
 	char *why;	      /* unavailable: the reason */
 
 	pthread_mutex_t lock;

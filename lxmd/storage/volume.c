@@ -9,6 +9,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lxmd/storage/fsquota.h"
 #include "lxmd/storage/pool_priv.h"
 
 void volume_base(struct pool *pool, const char *vol, char out[65])
@@ -157,6 +158,7 @@ int pool_volume_delete(struct pool *pool, const struct volume_id *v, struct lxm_
 		return r;
 	path = volume_path(v);
 	volume_base(pool, path, base);
+	fsquota_drop(pool, path);
 	r = pool_trash(pool, path, e);
 	if (r)
 		return r < 0 ? r : 0;
@@ -204,6 +206,7 @@ int pool_volume_replace(struct pool *pool, const struct volume_id *v, struct lxm
 		return r;
 	path = volume_path(v);
 	volume_base(pool, path, base);
+	fsquota_drop(pool, path);
 	r = pool_trash(pool, path, e);
 	if (r < 0)
 		return r;
@@ -267,11 +270,23 @@ int pool_volume_prepare(struct pool *pool, const struct volume_id *v, struct lxm
 	return pool->drv->prepare ? pool->drv->prepare(pool, path, e) : 0;
 }
 
+int pool_volume_limit(struct pool *pool, const struct volume_id *v, uint64_t bytes, bool anyway, struct lxm_err *e)
+{
+	lxm_auto(free) char *path = NULL;
+	int r = find(pool, v, &path, e);
+
+	if (r == 0)
+		r = pool->drv->quota ? pool->drv->quota(pool, path, bytes, e) : fsquota_set(pool, path, bytes, anyway, e);
+	return lxm_err_wrap(e, r, "size of volume '%s'", v->name);
+}
+
 int pool_volume_usage(struct pool *pool, const struct volume_id *v, struct volume_usage *out, struct lxm_err *e)
 {
 	lxm_auto(free) char *path = NULL;
 	int r = find(pool, v, &path, e);
 
+	if (r == 0 && fsquota_usage(pool, path, out) == 0)
+		return 0;
 	if (r == 0 && !pool->drv->usage)
 		r = lxm_err_set(e, EOPNOTSUPP, "driver '%s' cannot tell the size of a volume", pool->drv->name);
 	return r < 0 ? r : pool->drv->usage(pool, path, out, e);
