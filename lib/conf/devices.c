@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
+#include "lib/conf/mount_options.h"
 #include "lib/conf/names.h"
 
 static const struct devtype *find(const struct devtype *v, size_t n, const char *name)
@@ -71,15 +72,38 @@ bool conf_disk_is_scratch(const struct lxm_kv *dev)
 	return lxm_streq(lxm_kv_get(dev, "source"), "scratch:");
 }
 
-/* It is the instance's own directory: nothing of the host is shared, nobody else's owners are in it. */
-static int check_scratch(const struct lxm_kv *dev, struct lxm_err *e)
+bool conf_disk_is_tmpfs(const struct lxm_kv *dev)
 {
-	static const char *const others[] = { "pool", "propagation", "readonly", "recursive", "shift" };
-	size_t i;
+	return lxm_streq(lxm_kv_get(dev, "source"), "tmpfs:");
+}
 
-	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+bool conf_disk_is_own(const struct lxm_kv *dev)
+{
+	return conf_disk_is_scratch(dev) || conf_disk_is_tmpfs(dev);
+}
+
+/* It is the instance's own directory or memory: nothing of the host is shared, nobody else's owners are in it. */
+static int check_own(const struct lxm_kv *dev, struct lxm_err *e)
+{
+	static const char *const others[] = { "pool", "propagation", "recursive", "shift", "readonly", "limits.max", "limits.read", "limits.write" };
+	size_t i, n = conf_disk_is_tmpfs(dev) ? LXM_ARRAY_LEN(others) : 5;
+
+	for (i = 0; i < n; i++)
 		if (has(dev, others[i]))
-			return lxm_err_set(e, EINVAL, "'%s' has no meaning with source 'scratch:'", others[i]);
+			return lxm_err_set(e, EINVAL, "'%s' has no meaning with source '%s'", others[i], lxm_kv_get(dev, "source"));
+	return 0;
+}
+
+/* A file system that is mounted for it has options of its own; which one a block device of the host holds is seen later. */
+static int check_options(const struct lxm_kv *dev, bool root, struct lxm_err *e)
+{
+	const char *text = lxm_kv_get(dev, "raw.mount.options");
+	uint32_t attrs = 0;
+
+	if (root && has(dev, "raw.mount.options"))
+		return lxm_err_set(e, EINVAL, "'raw.mount.options' is not for the root disk");
+	if (!root && (has(dev, "pool") || conf_disk_is_own(dev)))
+		return conf_mount_options(text, conf_disk_is_tmpfs(dev) ? "tmpfs" : NULL, &attrs, NULL, e);
 	return 0;
 }
 
@@ -94,14 +118,16 @@ static int check_disk(const struct lxm_kv *dev, struct lxm_err *e)
 		return lxm_err_set(e, EINVAL, "the root disk (path=/) has no 'source': it is the instance's own volume");
 	if (!root && !has(dev, "source"))
 		return lxm_err_set(e, EINVAL, "a disk device needs the key 'source' (only path=/ has none)");
-	if (!root && has(dev, "size"))
-		return lxm_err_set(e, EINVAL, "'size' is for the root disk (path=/); set the size of other volumes themselves");
+	if (!root && has(dev, "size") && !conf_disk_is_tmpfs(dev))
+		return lxm_err_set(e, EINVAL, "'size' is for the root disk (path=/) and for 'tmpfs:'; set the size of other volumes themselves");
+	if (check_options(dev, root, e) < 0)
+		return -EINVAL;
 	if (root)
 		return 0;
-	if (conf_disk_is_scratch(dev))
-		return check_scratch(dev, e);
+	if (conf_disk_is_own(dev))
+		return check_own(dev, e);
 	if (!has(dev, "pool") && lxm_kv_get(dev, "source")[0] != '/')
-		return lxm_err_set(e, EINVAL, "'source' must be an absolute path, a volume with its 'pool', or 'scratch:'");
+		return lxm_err_set(e, EINVAL, "'source' must be an absolute path, a volume with its 'pool', 'scratch:' or 'tmpfs:'");
 	return 0;
 }
 

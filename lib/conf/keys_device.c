@@ -1,6 +1,7 @@
 /* Keys of all devices but nic. Rows are sorted by name. */
 #include "lib/conf/checks.h"
 #include "lib/conf/devices.h"
+#include "lib/conf/mount_options.h"
 
 static int check_propagation(const char *key, const char *value, struct lxm_err *e)
 {
@@ -36,14 +37,14 @@ static const struct confkey disk_keys[] = {
 	{ "path",              KEY_TEXT,  KEY_REQUIRED,         NULL,      check_abs_path,    "Where it appears inside" },
 	{ "pool",              KEY_TEXT,  0,                    NULL,      NULL,              "Pool of the volume" },
 	{ "propagation",       KEY_TEXT,  0,                    "private", check_propagation, "How mounts below it spread" },
-	{ "raw.mount.options", KEY_TEXT,  KEY_LATER,            NULL,      NULL,              "Options of the filesystem" },
+	{ "raw.mount.options", KEY_TEXT,  0,                    NULL,      check_mount_options, "Options of the mount, and of a filesystem that is mounted for it" },
 	{ "readonly",          KEY_BOOL,  0,                    "false",   NULL,              "Read only" },
 	{ "recursive",         KEY_BOOL,  0,                    "false",   NULL,              "With the mounts below the source" },
 	{ "required",          KEY_BOOL,  0,                    "true",    NULL,              "Refuse to start when the source is missing" },
 	{ "shift",             KEY_BOOL,  0,                    "false",   NULL,              "Show the host owners of the source as owners inside" },
-	{ "size",              KEY_BYTES, KEY_LIVE,             NULL,      NULL,              "Quota of the root volume" },
+	{ "size",              KEY_BYTES, KEY_LIVE,             NULL,      NULL,              "Quota of the root volume; of 'tmpfs:' how much it may hold" },
 	{ "size.state",        KEY_BYTES, KEY_VM,               NULL,      NULL,              "Size of the state volume" },
-	{ "source",            KEY_TEXT,  0,                    NULL,      NULL,              "Host path, volume of the pool, or 'scratch:', a directory of the instance's own" },
+	{ "source",            KEY_TEXT,  0,                    NULL,      NULL,              "Host path (a block device is mounted), volume of the pool, 'scratch:' (a directory of the instance's own) or 'tmpfs:' (memory)" },
 	{ "type",              KEY_TEXT,  KEY_REQUIRED,         NULL,      NULL,              "Type of the device" },
 };
 

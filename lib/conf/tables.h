@@ -55,6 +55,11 @@ bool conf_disk_is_root(const struct lxm_kv *dev);
 /** Is this disk a directory of the instance's own volume, `source=scratch:`? */
 bool conf_disk_is_scratch(const struct lxm_kv *dev);
 
+/** Is it memory, `source=tmpfs:`? */
+bool conf_disk_is_tmpfs(const struct lxm_kv *dev);
+/** Neither a volume nor anything of the host: the instance's own volume, a part of that, or memory of it. */
+bool conf_disk_is_own(const struct lxm_kv *dev);
+
 /** conf_device_check() for each device. */
 int conf_devices_check(const struct lxm_devs *devs, struct lxm_err *e);
 

@@ -109,6 +109,13 @@ int mountfd_propagate(int mount, uint64_t propagation, struct lxm_err *e)
 	return 0;
 }
 
+int mountfd_idmap(int mount, int userns, struct lxm_err *e)
+{
+	struct mount_attr a = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
+
+	return mount_setattr(mount, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0 ? lxm_err_sys(e, "shift ids") : 0;
+}
+
 int mountfd_attach(int mount, int target, struct lxm_err *e)
 {
 	if (move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)

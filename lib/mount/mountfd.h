@@ -36,6 +36,8 @@ int mountfd_clone_plain(const char *path, bool recursive, int userns, uint64_t a
  * host, and pivot_root(2) refuses it. Returns 0 or -errno.
  */
 int mountfd_propagate(int mount, uint64_t propagation, struct lxm_err *e);
+/** Shift the ids of a detached mount that was not shifted by the map of a user namespace. Returns 0 or -errno. */
+int mountfd_idmap(int mount, int userns, struct lxm_err *e);
 /** Attach a detached mount on an O_PATH descriptor. Returns 0 or -errno. */
 int mountfd_attach(int mount, int target, struct lxm_err *e);
 /** Put the kernel's message about an fscontext into e. Returns -errno. */

@@ -15,13 +15,14 @@ enum { JOB_MAIN = 1, JOB_NODE, JOB_KINDS };
 static const struct wire_kind kinds[JOB_KINDS] = {
 	[JOB_MAIN] = { "job", 1, 1,
 		       { { WIRE_U32, OFF(verb), 0 }, { WIRE_U32, OFF(flags), 0 }, { WIRE_U32, OFF(pid), 0 }, { WIRE_U32, OFF(attrs), 0 },
-			 { WIRE_U32, OFF(propagation), 0 }, { WIRE_STR, OFF(source), 4096 }, { WIRE_STR, OFF(target), 4096 } } },
+			 { WIRE_U32, OFF(propagation), 0 }, { WIRE_STR, OFF(source), 4096 }, { WIRE_STR, OFF(target), 4096 },
+			 { WIRE_STR, OFF(fstype), 16 }, { WIRE_STR, OFF(options), 2048 } } },
 	[JOB_NODE] = { "node", 1, 1,
 		       { { WIRE_U32, OFF(type), 0 }, { WIRE_U32, OFF(major), 0 }, { WIRE_U32, OFF(minor), 0 }, { WIRE_U32, OFF(mode), 0 },
 			 { WIRE_U32, OFF(uid), 0 }, { WIRE_U32, OFF(gid), 0 } } },
 };
 
-static const struct wire_format format = { 0x484d584cu /* "LXMH" */, 1, HOT_JOB_MAX, kinds, JOB_KINDS };
+static const struct wire_format format = { 0x484d584cu /* "LXMH" */, 2, HOT_JOB_MAX, kinds, JOB_KINDS };
 
 int hot_job_seal(const struct hot_job *j, int *fd_out, struct lxm_err *e)
 {
@@ -51,8 +52,10 @@ static bool sensible(const struct hot_job *j)
 {
 	if (!j->verb || j->verb >= HOT_VERBS || j->flags & ~HOT_FLAGS || !j->pid || j->pid > INT32_MAX)
 		return false;
+	if (*j->fstype && strspn(j->fstype, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(j->fstype))
+		return false;
 	if (j->verb == HOT_MOUNT || j->verb == HOT_UMOUNT)
-		return *j->source == '/' && *j->target == '/';
+		return (strcmp(j->fstype, "tmpfs") == 0 ? !*j->source : *j->source == '/') && *j->target == '/';
 	return *j->target && *j->target != '/' && (j->type == 'c' || j->type == 'b') && j->mode <= 07777;
 }
 

@@ -41,6 +41,8 @@ struct hot_job {
 	const char *target;   /* inside path, absolute. NODE, UNNODE: relative, below /dev */
 	uint32_t attrs;	      /* MOUNT_ATTR_* */
 	uint32_t propagation; /* 0 (private) or MS_SHARED, MS_SLAVE, MS_UNBINDABLE */
+	const char *fstype;   /* MOUNT, UMOUNT: source is a block device that is mounted by itself, or "" for "tmpfs"; else "" */
+	const char *options;  /* MOUNT: of that filesystem, "a,b=c" */
 	/* NODE, UNNODE */
 	uint32_t type;		     /* 'c' or 'b' */
 	uint32_t major, minor, mode; /* permission bits */

@@ -10,6 +10,8 @@
 /* What appears in the instance, and how. */
 struct disk_mount {
 	char *source; /* owned; host path without links; NULL: missing, and not required */
+	const char *fstype;	/* static; a filesystem that is mounted: source is its block device, or "" for tmpfs. NULL: source is shown */
+	struct lxm_buf options; /* of that filesystem */
 	bool directory, recursive, idmap;
 	bool literal; /* set before disk_find(): a host path is taken as it is written (disk_path_check()) */
 	bool plain; /* a host path: whoever mounts it accepts no link that has come in since */

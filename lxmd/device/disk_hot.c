@@ -24,13 +24,15 @@ int disk_hot_add(struct device_ctx *c, const struct device_live *live, struct lx
 		    (c->privileged ? HOT_PRIVILEGED : 0);
 	job.attrs = m.attrs;
 	job.propagation = m.propagation;
+	job.fstype = m.fstype;
+	job.options = m.options.data;
 	return device_hot_run(live, &job, e);
 }
 
 /* Another disk that shows the same: what of it the instance has moved about cannot be told apart. */
 static bool has_twin(const struct device_ctx *c)
 {
-	if (conf_disk_is_scratch(c->kv))
+	if (conf_disk_is_own(c->kv))
 		return false;
 	lxm_devs_each(o, c->devices)
 		if (!lxm_streq(o->name, c->name) && lxm_streq(lxm_kv_get(&o->kv, "type"), "disk") &&
@@ -50,6 +52,7 @@ int disk_hot_remove(struct device_ctx *c, const struct device_live *live, struct
 		return r;
 	job.source = m.source;
 	job.target = lxm_kv_get(c->kv, "path");
-	job.flags = (c->privileged ? HOT_PRIVILEGED : 0) | (has_twin(c) ? 0 : HOT_SEARCH);
+	job.fstype = m.fstype;
+	job.flags = (c->privileged ? HOT_PRIVILEGED : 0) | (has_twin(c) || conf_disk_is_tmpfs(c->kv) ? 0 : HOT_SEARCH);
 	return device_hot_run(live, &job, e);
 }

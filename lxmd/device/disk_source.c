@@ -22,8 +22,10 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
+#include "lib/conf/mount_options.h"
 #include "lib/conf/names.h"
 #include "lib/conf/tables.h"
+#include "lxmd/device/blockfs.h"
 #include "lxmd/device/disk.h"
 #include "lxmd/storage/pool.h"
 
@@ -31,6 +33,7 @@ void disk_mount_deinit(struct disk_mount *m)
 {
 	free(m->source);
 	m->source = NULL;
+	lxm_buf_deinit(&m->options);
 }
 
 bool disk_is_volume(const struct lxm_kv *kv)
@@ -150,6 +153,26 @@ static int find_scratch(const struct device_ctx *c, struct disk_mount *out, stru
 	return r;
 }
 
+/* ---- memory */
+
+/* Charged to whoever writes: the instance. */
+static int find_tmpfs(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
+{
+	const char *size = lxm_kv_or(c->kv, "size", "");
+	uint64_t bytes;
+
+	if (*size && lxm_parse_bytes(size, &bytes) < 0)
+		return lxm_err_set(e, EINVAL, "size: '%s' is no number of bytes", size);
+	out->fstype = "tmpfs";
+	out->source = lxm_strdup("");
+	out->directory = true;
+	out->attrs |= MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+	lxm_buf_fmt(&out->options, "mode=0755");
+	if (*size)
+		lxm_buf_fmt(&out->options, ",size=%llu", (unsigned long long)bytes);
+	return 0;
+}
+
 /* ---- host paths */
 
 static int project_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
@@ -185,6 +208,24 @@ int disk_path_check(const struct device_ctx *c, bool *literal_out, struct lxm_er
 	return 0;
 }
 
+/* Its filesystem is mounted for the instance; for several of them it is one and the same. */
+static int find_block(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
+{
+	bool readonly;
+	int r;
+
+	/* the kernel would read what a tenant, who may write there, has put on it */
+	if (out->literal)
+		return lxm_err_set(e, EPERM, "source '%s' is a block device, which restricted.devices.disk.paths of the project does not open", out->source);
+	if (lxm_kv_bool(c->kv, "recursive", false) || propagation_of(lxm_kv_or(c->kv, "propagation", "private")) != MS_PRIVATE)
+		return lxm_err_set(e, EINVAL, "'recursive' and 'propagation' are for directories: '%s' is a block device", out->source);
+	r = blockfs_probe(out->source, &out->fstype, &readonly, e);
+	/* a filesystem that is only read is not put in order on the device either */
+	if (r == 0 && (readonly || out->attrs & MOUNT_ATTR_RDONLY))
+		lxm_buf_fmt(&out->options, "ro");
+	return r;
+}
+
 static int find_path(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
 {
 	const char *source = lxm_kv_or(c->kv, "source", "");
@@ -200,19 +241,31 @@ static int find_path(const struct device_ctx *c, struct disk_mount *out, struct 
 	}
 	out->source = lxm_strdup(real);
 	out->plain = true;
-	out->directory = S_ISDIR(st.st_mode);
+	out->directory = S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode);
 	out->recursive = lxm_kv_bool(c->kv, "recursive", false);
 	out->idmap = lxm_kv_bool(c->kv, "shift", false) && !c->privileged;
 	out->attrs |= c->privileged ? 0 : MOUNT_ATTR_NODEV;
-	return 0;
+	return S_ISBLK(st.st_mode) ? find_block(c, out, e) : 0;
+}
+
+/* The options of its mount, after those that it has for its kind: these can only add to what keeps the host safe. */
+static int add_options(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
+{
+	return out->source ? conf_mount_options(lxm_kv_get(c->kv, "raw.mount.options"), out->fstype, &out->attrs, &out->options, e) : 0;
 }
 
 int disk_find(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
 {
+	int r;
+
 	if (lxm_kv_bool(c->kv, "readonly", false))
 		out->attrs |= MOUNT_ATTR_RDONLY;
 	out->propagation = propagation_of(lxm_kv_or(c->kv, "propagation", ""));
 	if (conf_disk_is_scratch(c->kv))
-		return find_scratch(c, out, e);
-	return disk_is_volume(c->kv) ? find_volume(c, out, e) : find_path(c, out, e);
+		r = find_scratch(c, out, e);
+	else if (conf_disk_is_tmpfs(c->kv))
+		r = find_tmpfs(c, out, e);
+	else
+		r = disk_is_volume(c->kv) ? find_volume(c, out, e) : find_path(c, out, e);
+	return r < 0 ? r : add_options(c, out, e);
 }

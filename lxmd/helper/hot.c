@@ -103,30 +103,7 @@ static int open_target(const struct hot *h, struct lxm_err *e)
 	return fd < 0 ? lxm_err_sys(e, "open '%s' in the instance", j->target) : fd;
 }
 
-static int hot_mount(struct hot *h, struct lxm_err *e)
-{
-	const struct hot_job *j = h->job;
-	lxm_auto(fd_close) int userns = j->flags & HOT_IDMAP ? init_open(h, "ns/user", e) : -1, mount = -1, target = -1;
-	int r;
-
-	if (j->flags & HOT_IDMAP && userns < 0)
-		return LXM_TAKE(userns, -1);
-	mount = j->flags & HOT_PLAIN ? mountfd_clone_plain(j->source, j->flags & HOT_RECURSIVE, userns, j->attrs, e) :
-				       mountfd_clone(AT_FDCWD, j->source, j->flags & HOT_RECURSIVE, userns, j->attrs, e);
-	if (mount < 0)
-		return LXM_TAKE(mount, -1);
-	r = mountfd_propagate(mount, j->propagation ? j->propagation : MS_PRIVATE, e);
-	if (r == 0)
-		r = enter(h, e);
-	if (r < 0)
-		return r;
-	target = open_target(h, e);
-	r = target < 0 ? target : mountfd_attach(mount, target, e);
-	return lxm_err_wrap(e, r, "mount at '%s'", j->target);
-}
-
-/* ---- device nodes: the kernel honours them, since /dev was made outside; ids are the instance's */
-
+/* Host ids. */
 static uint32_t host_id(const struct hot *h, const char *map, uint32_t id, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int fd = init_open(h, map, e);
@@ -140,6 +117,55 @@ static uint32_t host_id(const struct hot *h, const char *map, uint32_t id, struc
 			return outside + (id - inside);
 	return UINT32_MAX;
 }
+
+/* A filesystem that is mounted for the instance: of a block device, or memory, whose top is the instance's root's. */
+static int make_filesystem(const struct hot *h, int userns, struct lxm_err *e)
+{
+	const struct hot_job *j = h->job;
+	char options[2200];
+	uint32_t uid, gid;
+	int r;
+
+	if (strcmp(j->fstype, "tmpfs") != 0) {
+		lxm_auto(fd_close) int fd = mountfd_new_text(j->fstype, j->source, j->options, j->attrs, e);
+
+		r = fd < 0 ? fd : userns < 0 ? 0 : mountfd_idmap(fd, userns, e);
+		return r < 0 ? r : LXM_TAKE(fd, -1);
+	}
+	uid = host_id(h, "uid_map", 0, e);
+	gid = host_id(h, "gid_map", 0, e);
+	if (uid == UINT32_MAX || gid == UINT32_MAX)
+		return lxm_err_set(e, ESRCH, "the instance has ended");
+	snprintf(options, sizeof(options), "%s,uid=%u,gid=%u", j->options, uid, gid);
+	return mountfd_new_text(j->fstype, "tmpfs", options, j->attrs, e);
+}
+
+static int hot_mount(struct hot *h, struct lxm_err *e)
+{
+	const struct hot_job *j = h->job;
+	lxm_auto(fd_close) int userns = j->flags & HOT_IDMAP ? init_open(h, "ns/user", e) : -1, mount = -1, target = -1;
+	int r;
+
+	if (j->flags & HOT_IDMAP && userns < 0)
+		return LXM_TAKE(userns, -1);
+	if (*j->fstype)
+		mount = make_filesystem(h, userns, e);
+	else
+		mount = j->flags & HOT_PLAIN ? mountfd_clone_plain(j->source, j->flags & HOT_RECURSIVE, userns, j->attrs, e) :
+					       mountfd_clone(AT_FDCWD, j->source, j->flags & HOT_RECURSIVE, userns, j->attrs, e);
+	if (mount < 0)
+		return LXM_TAKE(mount, -1);
+	r = mountfd_propagate(mount, j->propagation ? j->propagation : MS_PRIVATE, e);
+	if (r == 0)
+		r = enter(h, e);
+	if (r < 0)
+		return r;
+	target = open_target(h, e);
+	r = target < 0 ? target : mountfd_attach(mount, target, e);
+	return lxm_err_wrap(e, r, "mount at '%s'", j->target);
+}
+
+/* ---- device nodes: the kernel honours them, since /dev was made outside; ids are the instance's */
 
 static int hot_node(struct hot *h, struct lxm_err *e)
 {
@@ -170,7 +196,9 @@ static int work(struct hot *h, struct lxm_err *e)
 	case HOT_MOUNT:
 		return hot_mount(h, e);
 	case HOT_UMOUNT:
-		r = stat(h->job->source, &h->source) < 0 && errno != ENOENT ? lxm_err_sys(e, "source '%s'", h->job->source) : 0;
+		r = *h->job->source && stat(h->job->source, &h->source) < 0 && errno != ENOENT ? lxm_err_sys(e, "source '%s'", h->job->source) : 0;
+		if (*h->job->fstype)
+			h->source.st_dev = h->source.st_rdev;
 		if (r == 0)
 			r = enter(h, e);
 		return r < 0 ? r : hot_umount(h, e);

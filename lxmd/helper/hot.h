@@ -11,7 +11,7 @@ struct hot {
 	const struct hot_job *job;
 	int proc;	    /* O_PATH of the host's /proc: the instance's is not to be trusted */
 	int root;	    /* O_PATH of the instance's root, once it is entered */
-	struct stat source; /* UMOUNT: of the source; st_ino 0: there is none any more */
+	struct stat source; /* UMOUNT: of the source; st_ino 0: there is none any more. Of a device that is mounted: st_dev alone */
 };
 
 /* Host ids. */

@@ -1,14 +1,17 @@
 /*
  * Taking a disk from a running instance. Its root may have moved or copied the mount, or put links and other mounts where it was:
- * only a mount whose root is the very directory that was attached is unmounted, found by device and inode.
+ * only a mount whose root is the very directory that was attached is unmounted, found by device and inode; of a device that was mounted,
+ * any mount; of memory, what is at the target: another one there would be the instance's own.
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lib/base/fd.h"
@@ -22,11 +25,14 @@ enum found { FOUND_NOTHING, FOUND_OTHER, FOUND_IT };
 /* Is the root of the attached mount what this descriptor holds? */
 static enum found judge(const struct hot *h, int fd)
 {
+	struct statfs fs;
 	struct statx sx;
 
 	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &sx) < 0 || !(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return FOUND_NOTHING;
-	if (h->source.st_ino && sx.stx_ino == h->source.st_ino && makedev(sx.stx_dev_major, sx.stx_dev_minor) == h->source.st_dev)
+	if (strcmp(h->job->fstype, "tmpfs") == 0)
+		return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC ? FOUND_IT : FOUND_OTHER;
+	if (h->source.st_ino && makedev(sx.stx_dev_major, sx.stx_dev_minor) == h->source.st_dev && (*h->job->fstype || sx.stx_ino == h->source.st_ino))
 		return FOUND_IT;
 	return FOUND_OTHER;
 }

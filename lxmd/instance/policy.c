@@ -96,7 +96,7 @@ static int rule_disk(const struct instance *i, const char *value, struct lxm_err
 	lxm_devs_each(d, &i->devices) {
 		if (!is_type(d, "disk") || device_is_root(&d->kv) || lxm_streq(value, "allow"))
 			continue;
-		if (lxm_streq(value, "managed") && (!lxm_empty(lxm_kv_get(&d->kv, "pool")) || conf_disk_is_scratch(&d->kv)))
+		if (lxm_streq(value, "managed") && (!lxm_empty(lxm_kv_get(&d->kv, "pool")) || conf_disk_is_own(&d->kv)))
 			continue;
 		return policy_refuse("restricted.devices.disk", d->name, e);
 	}

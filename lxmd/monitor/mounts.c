@@ -82,12 +82,8 @@ int mount_step_outside(struct start *s, const struct plan_step *p, struct lxm_er
 		fd = mountfd_clone(AT_FDCWD, m->source, m->flags & PLAN_MNT_RECURSIVE, userns, m->attrs, e);
 	} else {
 		fd = mountfd_new_text(m->fstype, m->source, m->options, m->attrs, e);
-		if (fd >= 0 && userns >= 0) {
-			struct mount_attr a = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
-
-			if (mount_setattr(fd, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0)
-				return lxm_err_sys(e, "shift ids of '%s'", m->target);
-		}
+		if (fd >= 0 && userns >= 0 && mountfd_idmap(fd, userns, e) < 0)
+			return lxm_err_wrap(e, -e->code, "mount '%s'", m->target);
 	}
 	if (fd < 0) {
 		if (m->flags & PLAN_MNT_OPTIONAL)

@@ -62,6 +62,23 @@ static void test_sense(void)
 	CU_ASSERT(sealed(j) == -EINVAL);
 }
 
+/* A filesystem that is mounted by itself: memory has no source, a device has one. */
+static void test_filesystems(void)
+{
+	struct hot_job j;
+
+	j = mount_job, j.fstype = "ext4", j.options = "commit=5", j.source = "/dev/vdb";
+	CU_ASSERT(sealed(j) == 0);
+	j = mount_job, j.fstype = "tmpfs", j.source = "";
+	CU_ASSERT(sealed(j) == 0);
+	j = mount_job, j.fstype = "tmpfs";
+	CU_ASSERT(sealed(j) == -EINVAL);
+	j = mount_job, j.fstype = "ext4", j.source = "";
+	CU_ASSERT(sealed(j) == -EINVAL);
+	j = mount_job, j.fstype = "../ext4";
+	CU_ASSERT(sealed(j) == -EINVAL);
+}
+
 static void test_unsealed(void)
 {
 	unsigned char buf[HOT_JOB_MAX];
@@ -72,5 +89,5 @@ static void test_unsealed(void)
 	(void)close(fd);
 }
 
-UNIT_MAIN("wire/hot", { "a job survives the way", test_round_trip }, { "jobs without sense are refused", test_sense },
+UNIT_MAIN("wire/hot", { "a job survives the way", test_round_trip }, { "jobs without sense are refused", test_sense }, { "filesystems", test_filesystems },
 	  { "a file that may change is refused", test_unsealed })
