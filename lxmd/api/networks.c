@@ -15,6 +15,7 @@
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/event.h"
 #include "lxmd/http/request.h"
+#include "lxmd/instance/devices.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/policy.h"
 #include "lxmd/network/network.h"
@@ -197,6 +198,7 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 	lxm_auto(kv) struct lxm_kv config = { 0 };
 	lxm_auto(kv) struct lxm_kv now = { 0 };
 	const char *name = rq_arg(rq, 0), *description;
+	unsigned int index = if_nametoindex(name);
 	json_t *body;
 	int r = rq_need_json(rq, &body, e);
 
@@ -220,6 +222,9 @@ static int change(struct request *rq, bool patch, struct lxm_err *e)
 	r = network_update(rq->d, name, description, &now, e);
 	if (r < 0)
 		return r;
+	/* somebody had deleted the bridge */
+	if (if_nametoindex(name) != index)
+		instance_devices_rejoin(rq->d, name);
 	tell(rq, "network-updated", name);
 	return reply_sync(rq, NULL);
 }

@@ -124,6 +124,36 @@ int instance_devices_follow(struct lxmd *d, int64_t id)
 	return 0;
 }
 
+static void rejoin(struct run *run, const char *bridge)
+{
+	lxm_auto(instance) struct instance i = { 0 };
+	struct device_live live;
+	lxm_auto(fd_close) int pidfd = instance_device_live(run, &live, NULL);
+
+	if (pidfd < 0 || instance_load_id(run->d, run->id, &i, NULL) < 0)
+		return;
+	live.again = true;
+	lxm_devs_each(dev, &i.devices) {
+		struct device_ctx c = instance_device(run->d, &i, dev, NULL);
+		struct lxm_err e = { 0 };
+
+		if (lxm_streq(lxm_kv_get(&dev->kv, "type"), "nic") && lxm_streq(device_nic_network(&dev->kv), bridge) &&
+		    device_started(&c, &live, &e) < 0)
+			lxm_warn("instance '%s': %s", i.row.name, e.msg);
+	}
+}
+
+void instance_devices_rejoin(struct lxmd *d, const char *bridge)
+{
+	lxm_auto(free) struct run **runs = NULL;
+	size_t i, n = run_list(d, &runs);
+
+	for (i = 0; i < n; i++) {
+		rejoin(runs[i], bridge);
+		run_unref(runs[i]);
+	}
+}
+
 static int cmp_disk(const void *a, const void *b)
 {
 	const struct lxm_dev *const *x = a, *const *y = b;

@@ -72,6 +72,9 @@ void instance_devices_undo_start(struct lxmd *d, const struct instance *i, struc
 /** The host's device nodes may have changed: let those of a running instance follow. A plugs_fn (lxmd/device/plugs.h). */
 int instance_devices_follow(struct lxmd *d, int64_t id);
 
+/** A bridge was made anew under running instances: their NICs get back what they had on it (routes, filters, VLANs). Worker threads; blocks. */
+void instance_devices_rejoin(struct lxmd *d, const char *bridge);
+
 /** Release the host side of all devices. Never fails. */
 void instance_devices_stop(struct lxmd *d, const struct instance *i);
 

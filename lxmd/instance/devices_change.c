@@ -41,9 +41,27 @@ static bool is_nic(const struct lxm_dev *dev)
 	return lxm_streq(lxm_kv_get(&dev->kv, "type"), "nic");
 }
 
-/* What of the instance's configuration reaches this device. */
+/* Where the NICs are reached; a translation leads to one of them. */
+static bool same_addresses(const struct lxm_devs *a, const struct lxm_devs *b)
+{
+	static const char *const keys[] = { "type", "network", "parent", "ipv4.address", "ipv6.address" };
+	size_t k;
+
+	lxm_devs_each(dev, a) {
+		const struct lxm_dev *other = lxm_devs_get(b, dev->name);
+
+		for (k = 0; is_nic(dev) && k < LXM_ARRAY_LEN(keys); k++)
+			if (!other || !lxm_streq(lxm_kv_or(&dev->kv, keys[k], NULL), lxm_kv_or(&other->kv, keys[k], NULL)))
+				return false;
+	}
+	return true;
+}
+
+/* What of the instance's configuration and its other devices reaches this device. */
 static bool same_config(const struct instance *was, const struct instance *now, const struct lxm_dev *dev)
 {
+	if (lxm_streq(lxm_kv_get(&dev->kv, "type"), "proxy") && lxm_kv_bool(&dev->kv, "nat", false))
+		return same_addresses(&was->devices, &now->devices) && same_addresses(&now->devices, &was->devices);
 	return !is_nic(dev) || lxm_streq(lxm_kv_or(&was->config, "limits.network.priority", NULL),
 					 lxm_kv_or(&now->config, "limits.network.priority", NULL));
 }

@@ -263,6 +263,30 @@ def test_a_later_daemon_makes_what_is_missing(own_daemon, busybox_tar):
     box.delete()
 
 
+def test_a_bridge_that_was_deleted_comes_back_whole(own_daemon, busybox_tar):
+    """With the network's next change, and what its NICs had on it with it."""
+    from conftest import create
+    from harness import images
+
+    images.import_image(own_daemon.rest, busybox_tar, "bb")
+    name = next(n["name"] for n in own_daemon.rest.read("networks", query={"recursion": 1}) if n["managed"])
+    box = create(own_daemon, "bb", devices={"eth0": nic(name, ipv4_routes="198.51.103.0/28", **{"security.port_isolation": "true", "security.mac_filtering": "true"})})
+    link = host(box)
+
+    def port():
+        return json.loads(out("bridge", "-d", "-j", "link", "show", "dev", link))[0]
+
+    was = {k: port()[k] for k in ("isolated", "learning")}
+    assert "198.51.103.0/28" in routes(name) and was == {"isolated": True, "learning": False}
+    out("ip", "link", "del", name)
+    assert "198.51.103.0/28" not in out("ip", "route")
+    own_daemon.rest.change("PATCH", f"networks/{name}", {"description": "again"})
+    assert "198.51.103.0/28" in routes(name) and {k: port()[k] for k in was} == was
+    box.stop()
+    assert "198.51.103.0/28" not in routes(name)
+    box.delete()
+
+
 @pytest.fixture
 def vlan_bridge():
     name = f"vlt{os.getpid() % 100000}"

@@ -307,6 +307,14 @@ def test_nat(daemon, rest, box, instance, echo):
         s.connect((gateway, p))
         s.send(b"datagram")
         assert s.recv(100) == b"DATAGRAM" and far.seen
+    # the translation follows the NIC's address, though the proxy itself stays as it is
+    elsewhere = ".".join([*gateway.split(".")[:3], "78"])
+    dns = proxy(f"udp:0.0.0.0:{p}", "udp:0.0.0.0:7021", nat="true")
+    devices(other, eth0=eth0, dns=dns)
+    devices(other, eth0={**eth0, "ipv4.address": elsewhere}, dns=dns)
+    listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    assert f"{elsewhere} ." in listed and f"{mine} ." not in listed
+    devices(other, eth0=eth0, web=web, dns=dns)
     # a port leads to one place only
     assert "already" in refused(other, eth0=eth0, web=web, twice=proxy(f"tcp:{gateway}:{p + 1}", f"tcp:{mine}:1", nat="true"))
     assert ask((gateway, p), b"still") == b"STILL"
