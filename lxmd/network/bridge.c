@@ -206,6 +206,17 @@ static bool link_is_ours(const struct network *n, const struct nl_link *l)
 	       (lxm_streq(l->alias, mark) || (!l->alias[0] && memcmp(l->mac, mac, 6) == 0));
 }
 
+/*
+ * A bridge takes the least MTU of its ports, any instance's NIC that is, unless its own was changed once: only a change counts for the
+ * kernel, so it goes by way of another value.
+ */
+static int mtu_ensure(int rtnl, int index, uint32_t mtu, struct lxm_err *e)
+{
+	int r = nl_link_mtu(rtnl, index, mtu < 65535 ? mtu + 1 : mtu - 1, e);
+
+	return r < 0 ? r : nl_link_mtu(rtnl, index, mtu, e);
+}
+
 /* The bridge, made if it is missing. *made_out tells. */
 static int link_ensure(int rtnl, const struct network *n, const struct bridge_conf *c, struct nl_link *l,
 		       bool *made_out, struct lxm_err *e)
@@ -236,8 +247,8 @@ static int link_ensure(int rtnl, const struct network *n, const struct bridge_co
 		r = nl_link_alias(rtnl, l->index, mark, e);
 	if (r == 0 && memcmp(l->mac, mac, 6))
 		r = nl_link_mac(rtnl, l->index, mac, e);
-	if (r == 0 && l->mtu != (c->mtu ? c->mtu : 1500))
-		r = nl_link_mtu(rtnl, l->index, c->mtu ? c->mtu : 1500, e);
+	if (r == 0)
+		r = mtu_ensure(rtnl, l->index, c->mtu ? c->mtu : 1500, e);
 	if (r == 0)
 		r = nl_bridge_snooping(rtnl, l->index, false, e);
 	return r;

@@ -1,6 +1,11 @@
 """What a tenant gets out of a single key that a provider loosened for its restricted project, and no more than that."""
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from conftest import create
+from harness import images
 from harness.instance import fresh_name
 from harness.rest import OperationFailed
 
@@ -117,3 +122,26 @@ def test_the_console_of_the_host_does_not_open(instance, config):
         done = inst.exec("sh", "-c", f": {way} /root/console")
         assert done.code != 0 and b"not permitted" in done.err, (way, done)
     inst.sh("echo its own > /dev/console; : < /dev/null")
+
+
+def test_a_nic_leaves_its_bridge_alone(own_daemon, busybox_tar):
+    """A bridge would take the least MTU of all ports: 68 of one tenant end IPv6 and DHCP for all."""
+    rest = own_daemon.rest
+    images.import_image(rest, busybox_tar, "testimage")
+    bridge = next(n["name"] for n in rest.read("networks", query={"recursion": 1}) if n["managed"])
+
+    def look():
+        addresses = subprocess.run(["ip", "-o", "addr", "show", "dev", bridge], capture_output=True, text=True, check=True).stdout
+        return Path(f"/sys/class/net/{bridge}/mtu").read_text().strip(), "inet6 fd" in addresses
+
+    before = look()
+    assert before[0] == "1500"
+    nic = {"type": "nic", "network": bridge, "mtu": "1000"}
+    inst = create(own_daemon, "testimage", name="small", devices={"eth0": nic, "eth1": {**nic, "mtu": "9000"}})
+    assert look() == before
+    rest.change("PATCH", inst.path, {"devices": {"eth2": {**nic, "mtu": "68"}}})
+    assert look() == before
+    inst.stop().delete()
+    assert look() == before
+    rest.change("PATCH", f"networks/{bridge}", {"config": {"bridge.mtu": "1400"}})
+    assert look() == ("1400", before[1])
