@@ -134,12 +134,12 @@ static int finish_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	return r == DB_NONE ? lxm_err_set(e, ENOENT, "the instance was deleted meanwhile") : r;
 }
 
-static int build(struct lxmd *d, struct instance_new *n, struct op *op, struct lxm_err *e)
+static int build(struct lxmd *d, struct instance_new *n, struct op *op, const struct caller *caller, struct lxm_err *e)
 {
 	struct instance *i = n->i;
 	lxm_auto(kv) struct lxm_kv changes = { 0 };
 	struct finish f = { i->row.id, &changes };
-	int r = instance_take_ids(d, i, &changes, e);
+	int r = instance_take_ids(d, i, caller, &changes, e);
 
 	if (r == 0)
 		r = make_volume(d, n, op, e);
@@ -177,7 +177,7 @@ int instance_create(struct lxmd *d, struct instance_new *n, struct op *op, const
 	lock = b.lock;
 	if (r < 0)
 		return lxm_err_wrap(e, r, "create instance '%s'", i->row.name);
-	r = build(d, n, op, e);
+	r = build(d, n, op, caller, e);
 	if (r == 0 && op_is_cancelled(op))
 		r = lxm_err_set(e, ECANCELED, "cancelled");
 	if (r < 0) {

@@ -220,6 +220,30 @@ int idmap_pool_take(struct idmap_pool *p, int64_t owner, uint32_t size, uint32_t
 	return 0;
 }
 
+static int by_id(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+bool idmap_pool_leaves_enough(struct idmap_pool *p, int64_t *owners, size_t n, uint32_t size)
+{
+	uint64_t held = size, taken = size;
+	size_t i;
+
+	if (n)
+		qsort(owners, n, sizeof(*owners), by_id);
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < p->n; i++) {
+		taken += p->v[i].size;
+		if (n && bsearch(&p->v[i].owner, owners, n, sizeof(*owners), by_id))
+			held += p->v[i].size;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return taken <= p->count && held <= p->count - taken;
+}
+
 void idmap_pool_drop(struct idmap_pool *p, int64_t owner)
 {
 	size_t i, to = 0;

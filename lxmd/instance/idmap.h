@@ -72,6 +72,15 @@ void idmap_pool_hold(struct idmap_pool *p, int64_t owner, uint32_t base, uint32_
 int idmap_pool_take(struct idmap_pool *p, int64_t owner, uint32_t size, uint32_t want_base, bool shared,
 		    uint32_t *base_out, struct lxm_err *e);
 
+/**
+ * Would a range of that size leave as many ids for everybody else as these owners then hold together?
+ *
+ * @owners  ids of instances; sorted here
+ *
+ * Any thread.
+ */
+bool idmap_pool_leaves_enough(struct idmap_pool *p, int64_t *owners, size_t n, uint32_t size);
+
 /** Give back what the owner holds; nothing held is fine. */
 void idmap_pool_drop(struct idmap_pool *p, int64_t owner);
 

@@ -118,11 +118,12 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
 /**
  * Give an instance the host ids that its configuration asks for, keeping those it has while they fit.
  *
+ * @caller   a restricted one's project leaves as many ids for others as it holds itself
  * @changes  receives volatile.idmap.base and .size when they change
  *
- * Any thread. Returns 0, -ENOSPC, -EEXIST or -EINVAL.
+ * Any thread. Returns 0, -EPERM (403, the caller's share), -ENOSPC, -EEXIST or -EINVAL.
  */
-int instance_take_ids(struct lxmd *d, const struct instance *i, struct lxm_kv *changes, struct lxm_err *e);
+int instance_take_ids(struct lxmd *d, const struct instance *i, const struct caller *caller, struct lxm_kv *changes, struct lxm_err *e);
 
 /** The id map that the recorded range and raw.idmap give; empty when privileged. idmap_deinit() it. Any thread. Returns 0 or -EINVAL. */
 int instance_idmap(const struct instance *i, struct idmap *map, struct lxm_err *e);

@@ -83,7 +83,40 @@ int instance_idmap_next(struct lxmd *d, const struct instance *i, struct idmap *
 			     lxm_kv_get(&i->config, "raw.idmap"), map, e);
 }
 
-int instance_take_ids(struct lxmd *d, const struct instance *i, struct lxm_kv *changes, struct lxm_err *e)
+struct others {
+	const char *project;
+	struct db_instances rows;
+};
+
+static int others_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	struct others *o = arg;
+
+	return db_instance_list(tx, o->project, DB_ANY_TYPE, 0, &o->rows, e);
+}
+
+/* Ranges are few where root has few subordinate ids: a tenant's project leaves as many as it holds. */
+static int check_id_share(struct lxmd *d, const struct instance *i, uint32_t size, struct lxm_err *e)
+{
+	struct others o = { .project = i->row.project };
+	lxm_auto(free) int64_t *ids = NULL;
+	size_t k, n = 0;
+	int r = db_read(d->db, others_tx, &o, e);
+
+	if (r == 0) {
+		ids = lxm_realloc_n(NULL, o.rows.n + 1, sizeof(*ids));
+		for (k = 0; k < o.rows.n; k++)
+			if (o.rows.v[k].id != i->row.id)
+				ids[n++] = o.rows.v[k].id;
+		if (!idmap_pool_leaves_enough(&d->instances->ids, ids, n, size))
+			r = lxm_err_http(e, 403, EPERM, "project '%s' would hold more ids of the host than are left for others: "
+					 "set security.idmap.isolated=false, or delete instances", i->row.project);
+	}
+	db_instances_deinit(&o.rows);
+	return r;
+}
+
+int instance_take_ids(struct lxmd *d, const struct instance *i, const struct caller *caller, struct lxm_kv *changes, struct lxm_err *e)
 {
 	struct idmap_pool *ids = &d->instances->ids;
 	uint64_t had_base = 0, had_size = 0;
@@ -105,6 +138,10 @@ int instance_take_ids(struct lxmd *d, const struct instance *i, struct lxm_kv *c
 	/* files on disk carry no shifted ids, so a new range costs nothing: keep the old one only while it fits */
 	if (had_base && had_size == size && (want ? want == had_base : (had_base == ids->first) == shared))
 		return 0;
+	if (!shared && caller && caller->trust == CALLER_RESTRICTED)
+		r = check_id_share(d, i, size, e);
+	if (r < 0)
+		return r;
 	idmap_pool_drop(ids, i->row.id);
 	r = idmap_pool_take(ids, i->row.id, size, want, shared, &base, e);
 	if (r < 0)
@@ -224,7 +261,8 @@ static void take_down(struct lxmd *d, struct run *run, int *sock, int *mon_pidfd
 	(void)cgroup_remove(&d->instances->cgroups, run->cgroup, 2000, NULL);
 }
 
-static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct lxm_kv *changes, struct lxm_err *e)
+static int start_run(struct lxmd *d, struct instance *i, struct run *run, const struct caller *caller, struct lxm_kv *changes,
+		     struct lxm_err *e)
 {
 	lxm_auto(plan_free) struct plan *p = NULL;
 	lxm_auto(idmap) struct idmap map = { 0 };
@@ -232,7 +270,7 @@ static int start_run(struct lxmd *d, struct instance *i, struct run *run, struct
 	struct started s = { i->row.id, changes };
 	uint32_t generation = lxcfs_generation(d->instances->lxcfs);
 	int sock = -1, mon_pidfd = -1;
-	int r = instance_take_ids(d, i, changes, e);
+	int r = instance_take_ids(d, i, caller, changes, e);
 
 	if (r < 0)
 		return r;
@@ -306,7 +344,7 @@ int instance_start(struct lxmd *d, struct instance *i, struct op *op, const stru
 		return lxm_err_wrap(e, r, "start instance '%s'", i->row.name);
 	/* it is in the table of what runs: nobody opens the files of a stopped one any more */
 	instance_files_end(d, i->row.id);
-	r = start_run(d, i, run, &changes, e);
+	r = start_run(d, i, run, caller, &changes, e);
 	if (r < 0) {
 		struct lxm_err e2 = { 0 };
 

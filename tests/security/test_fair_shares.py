@@ -163,6 +163,49 @@ def test_strangers_may_say_little(world):
     assert reply.status == 413, reply
 
 
+# ---- ids of the host, limits of a project
+def subordinate_ids():
+    """How many ids lxmd has to give away; the built-in range where root has none."""
+    try:
+        counts = [int(line.split(":")[2]) for line in open("/etc/subuid") if line.split(":")[0] in ("root", "0")]
+    except OSError:
+        counts = []
+    return max(counts, default=1000000000)
+
+
+def test_ids_of_the_host_are_not_for_one_alone(world, blue):
+    """More than half of them, in one instance: an administrator may, a tenant not."""
+    world.rest.change("PATCH", "projects/blue", {"config": {"restricted.containers.lowlevel": "allow"}})
+    body = {"name": "wide", "source": {"type": "none"}, "profiles": [], "devices": ROOT,
+            "config": {"security.idmap.size": str(subordinate_ids() // 10 * 6)}}
+    try:
+        status, text = ask(blue, "POST", "instances", body)
+        assert status == 400 and "more ids of the host than are left" in text, text
+        assert [i["name"] for i in blue.read("instances", query={"project": "blue", "recursion": 1})] == ["blueinst"]
+        world.blue.change("POST", "instances", body)
+        assert ask(world.red.client(), "POST", "instances", {**body, "name": "small", "config": {}}, "red") == (200, "")
+    finally:
+        world.blue.change("DELETE", "instances/wide")
+        world.red.change("DELETE", "instances/small")
+        world.rest.change("PATCH", "projects/blue", {"config": {"restricted.containers.lowlevel": ""}})
+
+
+def test_a_tenant_cannot_widen_its_limits_and_is_told_of_its_own(world, blue):
+    world.rest.change("PATCH", "projects/blue", {"config": {"limits.instances": "1"}})
+    try:
+        for config in ({"limits.instances": "9"}, {"limits.instances": ""}):
+            assert blue.request("PATCH", "projects/blue", json={"config": config}).status == 403
+        status, text = ask(blue, "POST", "instances", {"name": "more", "source": {"type": "none"}, "profiles": [], "devices": ROOT})
+        assert status == 403 and 'Reached maximum number of instances in project "blue"' in text
+        assert blue.read("projects/blue/state")["resources"]["instances"] == {"Limit": 1, "Usage": 1}
+        assert blue.request("GET", "projects/red/state").status in (403, 404)
+        assert ask(world.red.client(), "POST", "instances", {"name": "more", "source": {"type": "none"}, "profiles": [], "devices": ROOT},
+                   "red") == (200, "")
+        world.red.change("DELETE", "instances/more")
+    finally:
+        world.rest.change("PATCH", "projects/blue", {"config": {"limits.instances": ""}})
+
+
 # ---- threads
 def test_who_waits_for_slow_servers_waits_alone(world, blue):
     """Hundreds of migrations that nobody answers: others, and its own requests, find a thread at once."""

@@ -316,6 +316,33 @@ def test_an_import_is_held_to_the_number(project):
     assert p.names == []
 
 
+def test_a_migration_into_it_is_held_to_the_number(project):
+    p = project(containers="0")
+    said = p.refused("POST", "instances", {"name": "m", "source": {"type": "migration", "mode": "push"}, "profiles": [], "devices": p.root()})
+    assert "Reached maximum number" in said and p.names == []
+
+
+def test_a_profile_of_default_is_held_to_the_limits_of_its_users(rest):
+    """Its users lie in other projects, which a caller may not be told of; here an administrator asks."""
+    p = Project(rest, {"features.profiles": "false", "limits.cpu": "3"})
+    name = fresh_name("shared")
+    rest.change("POST", "profiles", {"name": name, "config": {"limits.cpu": "1"}})
+    try:
+        for k in range(3):
+            p.add(f"s{k}", profiles=[name])
+        said = rest.refused("PATCH", f"profiles/{name}", {"config": {"limits.cpu": "2"}}, statuses=(403,))
+        assert p.name in said and rest.read(f"profiles/{name}")["config"] == {"limits.cpu": "1"}
+        for k in range(3):
+            p.change("DELETE", f"instances/s{k}")
+    finally:
+        rest.change("DELETE", f"profiles/{name}")
+        for instance in p.names:
+            p.change("DELETE", f"instances/{instance}")
+        for url in p.read(p.volumes):
+            p.change("DELETE", f"{p.volumes}/{url.split('?')[0].split('/')[-1]}")
+        rest.change("DELETE", f"projects/{p.name}")
+
+
 def test_networks_have_a_number(rest):
     was = len([n for n in rest.read("networks", query={"recursion": 1}) if n["managed"]])
     rest.change("PATCH", "projects/default", {"config": {"limits.networks": str(was)}})

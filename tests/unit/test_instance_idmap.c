@@ -97,9 +97,42 @@ static void raw_idmap_refuses_rubbish(void)
 		CU_ASSERT(idmap_compose(1000000, 65536, bad[i], &m, &e) == -EINVAL);
 }
 
+static void a_share_leaves_as_many_for_others(void)
+{
+	struct idmap_pool p;
+	struct lxm_err e = { 0 };
+	int64_t mine[] = { 3, 1, 2 };
+	uint32_t base;
+
+	CU_ASSERT_FATAL(idmap_pool_init(&p, "root:100000:655360\n", "root:100000:655360\n", UINT32_MAX, &e) == 0);
+	CU_ASSERT(idmap_pool_leaves_enough(&p, NULL, 0, 327680));
+	CU_ASSERT(!idmap_pool_leaves_enough(&p, NULL, 0, 327681));
+	CU_ASSERT(idmap_pool_take(&p, 1, 65536, 0, false, &base, &e) == 0 && idmap_pool_take(&p, 2, 65536, 0, false, &base, &e) == 0);
+	CU_ASSERT(idmap_pool_leaves_enough(&p, mine, 3, 3 * 65536));
+	CU_ASSERT(!idmap_pool_leaves_enough(&p, mine, 3, 3 * 65536 + 1));
+	/* what a stranger holds is not there for anybody */
+	CU_ASSERT(idmap_pool_take(&p, 9, 2 * 65536, 0, false, &base, &e) == 0);
+	CU_ASSERT(idmap_pool_leaves_enough(&p, mine, 3, 2 * 65536));
+	CU_ASSERT(!idmap_pool_leaves_enough(&p, mine, 3, 2 * 65536 + 1));
+	CU_ASSERT(!idmap_pool_leaves_enough(&p, mine, 3, UINT32_MAX));
+	idmap_pool_deinit(&p);
+}
+
+static void raw_ids_lie_in_lists(void)
+{
+	CU_ASSERT(idmap_raw_within("both 1000 0", "1000", "500-2000"));
+	CU_ASSERT(!idmap_raw_within("both 1000 0", "1000", NULL));
+	CU_ASSERT(!idmap_raw_within("uid 1000-1001 0-1", "1000,1001", ""));
+	CU_ASSERT(idmap_raw_within("uid 1000-1001 0-1\ngid 7 0", "5, 900-1001", "7"));
+	CU_ASSERT(!idmap_raw_within("uid 1000-1001 0-1\nuid 0 5", "900-1001", "0-9"));
+	CU_ASSERT(!idmap_raw_within("nonsense", "0-4294967294", "0-4294967294"));
+}
+
 UNIT_MAIN("instance/idmap", { "isolated ranges never touch", isolated_ranges_never_touch },
 	  { "a full pool says so", a_full_pool_says_so },
 	  { "a container gives of its own ids", a_container_gives_of_its_own_ids },
 	  { "the built-in range respects other users", the_builtin_range_respects_other_users },
 	  { "raw.idmap punches holes", raw_idmap_punches_holes },
-	  { "raw.idmap refuses rubbish", raw_idmap_refuses_rubbish })
+	  { "raw.idmap refuses rubbish", raw_idmap_refuses_rubbish },
+	  { "raw ids lie in lists", raw_ids_lie_in_lists },
+	  { "a share leaves as many for others", a_share_leaves_as_many_for_others })
