@@ -1,5 +1,4 @@
 """A private lxmd in a directory of its own, started from the build tree, with everything gone at the end."""
-import fcntl
 import os
 import re
 import shutil
@@ -100,8 +99,7 @@ class Daemon:
 
     def init(self):
         """`lxmd init --auto`; one at a time on this host, because each looks for a free bridge and subnet."""
-        with open("/tmp/lxm-init.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with host.alone("init"):
             self.lxmd("init", "--auto", check=True)
         return self
 

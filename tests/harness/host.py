@@ -1,4 +1,6 @@
 """What lxm could leave behind on a host, seen from outside of it: the suites compare it before and after."""
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -8,6 +10,14 @@ from pathlib import Path
 OURS = re.compile(r"lxm")
 PROGRAMS = ("lxmd", "lxm-monitor", "lxm-helper", "lxm-forward", "lxm-fetch")
 LXCFS = "run/lxcfs.pid"  # in the command line of lxmd's own lxcfs; the host may have one besides
+
+
+@contextlib.contextmanager
+def alone(what):
+    """One run of the suites at a time on this host: for what each of them would take under the same name or address."""
+    with open(f"/tmp/lxm-{what}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read(path):

@@ -21,7 +21,6 @@
 #include "lib/wire/plan.h"
 #include "lxmd/spawn/spawn.h"
 
-#define BOOT_PARENT "lxm.test"
 #define BOOT_BASE   1500000u
 
 /* One instance under test. Fill the lower part before boot_start(). */
@@ -43,6 +42,23 @@ struct boot {
 	bool bind; /* root by bind mount instead of overlay */
 	int (*more)(struct plan *p, struct lxm_err *e);
 };
+
+/* The cgroup above those of the instances, and the host end of a NIC: this process's own, because tests run side by side. */
+static inline const char *boot_parent(void)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "lxm.test.%d", (int)getpid());
+	return name;
+}
+
+static inline const char *boot_veth(void)
+{
+	static char name[IFNAMSIZ];
+
+	snprintf(name, sizeof(name), "veth%08x", (unsigned int)getpid());
+	return name;
+}
 
 static inline bool boot_possible(void)
 {
@@ -108,7 +124,7 @@ static inline int boot_setup(struct boot *b, const char *name, struct lxm_err *e
 	b->hello = MON_HELLO_EMPTY;
 	snprintf(b->dir, sizeof(b->dir), "/tmp/lxm-test.%d.%s", (int)getpid(), name);
 	snprintf(b->id, sizeof(b->id), "%d.%s", (int)getpid(), name);
-	snprintf(b->cgroup, sizeof(b->cgroup), "%s/%s", BOOT_PARENT, b->id);
+	snprintf(b->cgroup, sizeof(b->cgroup), "%s/%s", boot_parent(), b->id);
 	for (i = 0; i < LXM_ARRAY_LEN(dirs); i++) {
 		snprintf(path, sizeof(path), "%s/%s", b->dir, dirs[i]);
 		(void)lxm_mkdir_p(path, 0755);
@@ -119,7 +135,7 @@ static inline int boot_setup(struct boot *b, const char *name, struct lxm_err *e
 	if (r == 0)
 		r = cgroup_layout_read(&b->layout, e);
 	if (r == 0)
-		r = cgroup_parent_make(&b->layout, BOOT_PARENT, e);
+		r = cgroup_parent_make(&b->layout, boot_parent(), e);
 	boot_bin_dir(bin);
 	return r == 0 ? spawner_new(bin, &b->spawner, e) : r;
 }
@@ -138,7 +154,7 @@ static inline int boot_steps(struct boot *b, struct plan *p, struct lxm_err *e)
 	BOOT_ADD(PLAN_OPTIONS, options, { b->options, 0, 0 });
 	if (!priv)
 		BOOT_ADD(PLAN_IDMAP, idmap, { PLAN_MAP_UID | PLAN_MAP_GID, 0, BOOT_BASE, 65536 });
-	r = r ? r : plan_add_cgroups(p, &b->layout, BOOT_PARENT, b->id, !priv, e);
+	r = r ? r : plan_add_cgroups(p, &b->layout, boot_parent(), b->id, !priv, e);
 	if (b->bind) {
 		BOOT_ADD(PLAN_ROOT, root, { PLAN_ROOT_BIND, priv ? 0 : PLAN_ROOT_IDMAP, b->image ? b->image : image });
 	} else {
@@ -215,7 +231,7 @@ static inline int boot_exec(struct boot *b, const char *const *argv, const struc
 		return -errno;
 	pr = p[0];
 	pw = p[1];
-	cgroup_exec_paths(&b->layout, BOOT_PARENT, b->id, &cgroups);
+	cgroup_exec_paths(&b->layout, boot_parent(), b->id, &cgroups);
 	job.argv = (char *const *)(uintptr_t)argv;
 	job.env = job.env ? job.env : env;
 	job.cgroup_procs = cgroups.v;
@@ -279,7 +295,7 @@ static inline int boot_leftovers(struct boot *b)
 	struct lxm_err e = { 0 };
 	int n = 0;
 
-	(void)cgroup_list(&b->layout, BOOT_PARENT, &ids, &e);
+	(void)cgroup_list(&b->layout, boot_parent(), &ids, &e);
 	if (lxm_strv_has(&ids, b->id)) {
 		fprintf(stderr, "left: cgroup of %s\n", b->id);
 		n++;
@@ -306,7 +322,7 @@ static inline void boot_teardown(struct boot *b)
 	spawn_kill(&b->pidfd);
 	(void)cgroup_kill(&b->layout, b->cgroup, &e);
 	(void)cgroup_remove(&b->layout, b->cgroup, 2000, &e);
-	cgroup_parent_remove(&b->layout, BOOT_PARENT);
+	cgroup_parent_remove(&b->layout, boot_parent());
 	mon_hello_deinit(&b->hello);
 	auto_fd_close(&b->sock);
 	auto_fd_close(&b->rundir);

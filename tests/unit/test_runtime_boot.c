@@ -21,9 +21,6 @@
 		CU_ASSERT_EQUAL(ok_r, 0);                             \
 	} while (0)
 
-
-#define VETH "vethffff0001"
-
 /* Ends the instance whatever state it is in and checks that nothing is left. */
 static void finish(struct boot *b)
 {
@@ -46,10 +43,10 @@ static void boots_execs_and_is_killed(void)
 
 	NEED_ROOT();
 	OK(boot_setup(&b, "kill", &e));
-	b.veth = VETH;
+	b.veth = boot_veth();
 	OK(boot_start(&b, &e));
 	CU_ASSERT(b.hello.pid > 0 && b.hello.pidfd >= 0 && b.hello.netlink >= 0);
-	CU_ASSERT(if_nametoindex(VETH) > 0);
+	CU_ASSERT(if_nametoindex(boot_veth()) > 0);
 	OK(boot_exec(&b, yes, NULL, NULL, &e));
 	OK(boot_ask(&b, MON_KILL, 0, &e));
 	CU_ASSERT(boot_expect(&b, MON_STOPPED, 5000, &m));
@@ -107,7 +104,7 @@ static void reboots_without_lxmd(void)
 
 	NEED_ROOT();
 	OK(boot_setup(&b, "reboot", &e));
-	b.veth = VETH;
+	b.veth = boot_veth();
 	OK(boot_start(&b, &e));
 	pid = b.hello.pid;
 	usleep(100000);
@@ -115,7 +112,7 @@ static void reboots_without_lxmd(void)
 	CU_ASSERT(boot_expect(&b, MON_REBOOTED, 10000, &m));
 	CU_ASSERT(b.hello.pid > 0 && b.hello.pid != pid);
 	CU_ASSERT_EQUAL(b.hello.reboots, 1);
-	CU_ASSERT(if_nametoindex(VETH) > 0);
+	CU_ASSERT(if_nametoindex(boot_veth()) > 0);
 	OK(boot_exec(&b, note, NULL, &out, &e));
 	CU_ASSERT_STRING_EQUAL(out.data, "hello\n");
 	finish(&b);
@@ -299,7 +296,7 @@ static void failures_come_back_as_one_chain(void)
 	(void)boot_reap(&b);
 	CU_ASSERT_EQUAL(boot_leftovers(&b), 0);
 	b.init = NULL;
-	b.veth = VETH;
+	b.veth = boot_veth();
 	b.bridge = "no-such-bridge";
 	CU_ASSERT_EQUAL(boot_start(&b, &e), -ENODEV);
 	CU_ASSERT_STRING_EQUAL(e.msg, "network interface 'eth0': there is no link 'no-such-bridge' on the host");
@@ -339,7 +336,7 @@ static void killing_the_monitor_ends_the_instance(void)
 	p.fd = b.hello.pidfd;
 	spawn_kill(&b.pidfd);
 	CU_ASSERT_EQUAL(poll(&p, 1, 3000), 1);
-	OK(cgroup_list(&b.layout, BOOT_PARENT, &ids, &e));
+	OK(cgroup_list(&b.layout, boot_parent(), &ids, &e));
 	CU_ASSERT(lxm_strv_has(&ids, b.id)); /* this is how lxmd finds what to clean */
 	OK(cgroup_kill(&b.layout, b.cgroup, &e));
 	OK(cgroup_remove(&b.layout, b.cgroup, 2000, &e));
@@ -418,11 +415,11 @@ static void the_unified_hierarchy_is_enough(void)
 	OK(boot_setup(&b, "v2", &e));
 	u = cgroup_unified(&b.layout);
 	if (u) {
-		cgroup_parent_remove(&b.layout, BOOT_PARENT);
+		cgroup_parent_remove(&b.layout, boot_parent());
 		b.layout.h[0] = *u;
 		b.layout.n = 1;
 		b.layout.pure_v2 = true;
-		OK(cgroup_parent_make(&b.layout, BOOT_PARENT, &e));
+		OK(cgroup_parent_make(&b.layout, boot_parent(), &e));
 		check_device_rules(&b);
 		OK(cgroup_freeze(&b.layout, b.cgroup, true, 2000, &e));
 		CU_ASSERT_EQUAL(cgroup_frozen(&b.layout, b.cgroup), 1);

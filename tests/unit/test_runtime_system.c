@@ -78,7 +78,7 @@ static void systemd_reaches_running(void)
 	OK(boot_setup(&b, "systemd", &e));
 	use_filter(&b, &c);
 	b.image = image;
-	b.veth = "vethffff0002";
+	b.veth = boot_veth();
 	t = lxm_mono_ms();
 	OK(boot_start(&b, &e));
 	expect_running(&b, t);
@@ -128,7 +128,7 @@ static void times_of_a_life(void)
 	n = atoi(text) < 1000 ? atoi(text) : 1000;
 	OK(boot_setup(&b, "bench", &e));
 	use_filter(&b, &c);
-	b.veth = "vethffff0003";
+	b.veth = boot_veth();
 	b.bridge = getenv("LXM_TEST_BRIDGE");
 	for (i = 0; i < n; i++) {
 		usleep(20000);
