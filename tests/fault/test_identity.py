@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.daemon import Daemon
+from harness.daemon import SLOW, Daemon
 from harness.tls import Certificate
 
 pytestmark = pytest.mark.host_only("files of the server's certificate")
@@ -25,7 +25,7 @@ def settled(daemon):
 
 
 def test_kill_9_while_the_first_certificate_is_made():
-    for seed in range(12):
+    for seed in range(12 if SLOW == 1 else 5):
         daemon = Daemon("id")
         try:
             daemon.proc = subprocess.Popen([daemon.bin("lxmd")], env=daemon.env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

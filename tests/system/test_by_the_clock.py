@@ -1,11 +1,19 @@
-"""What lxmd does each minute: snapshots that are due come, snapshots and backups that have expired go. All in one, for the same minute."""
+"""What time alone brings, waited for together: each minute snapshots that are due come, and snapshots and backups that have expired go;
+pings for listeners; the end of half a request and of a finished operation.
+"""
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from harness import backups
+from harness.daemon import SLOW
 from harness.instance import wait_until
+from harness.rest import unix_connect
+from test_events import Listener
 from test_snapshots import names, snap
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 
 def in_a_second():
@@ -16,9 +24,50 @@ def kept(inst):
     return [u.rsplit("/", 1)[1] for u in inst.rest.read(f"{inst.path}/backups")]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(200)
-def test_snapshots_come_and_what_has_expired_goes(daemon, instance):
+def two_pings(daemon):
+    """Opcodes and seconds of what a silent listener hears."""
+    listener = Listener(daemon, "?type=network-acl", timeout=15)
+    began = time.monotonic()
+    heard = [listener.frame()[0] for _ in range(2)]
+    listener.close()
+    return heard, time.monotonic() - began
+
+
+def half_requests(daemon):
+    """Seconds until the last of them is cut off."""
+    began = time.monotonic()
+    socks = []
+    for half in [b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", b"PATCH /1.0 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"]:
+        sock = unix_connect(daemon.socket, 60)
+        sock.sendall(half)
+        socks.append(sock)
+    for sock in socks:
+        while sock.recv(1000):
+            pass
+        sock.close()
+    return time.monotonic() - began
+
+
+def a_finished_operation(daemon):
+    """Statuses of its URL after 6 s and when it is gone from the list."""
+    rest = daemon.rest
+    op = rest.start_op("POST", "images", {"source": {"type": "url", "url": "http://127.0.0.1:1/none"}})
+    path = f"operations/{op['id']}"
+    assert rest.read(f"{path}/wait")["status"] == "Failure"
+    time.sleep(6)
+    early = rest.get(path).status
+    wait_until(lambda: rest.get(path).status == 404, 6 * SLOW)
+    return early, path in str(rest.read("operations"))
+
+
+@pytest.fixture(scope="module")
+def waits(session_daemon):
+    """What each of them found; they begin before the first test."""
+    with ThreadPoolExecutor() as pool:
+        yield {f: pool.submit(f, session_daemon) for f in (two_pings, half_requests, a_finished_operation)}
+
+
+def test_snapshots_come_and_what_has_expired_goes(waits, daemon, instance):
     every = instance(config={"snapshots.schedule": "* * * * *", "snapshots.pattern": "auto%d"})
     still = instance(start=False, config={"snapshots.schedule": "* * * * *"})
     both = instance(start=False, config={"snapshots.schedule": "* * * * *", "snapshots.schedule.stopped": "true"})
@@ -31,3 +80,17 @@ def test_snapshots_come_and_what_has_expired_goes(daemon, instance):
     assert names(every)[0] == "auto0"
     files = [p.name for p in (daemon.dir / "backups").iterdir()]
     assert len(files) == 1, files
+
+
+def test_pings_come_and_nobody_needs_to_answer(waits):
+    heard, seconds = waits[two_pings].result()
+    assert heard == [9, 9] and 15 < seconds < 25 * SLOW
+
+
+def test_half_a_request_then_silence_is_cut_off(waits, rest):
+    assert waits[half_requests].result() < 45 * SLOW
+    assert rest.get("/").status == 200
+
+
+def test_a_finished_operation_stays_for_ten_seconds(waits):
+    assert waits[a_finished_operation].result() == (200, False)

@@ -117,23 +117,6 @@ def test_headers_have_a_bound(bare):
     assert reply == b"" or status(reply) in (414, 431)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(90)
-def test_half_a_request_then_silence_is_cut_off(bare):
-    began = time.monotonic()
-    socks = []
-    for half in [b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", b"PATCH /1.0 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"]:
-        sock = unix_connect(bare.socket, 60)
-        sock.sendall(half)
-        socks.append(sock)
-    for sock in socks:
-        while sock.recv(1000):
-            pass
-        sock.close()
-    assert time.monotonic() - began < 45 * SLOW
-    assert bare.rest.get("/").status == 200
-
-
 def test_many_silent_connections_do_not_lock_others_out(bare):
     socks = [unix_connect(bare.socket) for _ in range(300)]
     assert bare.rest.get("/1.0").status == 200

@@ -54,15 +54,6 @@ def test_wait_ends_with_its_time_or_with_the_operation(rest, box):
     assert rest.get(path, query={"timeout": "soon"}).status == 400
 
 
-def test_a_finished_one_stays_for_ten_seconds(rest, box):
-    op = rest.wait(sleeper(rest, box, 0))
-    path = f"operations/{op['id']}"
-    time.sleep(6)
-    assert rest.get(path).status == 200
-    wait_until(lambda: rest.get(path).status == 404, 6 * SLOW)
-    assert path not in str(rest.read("operations"))
-
-
 def test_many_wait_at_once_without_a_thread_each(rest, daemon, box):
     op = sleeper(rest, box, 3)
     done = []
