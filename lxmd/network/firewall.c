@@ -178,7 +178,7 @@ static void text_flooding(const struct fw_bridge *b, const char *table, struct l
 	lxm_buf_str(t, "\t\tether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 accept\n");
 	lxm_buf_fmt(t, "\t\tiifname != \"%s*\" accept\n", b->ports);
 	lxm_buf_str(t, "\t\ticmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } drop\n"
-		       "\t\tmeta l4proto igmp drop\n"
+		       "\t\tmeta l4proto 2 drop\n"
 		       "\t\tip6 saddr :: icmpv6 type nd-neighbor-solicit drop\n");
 	if (b->subnet6)
 		lxm_buf_fmt(t, "\t\ticmpv6 type nd-router-solicit ether daddr set %s\n", b->mac);

@@ -100,10 +100,11 @@ static const char chain_ip4[] =
 	"\t\tdrop\n\t}\n";
 
 /* Solicitations and advertisements: plain, with at most one option, and that one the NIC's own MAC (or, from ::, the random
- * number of duplicate address detection). A first fragment has to show what it carries. */
+ * number of duplicate address detection). A first fragment has to show what it carries: TCP, UDP, SCTP, UDP-Lite, ESP, AH, GRE.
+ * Protocols are numbers: names would need the host's /etc/protocols. */
 static const char chain_ip6[] =
 	"\tchain ndp {\n"
-	"\t\tmeta protocol ip6 ip6 nexthdr != ipv6-icmp drop\n"
+	"\t\tmeta protocol ip6 ip6 nexthdr != 58 drop\n"
 	"\t\tmeta protocol ip6 icmpv6 type 133 ip6 length 8 return\n"
 	"\t\tmeta protocol ip6 icmpv6 type 133 ip6 length 16 iifname . @th,64,64 @lladdr return\n"
 	"\t\tmeta protocol ip6 icmpv6 type 133 drop\n"
@@ -122,7 +123,7 @@ static const char chain_ip6[] =
 	"\tchain fragment {\n"
 	"\t\tmeta protocol ip6 frag frag-off != 0 return\n"
 	"\t\tmeta protocol ip6 icmpv6 type { 1, 2, 3, 4, 128, 129 } return\n"
-	"\t\tmeta protocol ip6 meta l4proto { tcp, udp, sctp, udplite, esp, ah, gre } return\n"
+	"\t\tmeta protocol ip6 meta l4proto { 6, 17, 132, 136, 50, 51, 47 } return\n"
 	"\t\tdrop\n\t}\n"
 	"\tchain from_ip6 {\n"
 	"\t\tmeta protocol ip6 iifname @none6 drop\n"
