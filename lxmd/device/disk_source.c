@@ -226,19 +226,29 @@ static int find_block(const struct device_ctx *c, struct disk_mount *out, struct
 	return r;
 }
 
+/* What lies there, by a look that no link can turn aside. */
+static bool look_plain(const char *source, char real[PATH_MAX], struct stat *st)
+{
+	lxm_auto(fd_close) int fd = lxm_open_plain(source, O_PATH);
+
+	return fd >= 0 && fstat(fd, st) == 0 && snprintf(real, PATH_MAX, "%s", source) < PATH_MAX;
+}
+
 static int find_path(const struct device_ctx *c, struct disk_mount *out, struct lxm_err *e)
 {
 	const char *source = lxm_kv_or(c->kv, "source", "");
 	char real[PATH_MAX];
 	struct stat st;
-	bool found = out->literal ? snprintf(real, sizeof(real), "%s", source) < (int)sizeof(real) : realpath(source, real) != NULL;
+	bool found = out->literal ? look_plain(source, real, &st) : realpath(source, real) && stat(real, &st) == 0;
 
-	if (!found || stat(real, &st) < 0) {
+	if (!found) {
 		if (errno != ENOENT || lxm_kv_bool(c->kv, "required", true))
 			return lxm_err_sys(e, "source '%s'", source);
 		lxm_info("instance '%s': source '%s' of disk '%s' is missing and not required", c->instance_name, source, c->name);
 		return 0;
 	}
+	if (out->literal && S_ISBLK(st.st_mode))
+		return lxm_err_set(e, EPERM, "source '%s' is a block device, which restricted.devices.disk.paths of the project forbids", source);
 	out->source = lxm_strdup(real);
 	out->plain = true;
 	out->directory = S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode);

@@ -1,5 +1,6 @@
 """restricted.devices.disk.paths and restricted.idmap.*: a restricted project gets these paths and ids of the host, and no others."""
 import os
+import stat
 
 import pytest
 
@@ -111,6 +112,26 @@ def test_a_link_that_comes_later_leads_nowhere(project):
     (p.dir / "sub").unlink()
     (p.dir / "sub").mkdir()
     p.power("start")
+
+
+def test_a_block_device_below_an_allowed_path_is_no_disk(project):
+    """A file system of whoever made it is the kernel's to read."""
+    p = project
+    os.mknod(p.dir / "node", 0o600 | stat.S_IFBLK, os.makedev(7, 0))
+    try:
+        body = {"devices": {"d": {"type": "disk", "path": "/d", "source": str(p.dir / "node")}}}
+        reply = p.rest.request("PATCH", "instances/c", json=body, query=p.query)
+        if reply.status in (200, 202):
+            said = p.rest.refused("PUT", "instances/c/state", {"action": "start"}, statuses=(400, 403), query=p.query)
+        else:
+            said = reply.error
+        assert "block device" in said
+    finally:
+        (p.dir / "node").unlink()
+
+
+def test_a_disk_of_memory_is_no_path(project):
+    project.show("tmpfs:")
 
 
 def test_a_disk_that_is_no_longer_allowed_can_still_leave(project):
