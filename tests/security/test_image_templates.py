@@ -1,5 +1,6 @@
 """CVE-2026-23954, CVE-2026-33897: file templates of an image neither read nor write outside of the instance."""
 import os
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,17 @@ def test_the_template_language_reads_no_files(daemon, instance, secret, text):
     out = attack(daemon, instance, template("/stolen", "evil.tpl"),
                  lambda tar: tar.add("templates/evil.tpl", text.replace("@@", str(secret))))
     assert not out or "only root" not in out
+
+
+@pytest.mark.parametrize("pattern", ['{% include "/etc/hostname" %}', '{% ssi "/etc/hostname" %}', '{{ "/etc/hostname"|include }}', "{{ creation_date|ssi:'/etc/hostname' }}"])
+def test_the_pattern_of_snapshots_reads_no_files(instance, pattern):
+    """CVE-2025-54287: the name of a snapshot shows nothing of the host."""
+    inst = instance(start=False)
+    host = Path("/etc/hostname").read_text().strip()
+    if inst.rest.request("PATCH", inst.path, json={"config": {"snapshots.pattern": pattern}}).status == 200:
+        reply = inst.rest.request("POST", inst.path + "/snapshots", json={})
+        assert host not in reply.error
+        if reply.status == 202:
+            done = inst.rest.get(reply.json["operation"] + "/wait", query={"timeout": 30}).metadata
+            assert host not in str(done.get("err"))
+    assert [s for s in inst.rest.read(inst.path + "/snapshots") if host in s.rsplit("/", 1)[1]] == []
