@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Checks the shape of the tree: who includes and calls what (table in `rooms`), documented headers, size, SQL's home.
+"""Checks the shape of the tree: who includes and calls what (table in `rooms`), documented headers, size, SQL's home,
+a test of the effect of every key (effects.py).
 
     tests/lint/check.py        from the top of the tree; prints FILE:LINE: what is wrong; ends 1 if there is anything
 """
@@ -7,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+
+import effects
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MAX_LINES = 800
@@ -135,6 +138,7 @@ def main():
     paths = sources()
     for path in paths:
         check.file(path)
+    effects.check(TOP, check.say)
     for line in check.found:
         print(line)
     print(f"lint: {len(paths)} files, {len(check.found)} findings")
