@@ -67,7 +67,16 @@ def waits(session_daemon):
         yield {f: pool.submit(f, session_daemon) for f in (two_pings, half_requests, a_finished_operation)}
 
 
-def test_snapshots_come_and_what_has_expired_goes(waits, daemon, instance):
+@pytest.fixture
+def volume(daemon):
+    path = "storage-pools/default/volumes/custom"
+    daemon.rest.change("POST", path, {"name": "clock", "config": {"snapshots.schedule": "* * * * *", "snapshots.pattern": "vol%d",
+                                                                  "snapshots.expiry": "2H"}})
+    yield f"{path}/clock"
+    daemon.rest.change("DELETE", f"{path}/clock")
+
+
+def test_snapshots_come_and_what_has_expired_goes(waits, daemon, instance, volume):
     every = instance(config={"snapshots.schedule": "* * * * *", "snapshots.pattern": "auto%d"})
     still = instance(start=False, config={"snapshots.schedule": "* * * * *"})
     both = instance(start=False, config={"snapshots.schedule": "* * * * *", "snapshots.schedule.stopped": "true"})
@@ -75,9 +84,13 @@ def test_snapshots_come_and_what_has_expired_goes(waits, daemon, instance):
     snap(still, "kept", expires_at="2099-01-01T00:00:00Z")
     backups.make(still, "brief", expires_at=in_a_second())
     backups.make(still, "lasting", expires_at="2099-01-01T00:00:00Z")
-    wait_until(lambda: names(every) and names(both) and names(still) == ["kept"] and kept(still) == ["lasting"], 100,
+    shots = f"{volume}/snapshots?recursion=1"
+    wait_until(lambda: daemon.rest.read(shots) and names(every) and names(both) and names(still) == ["kept"] and kept(still) == ["lasting"], 100,
                lambda: f"{names(every)} {names(both)} {names(still)} {kept(still)}")
     assert names(every)[0] == "auto0"
+    [shot] = daemon.rest.read(shots)[:1]
+    made, until = (time.mktime(time.strptime(shot[k][:19], "%Y-%m-%dT%H:%M:%S")) for k in ("created_at", "expires_at"))
+    assert shot["name"].endswith("vol0") and until - made == 2 * 3600
     files = [p.name for p in (daemon.dir / "backups").iterdir()]
     assert len(files) == 1, files
 

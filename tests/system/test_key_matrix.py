@@ -218,3 +218,29 @@ def test_rules_of_restricted_projects(fenced, image, rule, opens, body):
     put(restricted="true", **{f"restricted.{rule}": ""})
     assert f"restricted.{rule}" in refused()
     put()
+
+
+# ---- images of projects
+def test_images_of_a_project_are_made_as_it_says(rest, image, instance):
+    """images.compression_algorithm: of the server, of the project instead, unset again."""
+    project, name = f"imgs{TAG}", f"packed{TAG}"
+    rest.change("POST", "projects", {"name": project, "config": {"features.images": "true", "images.compression_algorithm": "xz"}})
+    query = {"project": project}
+    try:
+        rest.change("POST", "instances", {"name": name, "source": {"type": "none"}, "devices": ROOT}, query=query)
+
+        def packed():
+            fp = rest.change("POST", "images", {"source": {"type": "instance", "name": name}}, query=query)["metadata"]["fingerprint"]
+            shown = rest.get(f"images/{fp}/export", query=query).headers["Content-Disposition"]
+            rest.change("DELETE", f"images/{fp}", query=query)
+            return shown.rsplit(".", 1)[1]
+
+        assert packed() == "xz"
+        rest.change("PATCH", f"projects/{project}", {"config": {"images.compression_algorithm": "none"}})
+        assert packed() == "tar"
+        rest.change("PATCH", f"projects/{project}", {"config": {"images.compression_algorithm": ""}})
+        assert packed() == "gz"
+    finally:
+        if rest.get(f"instances/{name}", query=query).status == 200:
+            rest.change("DELETE", f"instances/{name}", query=query)
+        rest.change("DELETE", f"projects/{project}")

@@ -245,7 +245,8 @@ def test_routed(rest, box, forwarding):
     wire.far("addr", "add", "198.51.100.1/24", "dev", "far")
     ip("addr", "add", "198.51.100.2/32", "dev", wire.name)
     ip("route", "add", "198.51.100.1/32", "dev", wire.name)
-    inst = box(n=nic("routed", parent=wire.name, host_name=host, hwaddr="00:16:3e:01:02:06", ipv4__host_table="4242", **ROUTED))
+    inst = box(n=nic("routed", parent=wire.name, host_name=host, hwaddr="00:16:3e:01:02:06", ipv4__host_table="4242",
+                     ipv6__host_table="4243", **ROUTED))
     addrs = inst.sh("ip addr show dev nic0; ip route; ip -6 route")
     for word in ("198.51.100.7/32", "198.51.100.8/32", "2001:db8::7/128", "default via 169.254.0.1 dev nic0", "default via fe80::1 dev nic0"):
         assert word in addrs, addrs
@@ -254,6 +255,7 @@ def test_routed(rest, box, forwarding):
     assert f"198.51.100.7 dev {host}" in routes() and f"203.0.113.0/24 via 198.51.100.7 dev {host}" in routes()
     assert f"198.51.100.8 dev {host}" in routes("table", "4242")
     assert f"2001:db8::7 dev {host}" in ip("-6", "route").stdout
+    assert f"2001:db8::7 dev {host}" in ip("-6", "route", "show", "table", "4243").stdout
     assert f"198.51.100.7 dev {wire.name}" in proxies() and f"2001:db8::7 dev {wire.name}" in proxies()
     assert text_of(f"/proc/sys/net/ipv4/conf/{host}/rp_filter") == "1\n"
     # a stranger on the parent's network, by the host's answer for the address
@@ -271,10 +273,13 @@ def test_routed(rest, box, forwarding):
     assert f"198.51.100.8 dev {wire.name}" in proxies()
     inst.stop()
     assert "198.51.100.7" not in proxies() + routes() and "2001:db8::7" not in proxies() + ip("-6", "route").stdout
-    devices(rest, inst, n=nic("routed", ipv4__address="198.51.100.7", ipv4__gateway="none", ipv4__host_address="198.51.100.254"))
+    devices(rest, inst, n=nic("routed", ipv4__address="198.51.100.7", ipv4__gateway="none", ipv4__host_address="198.51.100.254",
+                              ipv6__address="2001:db8::7", ipv6__gateway="none", ipv6__host_address="fe80::7", ipv6__routes="2001:db8:9::/48"))
     inst.start()
     assert inst.sh("ip route | grep -c default || true").strip() == "0"
+    assert inst.sh("ip -6 route | grep -c default || true").strip() == "0"
     assert "198.51.100.254/32" in ip("addr").stdout and "198.51.100.7" not in proxies()
+    assert "fe80::7/128" in ip("addr").stdout and "2001:db8:9::/48 via 2001:db8::7 dev" in ip("-6", "route").stdout
 
 
 def test_routed_asks_the_neighbours(box, forwarding):
