@@ -7,6 +7,7 @@
 #include "lxmc/conf.h"
 #include "lxmc/hosts.h"
 #include "lxmc/json.h"
+#include "lxmc/keys.h"
 #include "lxmc/out.h"
 #include "lxmc/verb.h"
 
@@ -16,6 +17,7 @@ static const struct {
 	{ "bash", "_lxmc() {\n"
 		  "\tlocal IFS=$'\\n'\n"
 		  "\tCOMPREPLY=($(lxmc __complete -- \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null))\n"
+		  "\t[[ ${COMPREPLY[0]} == *[=.] ]] && compopt -o nospace\n"
 		  "}\n"
 		  "complete -o default -F _lxmc lxmc\n" },
 	{ "zsh", "#compdef lxmc\n"
@@ -129,6 +131,23 @@ static void offer_remotes(struct conf *conf, const char *word, const char *prefi
 		offer(rm.name, prefix, colon ? ":" : "");
 }
 
+/* KEY and KEY=VALUE of a verb; in place of an instance's name those of the server, which have a dot in them as no name of an instance has. */
+static void offer_keys(const struct verb *v, const char *word, const char *prefix)
+{
+	bool server = strcmp(word, "INSTANCE") == 0;
+	lxm_auto(strv) struct lxm_strv keys = { 0 };
+	size_t i;
+
+	if (server ? !lxm_starts(v->args, "[INSTANCE] KEY") || !*prefix : !lxm_starts(word, "KEY"))
+		return;
+	keys_of_verb(v->name, server, &keys);
+	for (i = 0; i < keys.n; i++) {
+		bool open = keys.v[i][strlen(keys.v[i]) - 1] == '.';
+
+		offer(keys.v[i], prefix, strchr(server ? v->args : word, '=') && !open ? "=" : "");
+	}
+}
+
 static void offer_kind(struct cli *cli, const char *word, const char *prefix)
 {
 	size_t i;
@@ -212,6 +231,8 @@ int verb_complete(struct cli *cli, struct lxm_err *e)
 
 	if (open) {
 		offer_kind(cli, open->metavar, prefix);
+		if (v)
+			offer_keys(v, open->metavar, prefix);
 		return 0;
 	}
 	if (*prefix == '-') {
@@ -227,7 +248,9 @@ int verb_complete(struct cli *cli, struct lxm_err *e)
 		if (words[i][0] != '-' && !(i > used && open_flag(v, words[i - 1])))
 			position++;
 	}
-	if (v && cli_arg_word(v->args, position, word, sizeof(word)))
+	if (v && cli_arg_word(v->args, position, word, sizeof(word))) {
 		offer_kind(cli, word, prefix);
+		offer_keys(v, word, prefix);
+	}
 	return 0;
 }

@@ -25,6 +25,8 @@ void help_verb(const struct verb *v)
 	}
 	printf("\nGlobal options:\n");
 	print_flags(global_flags);
+	if (strstr(v->args, "KEY"))
+		printf("\n'lxmc config keys PATTERN' tells what keys there are (PATTERN: limits.*, memory, project, device-disk ...).\n");
 }
 
 static bool is_below(const char *name, const char *prefix)

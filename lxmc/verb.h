@@ -42,6 +42,7 @@ VERB(entity_set);
 VERB(entity_unset);
 /* config.c: instance or, without one, server */
 VERB(config_get);
+VERB(config_keys);
 VERB(config_set);
 VERB(config_unset);
 VERB(config_show);

@@ -386,6 +386,7 @@ const struct verb verbs[] = {
 	{ "config unset", G_CONF, "[INSTANCE] KEY", F_PROPERTY, "Take a key away", verb_config_unset, NULL, 0, ON },
 	{ "config show", G_CONF, "[INSTANCE]", expanded_flags, "Show the configuration of an instance or of the server", verb_config_show, NULL, 0, ON },
 	{ "config edit", G_CONF, "[INSTANCE]", NULL, "Edit the configuration as YAML", verb_config_edit, NULL, 0, 0 },
+	{ "config keys", G_CONF, "[PATTERN...]", F_FORMAT, "List the keys that there are, of all objects or as far as they fit (limits.*, memory, project)", verb_config_keys, NULL, 0, 0 },
 	{ "config metadata show", G_CONF, "INSTANCE", F_OBJECT, "Show an instance's image metadata", verb_entity_show, &entity_metadata, 0, ON },
 	{ "config metadata edit", G_CONF, "INSTANCE", NULL, "Edit an instance's image metadata as YAML", verb_entity_edit, &entity_metadata, 0, 0 },
 	{ "config template list", G_CONF, "INSTANCE", F_FORMAT, "List the file templates of an instance", verb_config_template_list, NULL, 0, ON },

@@ -1,4 +1,5 @@
 """lxmc by itself: help of every verb, wrong usage, completion, and servers that are away or hostile."""
+import json
 import os
 import socket
 import subprocess
@@ -123,6 +124,27 @@ def test_completion_knows_verbs_options_and_objects(lxmc, instance):
     assert "default" in complete(lxmc, "launch", "--profile", "")
     assert complete(lxmc, "list", "-f", "c") == ["compact", "csv"]
     assert complete(lxmc, "exec", name, "--", "l") == []
+
+
+def test_completion_knows_keys(lxmc):
+    assert complete(lxmc, "config", "set", "c1", "limits.memory.s") == ["limits.memory.swap=", "limits.memory.swap.priority="]
+    assert complete(lxmc, "config", "unset", "c1", "boot.autor") == ["boot.autorestart"]
+    assert complete(lxmc, "config", "set", "c1", "environ") == ["environment."]
+    assert complete(lxmc, "config", "set", "core.https_a") == [f"core.https_a{k}=" for k in ("ddress", "llowed_credentials", "llowed_headers",
+                                                                                            "llowed_methods", "llowed_origin")]
+    assert complete(lxmc, "network", "set", "n1", "bridge.m") == ["bridge.mtu="]  # bridge.mode is refused
+    assert complete(lxmc, "launch", "-c", "raw.s") == ["raw.seccomp="]
+
+
+def test_keys_are_listed_with_what_they_do(lxmc):
+    out = lxmc("config", "keys", "limits.memory*", check=True).out
+    assert "| limits.memory.swap.priority " in out and "Memory ceiling" in out and "| project " in out
+    assert "snapshots.expiry" not in out
+    assert "loki" not in lxmc("config", "keys", "server", check=True).out
+    refused = json.loads(lxmc("config", "keys", "nvidia.runtime", "--format", "json", check=True).out)
+    assert [(k["when"], "liblxc" in k["what"]) for k in refused] == [("refused", True)]
+    assert lxmc("config", "keys", "no-such-key").code == 1
+    assert "config keys" in lxmc("config", "set", "--help", check=True).out
 
 
 def test_completion_knows_servers_and_groups(lxmc):
