@@ -58,7 +58,7 @@ int policy_rule_paths(const struct instance *i, const char *value, struct lxm_er
 		/* a proxy follows links when it connects, and an abstract name is no path at all */
 		if (value && policy_host_socket(&d->kv))
 			return policy_refuse("restricted.devices.disk.paths", "a proxy to a Unix socket of the host", e);
-		if (!value || !lxm_streq(lxm_kv_get(&d->kv, "type"), "disk") || device_is_root(&d->kv) || conf_disk_is_scratch(&d->kv) || conf_disk_is_tmpfs(&d->kv) ||
+		if (!value || !lxm_streq(lxm_kv_get(&d->kv, "type"), "disk") || device_is_root(&d->kv) || conf_disk_is_own(&d->kv) ||
 		    !lxm_empty(lxm_kv_get(&d->kv, "pool")))
 			continue;
 		if (!path_below(lxm_kv_or(&d->kv, "source", ""), value))

@@ -159,3 +159,15 @@ def test_ids_of_the_project_alone_can_be_mapped(project):
     assert "restricted.idmap" in said
     p.rest.change("PATCH", f"projects/{p.name}", {"config": {"restricted.containers.lowlevel": "allow"}})
     p.power("start")
+
+
+def test_memory_is_open_and_block_devices_are_not(project):
+    """The kernel reads no filesystem that a tenant may have written; memory is nobody else's."""
+    project.power("start")
+    project.show("tmpfs:", size="1MiB")
+    assert "size=1024k" in next(line for line in open(f"{project.root}/proc/1/mounts") if " /d " in line)
+    project.hide()
+    node = project.dir / "disk"
+    os.mknod(node, 0o600 | stat.S_IFBLK, os.makedev(7, 0))
+    said = project.refused(source=str(node))
+    assert "block device" in said and "restricted.devices.disk.paths" in said
