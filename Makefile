@@ -207,8 +207,9 @@ uninstall:   ## remove what install put there; data and configuration stay
 docs: $(B)/unit/test_conf_keys ## print doc/config-keys.md from the tables in lib/conf
 	$(Q)LXM_UPDATE_DOCS=1 $< >/dev/null
 
-format:      ## lay the C out by .clang-format
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+BASE ?= HEAD
+format:      ## lay out the lines of C that were changed since BASE (HEAD), by .clang-format
+	$(Q)git clang-format --quiet --force --extensions c,h $(BASE) || [ $$? = 1 ]
 
 lint:        ## who includes and calls what, documented headers, file sizes
 	$(Q)tests/lint/check.py
