@@ -25,8 +25,8 @@ int api_internal_reload_put(struct request *rq, struct lxm_err *e)
 /* Worker: takes as long as the slowest instance. */
 static void shutdown_job(void *arg)
 {
-	instances_shutdown(arg);
-	daemon_stop(arg);
+	if (instances_shutdown(arg))
+		daemon_stop(arg);
 }
 
 int api_internal_shutdown_put(struct request *rq, struct lxm_err *e)

@@ -162,15 +162,22 @@ static int cmp_leaving(const void *a, const void *b)
 	return p < q ? 1 : p > q ? -1 : 0;
 }
 
-void instances_shutdown(struct lxmd *d)
+bool instances_shutdown(struct lxmd *d)
 {
+	struct instances *in = d->instances;
+	struct leaving *v;
 	struct run **runs = NULL;
-	size_t n = run_list(d, &runs), k, m, first;
-	struct leaving *v = lxm_alloc(n * sizeof(*v));
+	size_t n, k, m, first;
+	bool going;
 
-	pthread_mutex_lock(&d->instances->lock);
-	d->instances->host_goes = true;
-	pthread_mutex_unlock(&d->instances->lock);
+	pthread_mutex_lock(&in->lock);
+	going = in->host_goes;
+	in->host_goes = true;
+	pthread_mutex_unlock(&in->lock);
+	if (going)
+		return false;
+	n = run_list(d, &runs);
+	v = lxm_alloc(n * sizeof(*v));
 	for (k = 0, m = 0; k < n; k++) {
 		v[m].run = runs[k];
 		if (instance_load_id(d, runs[k]->id, &v[m].i, NULL) == 0)
@@ -196,6 +203,7 @@ void instances_shutdown(struct lxmd *d)
 		instance_deinit(&v[k].i);
 	}
 	free(v);
+	return true;
 }
 
 /* ---- an end that nobody asked for */

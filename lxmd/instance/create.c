@@ -106,7 +106,7 @@ static int add_devices(struct lxmd *d, struct instance *i, struct lxm_kv *change
 		int r = device_is_root(&dev->kv) ? 0 : device_add(&c, e);
 
 		if (r < 0)
-			return lxm_err_wrap(e, r, "device '%s'", dev->name);
+			return r;
 	}
 	return 0;
 }

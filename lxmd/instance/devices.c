@@ -192,7 +192,6 @@ int instance_devices_start(struct lxmd *d, struct plan *p, const struct instance
 		c.replan = running;
 		r = device_start(&c, p, e);
 		if (r < 0) {
-			lxm_err_wrap(e, r, "device '%s'", order[k]->name);
 			while (!running && k-- > 0) {
 				c = instance_device(d, i, order[k], changes);
 				device_stop(&c);

@@ -2,6 +2,8 @@
 #ifndef LXMD_INSTANCE_INSTANCES_H
 #define LXMD_INSTANCE_INSTANCES_H
 
+#include <stdbool.h>
+
 #include "lib/base/err.h"
 
 struct lxmd;
@@ -21,7 +23,8 @@ void instances_autostart(struct lxmd *d);
 void instances_stop(struct lxmd *d);
 
 /** Stop every running instance cleanly, by boot.stop.priority, within each one's boot.host_shutdown_timeout;
- * instances_stop() then takes managed networks off the host, if none was started meanwhile. Workers. */
-void instances_shutdown(struct lxmd *d);
+ * instances_stop() then takes managed networks off the host, if none was started meanwhile. Returns false at once
+ * when it was called before. Workers. */
+bool instances_shutdown(struct lxmd *d);
 
 #endif

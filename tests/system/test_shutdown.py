@@ -49,3 +49,15 @@ def test_shutdown_alone_leaves_them(own_daemon, busybox_tar):
     assert not gone(pid) and all(map(on_host, networks))
     own_daemon.start()
     assert inst.pid == pid
+
+
+def test_two_at_once_wait_for_one_end(own_daemon, busybox_tar):
+    images.import_image(own_daemon.rest, busybox_tar, "testimage")
+    inst = create(own_daemon, "testimage", name="d0")
+    pid = inst.pid
+    going = [subprocess.Popen([own_daemon.bin("lxmd"), "shutdown", "--instances", "--timeout=20"], env=own_daemon.env()) for _ in range(3)]
+    assert [p.wait(30) for p in going] == [0, 0, 0]
+    assert own_daemon.proc.wait(10) == 0 and gone(pid)
+    own_daemon.proc = None
+    own_daemon.start()
+    inst.wait_status("Running", 10)
