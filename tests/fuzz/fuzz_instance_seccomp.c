@@ -6,6 +6,13 @@
 #include "lxmd/instance/seccomp_raw.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__lsan_default_suppressions(void);
+
+/* libseccomp 2.5.4 loses nodes of its own where a rule covers two before it; the unit test watches that filters are released. */
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libseccomp.so";
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
