@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 
+SO_RCVBUFFORCE = 33  # whatever net.core.rmem_max says
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 ARP, IP4, IP6, VLAN, QINQ = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88A8
@@ -125,7 +126,7 @@ class Wire:
                 os.close(fd)
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             s.bind((link, ETH_P_ALL))
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+            s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
             made.append(s)
 
         thread = threading.Thread(target=work)

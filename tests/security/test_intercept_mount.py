@@ -10,6 +10,7 @@ from harness.instance import fresh_name
 
 KEY = "security.syscalls.intercept.mount"
 MS_BIND, MS_RDONLY = 4096, 1
+REFUSED = ("EPERM", "EACCES")  # by the kernel, or by AppArmor, which is asked first
 
 
 def loop_device(path):
@@ -107,10 +108,10 @@ def test_no_node_of_such_a_filesystem_opens_the_host(inst):
 
 
 def test_what_is_not_listed_is_the_kernels_to_refuse(inst):
-    assert mount(inst, fstype="ext2") == "EPERM"
+    assert mount(inst, fstype="ext2") in REFUSED
     assert mount(inst, fstype="proc", source="proc") == "ok"  # an instance may have its own
     inst.sh("umount /mnt/a")
-    assert mount(inst, fstype="debugfs", source="none") == "EPERM"
+    assert mount(inst, fstype="debugfs", source="none") in REFUSED
     assert mount(inst, source="/mnt/b", fstype="none", flags=MS_BIND) == "ok"
     inst.sh("umount /mnt/a")
     for value in ("debugfs", "ext4,overlay", "nfs", "fuse", "ext4 xfs", "../ext4"):
