@@ -448,10 +448,11 @@ static void hotplug_job(void *arg)
 	lxm_auto(free) struct run **runs = NULL;
 	size_t k, n;
 
+	n = h && !h->v2 ? run_list(c->d, &runs) : 0;
+	/* one at a time, from its first look on: what is seen last counts */
+	pthread_mutex_lock(&c->write_lock);
 	cpus_host_restore(l, c->d->instances->cgroup_parent);
 	cpus_host_reread(l, c->d->instances->cgroup_parent, &usable, &spread);
-	n = h && !h->v2 ? run_list(c->d, &runs) : 0;
-	pthread_mutex_lock(&c->write_lock);
 	pthread_mutex_lock(&c->lock);
 	c->usable = usable;
 	c->spread = spread;
