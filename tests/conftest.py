@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import images  # noqa: E402
 from harness.daemon import SLOW, Daemon  # noqa: E402
-from harness.host import HostState  # noqa: E402
+from harness.host import HostState, alone  # noqa: E402
 from harness.instance import Instance, fresh_name  # noqa: E402
 
 IMAGE = "testimage"
@@ -209,6 +209,13 @@ def instance(daemon, image):
     for inst in reversed(made):
         if daemon.alive():
             inst.remove()
+
+
+@pytest.fixture(scope="module")
+def own_routes():
+    """For tests whose addresses or names of bridges are fixed: no other run of the suites on this host has them meanwhile."""
+    with alone("routes"):
+        yield
 
 
 @pytest.fixture

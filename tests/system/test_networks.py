@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.daemon import Daemon
+from harness.daemon import SLOW, Daemon
+
+pytestmark = pytest.mark.usefixtures("own_routes")
 
 BRIDGE = f"lxmE{os.getpid() % 100000}"  # names of this file's bridges begin so
 
@@ -29,7 +31,7 @@ def link(name):
 
 
 def wait_for(what, timeout=5):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * SLOW
     while time.monotonic() < end:
         got = what()
         if got:

@@ -7,9 +7,10 @@ import subprocess
 import pytest
 
 from harness.frames import IP4, Wire, eth, ipv4, udp
-from harness.host import alone
 from harness.instance import fresh_name, wait_until
 from harness.rest import OperationFailed
+
+pytestmark = pytest.mark.usefixtures("own_routes")
 
 
 def out(*argv):
@@ -19,13 +20,6 @@ def out(*argv):
 @pytest.fixture(scope="module")
 def network(session_daemon):
     return next(n["name"] for n in session_daemon.rest.read("networks", query={"recursion": 1}) if n["managed"])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def addresses():
-    """Those of the tests are routes of the host while they run."""
-    with alone("routes"):
-        yield
 
 
 @pytest.fixture

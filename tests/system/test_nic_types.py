@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from harness.host import alone
 from harness.instance import fresh_name, wait_until
 from harness.netns import Wire, ip, kernel_has
 from harness.rest import OperationFailed, RestError
+
+pytestmark = pytest.mark.usefixtures("own_routes")
 
 TAG = f"lxmn{os.getpid() % 10000}"
 VLANS = kernel_has("vlan", "id", "5")
@@ -49,13 +50,6 @@ def rate_in(link):
 
 def volatile(inst):
     return {k: v for k, v in inst.get()["config"].items() if k.startswith("volatile.n.")}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def addresses():
-    """Those of the tests are routes of the host while they run."""
-    with alone("routes"):
-        yield
 
 
 @pytest.fixture
