@@ -175,6 +175,7 @@ static const struct conf_fact extensions[] = {
 	{ "device-nic-bridged", "security.port_isolation", "instance_nic_bridged_port_isolation" },
 	{ "device-nic-bridged", "vlan*", "instance_nic_bridged_vlan" },
 	{ "device-nic-ipvlan", "ipv4.gateway ipv6.gateway", "container_nic_ipvlan_gateway" },
+	{ "device-nic-ipvlan", "ipv4.host_table ipv6.host_table", "container_nic_ipvlan_host_table" },
 	{ "device-nic-ipvlan", "mode", "container_nic_ipvlan_mode" },
 	{ "device-nic-ipvlan", "type", "container_nic_ipvlan" },
 	{ "device-nic-routed", "ipv4.gateway ipv6.gateway", "container_nic_routed_gateway" },

@@ -57,6 +57,7 @@ static const char *const extensions[] = {
 	/* networks and NICs */
 	"container_nic_ipvlan",
 	"container_nic_ipvlan_gateway",
+	"container_nic_ipvlan_host_table",
 	"container_nic_ipvlan_mode",
 	"container_nic_routed",
 	"container_nic_routed_gateway",
