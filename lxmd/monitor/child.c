@@ -210,18 +210,20 @@ static int caps_step(struct start *s, const struct plan_step *p, struct lxm_err 
 	return 0;
 }
 
+/*
+ * The profile is taken now, not at the exec: where an exec changes it the kernel forgets the death signal, and init would outlive
+ * a monitor that is killed (security/apparmor/lsm.c, apparmor_bprm_committing_creds()). What is left to do here needs nothing that the
+ * profile forbids.
+ */
 static int apparmor_step(struct start *s, const struct plan_step *p, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int fd = lxm_open_beneath(s->proc, "thread-self/attr/apparmor/exec", O_WRONLY, 0);
+	/* thread-self is a link within this proc: by pid, which is 1 here */
+	lxm_auto(fd_close) int fd = lxm_open_beneath(s->proc, "1/attr/apparmor/current", O_WRONLY, 0);
 	char line[1100];
-	int n = snprintf(line, sizeof(line), "exec %s", p->u.apparmor.label);
+	int n = snprintf(line, sizeof(line), "changeprofile %s", p->u.apparmor.label);
 
-	if (fd < 0) {
-		/* thread-self is a link within this proc: resolve by pid, which is 1 here */
-		fd = lxm_open_beneath(s->proc, "1/attr/apparmor/exec", O_WRONLY, 0);
-		if (fd < 0)
-			fd = lxm_open_beneath(s->proc, "1/attr/exec", O_WRONLY, 0);
-	}
+	if (fd < 0)
+		fd = lxm_open_beneath(s->proc, "1/attr/current", O_WRONLY, 0);
 	if (fd < 0 || write(fd, line, (size_t)n) != n)
 		return lxm_err_sys(e, "set AppArmor profile '%s'", p->u.apparmor.label);
 	return 0;
