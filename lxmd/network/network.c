@@ -338,6 +338,7 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 	ns->vlans = vlans_new();
 	pthread_mutex_init(&ns->change, NULL);
 	pthread_mutex_init(&ns->lock, NULL);
+	pthread_cond_init(&ns->reaped, NULL);
 	d->networks = ns;
 	if (fw_new(hash(d->dirs.networks.path), &ns->fw, &fe) < 0)
 		(void)snprintf(ns->fw_why, sizeof(ns->fw_why), "%.199s", fe.msg);
@@ -384,6 +385,10 @@ void networks_stop(struct lxmd *d)
 	if (!ns)
 		return;
 	(void)loop_timer_cancel(d->loop, ns->reaper);
+	pthread_mutex_lock(&ns->lock);
+	while (ns->reaping)
+		pthread_cond_wait(&ns->reaped, &ns->lock);
+	pthread_mutex_unlock(&ns->lock);
 	for (i = 0; i < ns->n; i++) {
 		ns->v[i]->type->release(ns->v[i]);
 		network_object_free(ns->v[i]);
@@ -392,6 +397,7 @@ void networks_stop(struct lxmd *d)
 	fw_free(ns->fw);
 	free(ns->doomed);
 	vlans_free(ns->vlans);
+	pthread_cond_destroy(&ns->reaped);
 	pthread_mutex_destroy(&ns->lock);
 	pthread_mutex_destroy(&ns->change);
 	free(ns);

@@ -256,6 +256,10 @@ static void reap_links(void *arg)
 			index[left++] = index[i];
 	if (left && rtnl >= 0 && nl_link_del_many(rtnl, index, left, &e) < 0)
 		lxm_warn("delete %zu links of stopped instances: %s", left, e.msg);
+	pthread_mutex_lock(&ns->lock);
+	ns->reaping--;
+	pthread_cond_signal(&ns->reaped);
+	pthread_mutex_unlock(&ns->lock);
 }
 
 /* Loop thread. */
@@ -265,6 +269,7 @@ static void on_reap(void *arg)
 
 	pthread_mutex_lock(&ns->lock);
 	ns->reaper = 0;
+	ns->reaping++;
 	pthread_mutex_unlock(&ns->lock);
 	workers_run(ns->d->workers, reap_links, ns);
 }

@@ -47,6 +47,8 @@ struct networks {
 	struct vlans *vlans;	/* has a lock of its own */
 	bool names_by_mac;	/* atomic: instances.nic.host_name */
 	loop_timer_id reaper;	/* guarded by lock */
+	unsigned int reaping;	/* guarded by lock: jobs that are queued or run; `reaped` tells when one has ended */
+	pthread_cond_t reaped;
 };
 
 extern const struct network_type network_bridge, network_macvlan, network_physical;
