@@ -173,11 +173,12 @@ class Daemon:
         rest = self.rest
         problems = []
         for kind, field in (("instances", "name"), ("images", "fingerprint")):
-            for thing in rest.read(kind, query={"recursion": 1}):
+            for thing in rest.read(kind, query={"recursion": 1, "all-projects": "true"} if kind == "instances" else {"recursion": 1}):
+                where = {"query": {"project": thing["project"]}} if kind == "instances" else {}
                 try:
                     if kind == "instances" and thing["status"] != "Stopped":
-                        rest.change("PUT", f"instances/{thing['name']}/state", {"action": "stop", "force": True})
-                    rest.change("DELETE", f"{kind}/{thing[field]}")
+                        rest.change("PUT", f"instances/{thing['name']}/state", {"action": "stop", "force": True}, **where)
+                    rest.change("DELETE", f"{kind}/{thing[field]}", **where)
                 except Exception as e:  # the next thing may still go
                     problems.append(f"delete {kind} {thing[field]}: {e}")
         for profile in rest.read("profiles", query={"recursion": 1}):

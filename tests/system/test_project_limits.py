@@ -1,4 +1,5 @@
 """limits.* of projects: what does not fit is refused, whichever way it comes, and leaves everything as it was."""
+import os
 import threading
 import time
 
@@ -344,12 +345,13 @@ def test_a_profile_of_default_is_held_to_the_limits_of_its_users(rest):
 
 
 def test_networks_have_a_number(rest):
+    link = f"lim{os.getpid()}"
     was = len([n for n in rest.read("networks", query={"recursion": 1}) if n["managed"]])
     rest.change("PATCH", "projects/default", {"config": {"limits.networks": str(was)}})
     try:
-        said = rest.refused("POST", "networks", {"name": "limnet0", "config": {"ipv4.address": "none", "ipv6.address": "none"}}, statuses=(403,))
+        said = rest.refused("POST", "networks", {"name": link, "config": {"ipv4.address": "none", "ipv6.address": "none"}}, statuses=(403,))
         assert "Networks limit has been reached" in said
-        assert rest.get("networks/limnet0").status == 404
+        assert rest.get(f"networks/{link}").status == 404
         assert "there currently are" in rest.refused("PATCH", "projects/default", {"config": {"limits.networks": "0"}})
     finally:
         rest.change("PATCH", "projects/default", {"config": {"limits.networks": ""}})
