@@ -25,7 +25,7 @@ def settled(daemon):
 
 
 def test_kill_9_while_the_first_certificate_is_made():
-    for seed in range(12 if SLOW == 1 else 5):
+    for seed in range(12 if SLOW == 1 else 2):
         daemon = Daemon("id")
         try:
             daemon.proc = subprocess.Popen([daemon.bin("lxmd")], env=daemon.env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
