@@ -113,6 +113,7 @@ static void stop(struct lxmd *d)
 		lxm_warn("some operations or requests did not end in time; leaving without them");
 		_exit(0);
 	}
+	idle_stop(d->idle);
 	instances_stop(d);
 	networks_stop(d);
 	images_stop(d);

@@ -2,15 +2,17 @@
  * Memory given back by a daemon at rest. One timer, armed by the first thing done after a rest and again while things are done:
  * a resting daemon is never woken by it.
  *
- * Given back are: what other parts have added, as descriptors of cgroup files that somebody asked for; database connections beyond the first, and its pages; free pieces of the heap; and the pages of programs and
- * libraries that cannot have been written to (mapped code and constants). Those stay in the kernel's page cache, where what is
- * used again is found without reading, some 0.1 ms in all; what only start-up or a rare request needed stays away.
+ * Given back are: what other parts have added, as descriptors of cgroup files that somebody asked for; database connections
+ * beyond the first, and its pages; free pieces of the heap; and the pages of programs and libraries that cannot have been written
+ * to (mapped code and constants). Those stay in the kernel's page cache, where what is used again is found without reading, some
+ * 0.1 ms in all; what only start-up or a rare request needed stays away.
  */
 #include "lxmd/core/idle.h"
 
 #include <assert.h>
 #include <link.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -31,6 +33,10 @@ struct idle {
 	void (*fn[FNS_MAX])(struct lxmd *d); /* n of them; set while the daemon starts */
 	size_t n;
 	unsigned int seen; /* of them when the timer was armed; loop thread */
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool busy;    /* a worker gives back; guarded by lock */
+	bool stopped; /* guarded by lock */
 };
 
 #ifndef LXM_SAN
@@ -70,6 +76,10 @@ static void give_back(void *arg)
 
 	(void)dl_iterate_phdr(drop_clean, &page);
 #endif
+	pthread_mutex_lock(&i->lock);
+	i->busy = false;
+	pthread_cond_broadcast(&i->done);
+	pthread_mutex_unlock(&i->lock);
 }
 
 static void look(void *arg)
@@ -84,7 +94,12 @@ static void look(void *arg)
 	}
 	/* whoever notes something from here on arms it again */
 	atomic_store(&i->armed, false);
-	workers_run(i->d->workers, give_back, i);
+	pthread_mutex_lock(&i->lock);
+	if (!i->stopped && !i->busy) {
+		i->busy = true;
+		workers_run(i->d->workers, give_back, i);
+	}
+	pthread_mutex_unlock(&i->lock);
 }
 
 struct idle *idle_new(struct lxmd *d)
@@ -92,7 +107,20 @@ struct idle *idle_new(struct lxmd *d)
 	struct idle *i = lxm_alloc(sizeof(*i));
 
 	i->d = d;
+	pthread_mutex_init(&i->lock, NULL);
+	pthread_cond_init(&i->done, NULL);
 	return i;
+}
+
+void idle_stop(struct idle *i)
+{
+	if (!i)
+		return;
+	pthread_mutex_lock(&i->lock);
+	i->stopped = true;
+	while (i->busy)
+		pthread_cond_wait(&i->done, &i->lock);
+	pthread_mutex_unlock(&i->lock);
 }
 
 void idle_add(struct idle *i, void (*fn)(struct lxmd *d))
@@ -103,6 +131,10 @@ void idle_add(struct idle *i, void (*fn)(struct lxmd *d))
 
 void idle_free(struct idle *i)
 {
+	if (!i)
+		return;
+	pthread_cond_destroy(&i->done);
+	pthread_mutex_destroy(&i->lock);
 	free(i);
 }
 

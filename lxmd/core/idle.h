@@ -7,6 +7,8 @@ struct idle;
 
 /** Main thread, with the loop there; idle_free() it. */
 struct idle *idle_new(struct lxmd *d);
+/** Give nothing back any more, and wait for what runs. Main thread, before the parts that have added something go. NULL is fine. */
+void idle_stop(struct idle *i);
 /** After the loop's and the workers' end. NULL is fine. */
 void idle_free(struct idle *i);
 
