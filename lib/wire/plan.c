@@ -50,6 +50,7 @@ static const struct wire_kind kinds[PLAN_KINDS] = {
 			     { U32(intercept.flags), STR(intercept.mounts.allowed, PLAN_MOUNTS_MAX),
 			       STR(intercept.mounts.fuse, PLAN_MOUNTS_MAX),
 			       U32(intercept.mounts.shift), BYTES(intercept.inner, 4096 * 8) } },
+	[PLAN_NIC_PORT] = { "nic-port", 0, 64, { STR(nic_port.link, 16), STR(nic_port.mac, 18), STR(nic_port.tagged, 0), U32(nic_port.flags), U32(nic_port.untagged), U64(nic_port.rate), U32(nic_port.burst), U32(nic_port.queue) } },
 };
 
 static const struct wire_format format = { PLAN_MAGIC, PLAN_VERSION, PLAN_MAX, kinds, PLAN_KINDS };
@@ -207,6 +208,7 @@ static const char *check_step(const struct plan_step *s)
 	case PLAN_NIC_ADDR:
 	case PLAN_NIC_ROUTE:
 	case PLAN_NIC_PROXY:
+	case PLAN_NIC_PORT:
 		return plan_check_nic(s);
 	case PLAN_FILE:
 		return check_file(&s->u.file);

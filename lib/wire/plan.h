@@ -45,6 +45,7 @@ enum plan_kind {
 	PLAN_ENV,	   /* init's environment */
 	PLAN_ARG,	   /* init's argv, at least one, the first one an absolute inside path */
 	PLAN_INTERCEPT,	   /* at most once: the filter has calls that we answer */
+	PLAN_NIC_PORT,	   /* what holds the host ends of pairs, made anew with them at a reboot */
 	PLAN_KINDS
 };
 
@@ -168,7 +169,7 @@ enum plan_nic_flag {
 	PLAN_NIC_NO_LEARNING = 4,
 	PLAN_NIC_NO_IPV6 = 8,	   /* disable_ipv6 on the host end */
 	PLAN_NIC_L3S = 16,	   /* IPVLAN: mode l3s */
-	PLAN_NIC_DOWN = 64,	   /* VETH: the host end stays down; lxmd sets it up when it is ready for what the container sends */
+	PLAN_NIC_DOWN = 64,	   /* VETH: the host end stays down, until PLAN_NIC_PORT or lxmd sets it up */
 	PLAN_NIC_ROUTER = 32,	   /* VETH: the host end forwards, takes no router advertisements and no forged IPv4 sources */
 };
 
@@ -185,6 +186,29 @@ struct plan_nic {
 	uint32_t txqlen;      /* length of the transmit queue, 0: the kernel's choice */
 	uint32_t vlan;	      /* MACVLAN: not used yet, 0 */
 };
+
+enum plan_port_flag {
+	PLAN_PORT_VLANS = 1, /* exactly these VLANs */
+	PLAN_PORT_UP = 2,    /* set the link up at the end */
+};
+#define PLAN_VLAN_BRIDGE 4095u /* untagged: where the bridge puts it */
+
+/*
+ * The host end of a pair, which is there by then. lxmd does the same after a start and at every change; here it is for a reboot from inside
+ * that no lxmd sees: the link that it made it on is gone with the old init.
+ */
+struct plan_nic_port {
+	const char *link;
+	const char *mac;	/* who alone is behind it, for a bridge that does not learn it; "": nobody is named */
+	const char *tagged;	/* "10,20-29" or "" */
+	uint32_t flags;		/* enum plan_port_flag */
+	uint32_t untagged;	/* VLAN of what has no tag, 0: nowhere */
+	uint64_t rate;		/* bytes per second to the instance, 0: no limit */
+	uint32_t burst, queue;	/* bytes; of the bucket, and of what waits before it */
+};
+
+/** The next range of a list of VLANs: 1, 0 at the end, -EINVAL. *p moves on. */
+int plan_vlan_next(const char **p, uint16_t *first, uint16_t *last);
 
 enum plan_side { PLAN_INSIDE = 1, PLAN_OUTSIDE = 2 };
 
@@ -296,6 +320,7 @@ struct plan_step {
 		struct plan_nic_addr nic_addr;
 		struct plan_nic_route nic_route;
 		struct plan_nic_proxy nic_proxy;
+		struct plan_nic_port nic_port;
 		struct plan_file file;
 		struct plan_sysctl sysctl;
 		struct plan_rlimit rlimit;

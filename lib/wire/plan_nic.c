@@ -99,6 +99,56 @@ static const char *check_route(const struct plan_nic_route *r)
 	return *r->via && address_ok(r->via) != family ? "via" : !ifname_ok(r->link) ? "link" : NULL;
 }
 
+static int vlan_number(const char **p, uint16_t *out)
+{
+	unsigned int n = 0, digits = 0;
+
+	for (; **p >= '0' && **p <= '9' && digits < 5; (*p)++, digits++)
+		n = n * 10 + (unsigned int)(**p - '0');
+	*out = (uint16_t)n;
+	return n >= 1 && n <= 4094 ? 0 : -EINVAL;
+}
+
+int plan_vlan_next(const char **p, uint16_t *first, uint16_t *last)
+{
+	if (!**p)
+		return 0;
+	if (vlan_number(p, first) < 0)
+		return -EINVAL;
+	*last = *first;
+	if (**p == '-') {
+		(*p)++;
+		if (vlan_number(p, last) < 0)
+			return -EINVAL;
+	}
+	if (*last < *first || (**p && **p != ','))
+		return -EINVAL;
+	if (!**p)
+		return 1;
+	(*p)++;
+	return **p ? 1 : -EINVAL;
+}
+
+static const char *check_port(const struct plan_nic_port *n)
+{
+	const char *p = n->tagged;
+	uint16_t first, last;
+	int r;
+
+	if (!ifname_ok(n->link))
+		return "link";
+	if (*n->mac && !mac_ok(n->mac))
+		return "mac";
+	if (n->flags & ~3u || n->untagged > PLAN_VLAN_BRIDGE)
+		return "flags";
+	do
+		r = plan_vlan_next(&p, &first, &last);
+	while (r > 0);
+	if (r < 0 || (*n->tagged && !(n->flags & PLAN_PORT_VLANS)))
+		return "tagged";
+	return n->rate && (!n->burst || n->burst > INT32_MAX || !n->queue || n->queue > INT32_MAX) ? "rate" : NULL;
+}
+
 const char *plan_check_nic(const struct plan_step *s)
 {
 	switch (s->kind) {
@@ -112,6 +162,8 @@ const char *plan_check_nic(const struct plan_step *s)
 		return check_route(&s->u.nic_route);
 	case PLAN_NIC_PROXY:
 		return !ifname_ok(s->u.nic_proxy.link) ? "link" : !address_ok(s->u.nic_proxy.address) ? "address" : NULL;
+	case PLAN_NIC_PORT:
+		return check_port(&s->u.nic_port);
 	default:
 		return "kind";
 	}

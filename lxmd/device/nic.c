@@ -108,18 +108,28 @@ static void nic_remove(struct device_ctx *c)
 	device_volatile_set(c, "ipv6.address", "");
 }
 
-static int nic_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
-{
-	lxm_auto(meant) struct meant m;
-
-	meant_by(c, c->kv, &m);
-	return meant_kv(&m) ? m.kind->start(&m.c, plan, e) : no_kind(c, e);
-}
-
 /* The host end of the pair, or NULL. */
 static const char *host_end(const struct device_ctx *c)
 {
 	return device_volatile(c, "host_name");
+}
+
+static int nic_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+{
+	lxm_auto(meant) struct meant m;
+
+	int r;
+
+	meant_by(c, c->kv, &m);
+	if (!meant_kv(&m))
+		return no_kind(c, e);
+	r = m.kind->start(&m.c, plan, e);
+	if (r < 0 || !host_end(c))
+		return r;
+	r = nic_port_plan(&m.c, host_end(c), m.kind == &nic_bridged, plan, e);
+	if (r < 0 && !c->replan)
+		m.kind->stop(&m.c);
+	return r;
 }
 
 static int nic_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)

@@ -49,9 +49,14 @@ static int queue_apply(const struct device_ctx *c, int rtnl, int index, struct l
 	return shape_queue(rtnl, index, wanted ? wanted : QUEUE_DEFAULT, e);
 }
 
+uint64_t nic_limits_ingress(const struct device_ctx *c)
+{
+	return rate(c, "limits.ingress");
+}
+
 int nic_limits_apply(const struct device_ctx *c, const char *link, bool live, struct lxm_err *e)
 {
-	uint64_t in = rate(c, "limits.ingress"), out = rate(c, "limits.egress");
+	uint64_t in = nic_limits_ingress(c), out = rate(c, "limits.egress");
 	uint32_t prio = priority(c);
 	lxm_auto(fd_close) int rtnl = -1;
 	int index, r = 0;

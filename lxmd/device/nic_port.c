@@ -184,7 +184,7 @@ static const char *bridge_of(const struct device_ctx *c)
 	return name ? name : "";
 }
 
-static int vlans_apply(const struct device_ctx *c, int rtnl, int index, struct lxm_err *e)
+static struct shape_vlans vlans_of(const struct device_ctx *c)
 {
 	const char *vlan = nic_get(c, "vlan");
 	struct shape_vlans v = { .untagged = -1, .tagged = nic_get(c, "vlan.tagged") };
@@ -194,7 +194,50 @@ static int vlans_apply(const struct device_ctx *c, int rtnl, int index, struct l
 		(void)lxm_parse_i64(vlan, &id);
 		v.untagged = (int)id;
 	}
+	return v;
+}
+
+static int vlans_apply(const struct device_ctx *c, int rtnl, int index, struct lxm_err *e)
+{
+	struct shape_vlans v = vlans_of(c);
+
 	return shape_vlans(rtnl, bridge_of(c), index, &v, e);
+}
+
+/* Without blanks, as the plan has it; "" for none. Owned by the caller. */
+static char *tagged_list(const char *tagged)
+{
+	lxm_auto(buf) struct lxm_buf b = { 0 };
+
+	for (; tagged && *tagged; tagged++)
+		if (*tagged != ' ')
+			lxm_buf_chr(&b, *tagged);
+	return lxm_buf_take(&b);
+}
+
+int nic_port_plan(const struct device_ctx *c, const char *host, bool bridged, struct plan *plan, struct lxm_err *e)
+{
+	struct shape_bucket b = shape_bucket_of(nic_limits_ingress(c));
+	bool vlans = bridged && nic_has_vlans(c), filtered = bridged && nic_filtered(c);
+	struct shape_vlans v = vlans_of(c);
+	lxm_auto(free) char *tagged = tagged_list(vlans ? v.tagged : NULL);
+	struct plan_nic_port port = { .link = host, .tagged = tagged };
+	int r = vlans ? shape_vlans_possible(bridge_of(c), e) : 0;
+
+	if (r < 0)
+		return r;
+	if (vlans) {
+		port.flags = PLAN_PORT_VLANS | PLAN_PORT_UP;
+		port.untagged = v.untagged < 0 ? PLAN_VLAN_BRIDGE : (uint32_t)v.untagged;
+	}
+	if (filtered)
+		port.mac = nic_get(c, "hwaddr") ? nic_get(c, "hwaddr") : device_volatile(c, "hwaddr");
+	if (nic_limits_ingress(c)) {
+		port.rate = b.rate;
+		port.burst = b.burst;
+		port.queue = b.queue;
+	}
+	return vlans || filtered || port.rate ? plan_add(plan, &(struct plan_step){ PLAN_NIC_PORT, .u.nic_port = port }, e) : 0;
 }
 
 /*
@@ -233,7 +276,8 @@ int nic_port_apply(const struct device_ctx *c, const char *host, bool again, str
 	/* for each of its VLANs */
 	if (r == 0 && (again || nic_filtered(c)))
 		r = station_apply(c, rtnl, index, e);
-	if (r == 0 && nic_has_vlans(c))
+	/* again: the plan of a reboot may have known VLANs that are gone */
+	if (r == 0 && (again || nic_has_vlans(c)))
 		r = nl_link_up(rtnl, index, true, e);
 	return r < 0 ? r : routes_change(rtnl, NULL, c->kv, (int)if_nametoindex(bridge_of(c)), again, e);
 }

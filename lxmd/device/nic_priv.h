@@ -66,6 +66,8 @@ int nic_hot_drop(const struct device_ctx *c, const struct device_live *live, str
  * Returns 0 or -errno; what was done by then stays.
  */
 int nic_limits_apply(const struct device_ctx *c, const char *link, bool live, struct lxm_err *e);
+/** What the host end of a pair lets through to the instance, in bits per second; 0: all. */
+uint64_t nic_limits_ingress(const struct device_ctx *c);
 /** What does not end with the link. Never fails. */
 void nic_limits_end(const struct device_ctx *c, const char *link);
 
@@ -88,6 +90,14 @@ int nic_filter_apply(const struct device_ctx *c, const char *host, const char *m
 int nic_port_apply(const struct device_ctx *c, const char *host, bool again, struct lxm_err *e);
 /** The same for one that had the properties `old`. On failure part of it is done, but the routes, which are last, are as before. */
 int nic_port_change(const struct device_ctx *c, const struct lxm_kv *old, const char *host, bool routes, struct lxm_err *e);
+/**
+ * The step by which the monitor makes what a reboot from inside would lose where no lxmd lives: rate to the instance; of a bridged NIC its
+ * VLANs and its station. Nothing where nothing is configured.
+ *
+ * @host     the host end
+ * @bridged  it is a port of a bridge
+ */
+int nic_port_plan(const struct device_ctx *c, const char *host, bool bridged, struct plan *plan, struct lxm_err *e);
 /** Filters and routes go. Never fails. */
 void nic_port_end(const struct device_ctx *c, const char *host);
 

@@ -166,6 +166,7 @@ int nic_step_make(struct start *s, const struct plan_step *p, struct lxm_err *e)
 int nic_step_up(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int nic_loopback_up(struct lxm_err *e);
 int nic_step_outside(struct start *s, const struct plan_step *p, struct lxm_err *e);
+int nic_step_port(struct start *s, const struct plan_step *p, struct lxm_err *e);
 int nic_step_inside(struct start *s, const struct plan_step *p, struct lxm_err *e);
 
 int file_step(struct start *s, const struct plan_step *p, struct lxm_err *e);

@@ -45,6 +45,7 @@ static const struct {
 	[PLAN_NIC_ADDR] = { NULL, nic_step_outside },
 	[PLAN_NIC_ROUTE] = { NULL, nic_step_outside },
 	[PLAN_NIC_PROXY] = { NULL, nic_step_outside },
+	[PLAN_NIC_PORT] = { NULL, nic_step_port },
 };
 
 int tell(struct start *s, char what, int fd, struct lxm_err *e)

@@ -39,10 +39,19 @@ static int rate_remove(int fd, int index, struct lxm_err *e)
 	return r;
 }
 
+struct shape_bucket shape_bucket_of(uint64_t bits)
+{
+	uint64_t rate = bits / 8 ? bits / 8 : 1, burst = rate / 1000 * BURST_MS, queue;
+
+	burst = burst < BURST_MIN ? BURST_MIN : burst > INT32_MAX ? INT32_MAX : burst;
+	queue = burst + rate / 1000 * QUEUE_MS;
+	return (struct shape_bucket){ rate, (uint32_t)burst, queue > INT32_MAX ? INT32_MAX : (uint32_t)queue };
+}
+
 int shape_rate(int fd, int index, uint64_t bits, struct lxm_err *e)
 {
 	struct tcmsg t = { .tcm_family = AF_UNSPEC, .tcm_ifindex = index, .tcm_parent = TC_H_ROOT, .tcm_handle = 0x10000 };
-	uint64_t rate = bits / 8, burst, queue;
+	struct shape_bucket b = shape_bucket_of(bits);
 	struct tc_tbf_qopt opt = { 0 };
 	struct nl_msg m;
 	size_t nest;
@@ -50,22 +59,17 @@ int shape_rate(int fd, int index, uint64_t bits, struct lxm_err *e)
 
 	if (!bits)
 		return rate_remove(fd, index, e);
-	if (!rate)
-		rate = 1;
-	burst = rate / 1000 * BURST_MS;
-	burst = burst < BURST_MIN ? BURST_MIN : burst > INT32_MAX ? INT32_MAX : burst;
-	queue = burst + rate / 1000 * QUEUE_MS;
 	/* ETHERNET rather than the default 0: the kernel computes then, instead of asking for a table */
 	opt.rate.linklayer = TC_LINKLAYER_ETHERNET;
-	opt.rate.rate = rate > UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
-	opt.limit = queue > INT32_MAX ? INT32_MAX : (uint32_t)queue;
+	opt.rate.rate = b.rate > UINT32_MAX ? UINT32_MAX : (uint32_t)b.rate;
+	opt.limit = b.queue;
 	nl_begin(&m, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &t, sizeof(t));
 	nl_put_str(&m, TCA_KIND, "tbf");
 	nest = nl_nest(&m, TCA_OPTIONS);
 	nl_put(&m, TCA_TBF_PARMS, &opt, sizeof(opt));
-	nl_put_u32(&m, TCA_TBF_BURST, (uint32_t)burst);
-	if (rate > UINT32_MAX)
-		nl_put(&m, TCA_TBF_RATE64, &rate, sizeof(rate));
+	nl_put_u32(&m, TCA_TBF_BURST, b.burst);
+	if (b.rate > UINT32_MAX)
+		nl_put(&m, TCA_TBF_RATE64, &b.rate, sizeof(b.rate));
 	nl_nest_end(&m, nest);
 	r = nl_talk(fd, &m, e);
 	if (r == -ENOENT)
@@ -166,14 +170,21 @@ static uint64_t bridge_number(const char *bridge, const char *file)
 	return n;
 }
 
+int shape_vlans_possible(const char *bridge, struct lxm_err *e)
+{
+	if (bridge_number(bridge, "vlan_filtering") == 1)
+		return 0;
+	return lxm_err_set(e, EINVAL, "VLANs need a bridge that filters by them: bridge '%s' has vlan_filtering off", bridge);
+}
+
 int shape_vlans(int fd, const char *bridge, int index, const struct shape_vlans *v, struct lxm_err *e)
 {
 	struct vlan_job j = { fd, index };
 	uint64_t untagged = v->untagged < 0 ? bridge_number(bridge, "default_pvid") : (uint64_t)v->untagged;
-	int r;
+	int r = shape_vlans_possible(bridge, e);
 
-	if (bridge_number(bridge, "vlan_filtering") != 1)
-		return lxm_err_set(e, EINVAL, "VLANs need a bridge that filters by them: bridge '%s' has vlan_filtering off", bridge);
+	if (r < 0)
+		return r;
 	r = vlan_change(&j, RTM_DELLINK, 1, VLAN_LAST, 0, e);
 	if (r == 0 && untagged)
 		r = vlan_change(&j, RTM_SETLINK, untagged, untagged, BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED, e);

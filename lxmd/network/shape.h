@@ -7,12 +7,20 @@
 
 #include "lib/base/err.h"
 
+/* A token bucket: bytes per second, its size, and how much may wait for it. */
+struct shape_bucket {
+	uint64_t rate;
+	uint32_t burst, queue;
+};
+/** The bucket of a rate in bits per second: room for 50 ms, whole packets at least. Pure. */
+struct shape_bucket shape_bucket_of(uint64_t bits);
+
 /**
  * Hold what leaves by a link to a rate: for the host end of a pair, what the instance receives.
  *
  * @bits  per second; 0 takes the limit away
  *
- * A token bucket with room for 50 ms, whole packets at least. Returns 0, -EOPNOTSUPP when the kernel has no sch_tbf, or another
+ * Returns 0, -EOPNOTSUPP when the kernel has no sch_tbf, or another
  * -errno.
  */
 int shape_rate(int fd, int index, uint64_t bits, struct lxm_err *e);
@@ -28,6 +36,8 @@ struct shape_vlans {
 
 /** Check a list of VLAN ids and ranges, 1 to 4094. Pure. Returns 0 or -EINVAL. */
 int shape_vlan_list(const char *list, struct lxm_err *e);
+/** Can ports of that bridge belong to VLANs? Returns 0 or -EINVAL. */
+int shape_vlans_possible(const char *bridge, struct lxm_err *e);
 /**
  * Exactly these VLANs for a port.
  *

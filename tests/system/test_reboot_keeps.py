@@ -1,4 +1,5 @@
 """What was changed while an instance runs is there after a reboot from inside, whether lxmd lives or not."""
+import json
 import os
 import signal
 import subprocess
@@ -117,7 +118,8 @@ def some_devices(rest, disk):
     return {"d": disk, "n": {"type": "unix-char", "source": "/dev/full", "path": "/dev/mine"},
             "p": {"type": "nic", "nictype": "p2p", "name": "nic0", "host_name": f"{TAG}p", "mtu": "1400", "ipv4.routes": "198.51.100.0/24",
                   "hwaddr": "00:16:3e:01:02:03"},
-            "b": {"type": "nic", "network": network, "name": "nic1", "security.mac_filtering": "true", "limits.ingress": "10Mbit"}}
+            "b": {"type": "nic", "network": network, "name": "nic1", "security.mac_filtering": "true", "limits.ingress": "10Mbit", "limits.egress": "10Mbit",
+                  "security.port_isolation": "true"}}
 
 
 CONFIG = {"environment.NEW": "2", "limits.memory": "96MiB", "limits.processes": "77", "limits.kernel.nofile": "5000",
@@ -140,6 +142,19 @@ def is_changed(pid, mac):
                                "memory": 96 * MIB, "processes": 77, "route": True}
 
 
+def shown(*argv):
+    return subprocess.run(argv, capture_output=True, text=True).stdout
+
+
+def is_held(host, mac):
+    """What the host end of the bridged NIC holds it to: rate, isolation, filters, and that the bridge knows who is behind it."""
+    port = json.loads(shown("bridge", "-d", "-j", "link", "show", "dev", host))[0]
+    assert "rate 10Mbit" in shown("tc", "qdisc", "show", "dev", host)
+    assert port["isolated"] and not port["learning"] and port["state"] == "forwarding"
+    assert mac in [row["mac"] for row in json.loads(shown("bridge", "-j", "fdb", "show", "dev", host)) if row["state"] == "static"]
+    assert host in shown("nft", "list", "ruleset")
+
+
 def is_bare(pid):
     now = everything(pid)
     assert (now["inside"], now["env"], now["route"]) == (["/dev/lxd/sock", "64"], (None, None), False), now
@@ -149,18 +164,19 @@ def is_bare(pid):
 @pytest.mark.parametrize("alive", [True, False], ids=["with lxmd", "without lxmd"])
 def test_a_reboot_has_what_was_changed(lxmd, box, disk, alive):
     change(box, CONFIG, some_devices(lxmd.rest, disk))
-    mac = box.get()["config"]["volatile.b.hwaddr"]
+    mac, host = (box.get()["config"][f"volatile.b.{k}"] for k in ("hwaddr", "host_name"))
     pid = box.pid
     if not alive:
         lxmd.kill()
     pid = reboot(box, pid)
     is_changed(pid, mac)
+    is_held(host, mac)
     # the next lxmd, and the next change
     if not alive:
         lxmd.start()
-    host = box.get()["config"]["volatile.b.host_name"]
-    assert box.state()["network"]["nic1"]["host_name"] == host
-    wait_until(lambda: "tbf" in subprocess.run(["tc", "qdisc", "show", "dev", host], capture_output=True, text=True).stdout)
+    assert box.get()["config"]["volatile.b.host_name"] == box.state()["network"]["nic1"]["host_name"] == host
+    wait_until(lambda: "limit rate over" in shown("nft", "list", "table", "netdev", f"lxm_{host}"))
+    is_held(host, mac)
     change(box, {}, {})
     pid = box.pid
     if not alive:
@@ -219,3 +235,43 @@ def test_a_node_that_comes_later_is_kept(lxmd, box, tmp_path):
     node.unlink()
     wait_until(lambda: not enter(pid, "ls /dev/mine 2>/dev/null"))
     assert not enter(reboot(box), "ls /dev/mine 2>/dev/null")
+
+
+@pytest.fixture
+def vlan_bridge():
+    name = f"{TAG}v"
+    if ip("link", "add", name, "type", "bridge", "vlan_filtering", "1", check=False).returncode:
+        pytest.skip("this kernel has no VLAN filtering on bridges")
+    ip("link", "set", name, "up")
+    yield name
+    ip("link", "del", name)
+
+
+def vlans(link):
+    rows = json.loads(shown("bridge", "-j", "vlan", "show", "dev", link))
+    return [(v["vlan"], v.get("vlanEnd", v["vlan"]), "PVID" in v.get("flags", [])) for v in (rows[0]["vlans"] if rows else [])]
+
+
+def test_vlans_of_a_live_change(lxmd, box, vlan_bridge):
+    """After a reboot that no lxmd sees, in the right ones and connected; with the next lxmd too, also one that is in none any more."""
+    def port(**more):
+        change(box, {}, {"v": {"type": "nic", "nictype": "bridged", "parent": vlan_bridge, "name": "nic2", **more}})
+        return box.get()["config"]["volatile.v.host_name"]
+
+    host, pid, wanted = port(vlan="7", **{"vlan.tagged": "10, 20-22"}), box.pid, [(7, 7, True), (10, 10, False), (20, 22, False)]
+    assert vlans(host) == wanted
+    port(vlan="8", **{"vlan.tagged": "10, 20-22"})
+    wanted[0] = (8, 8, True)
+    lxmd.kill()
+    pid = reboot(box, pid)
+    assert vlans(host) == wanted
+    wait_until(lambda: shown("cat", f"/sys/class/net/{host}/operstate") == "up\n")
+    lxmd.start()
+    assert vlans(host) == wanted
+    port(vlan="none")
+    lxmd.kill()
+    reboot(box, pid)
+    assert vlans(host) == []
+    lxmd.start()
+    port()
+    assert vlans(host) == [(1, 1, True)]

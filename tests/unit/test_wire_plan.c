@@ -32,6 +32,27 @@ static struct plan *small(void)
 	return p;
 }
 
+static void lists_of_vlans(void)
+{
+	static const char *const bad[] = { "0", "4095", "5-3", "1,", ",1", "1-", "-1", "1 ,2", "a", "1-2-3", "99999999999", "1,,2" };
+	const char *p = "10,20-29,4094";
+	uint16_t first, last;
+	size_t i;
+	int r;
+
+	CU_ASSERT(plan_vlan_next(&p, &first, &last) == 1 && first == 10 && last == 10);
+	CU_ASSERT(plan_vlan_next(&p, &first, &last) == 1 && first == 20 && last == 29);
+	CU_ASSERT(plan_vlan_next(&p, &first, &last) == 1 && first == 4094 && last == 4094);
+	CU_ASSERT_EQUAL(plan_vlan_next(&p, &first, &last), 0);
+	for (i = 0; i < LXM_ARRAY_LEN(bad); i++) {
+		p = bad[i];
+		do
+			r = plan_vlan_next(&p, &first, &last);
+		while (r > 0);
+		CU_ASSERT_EQUAL(r, -EINVAL);
+	}
+}
+
 static void what_goes_in_comes_out(void)
 {
 	struct plan *p = small();
@@ -115,6 +136,12 @@ static void steps_about_links(void)
 	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_ROUTE, nic_route, { PLAN_OUTSIDE, "lo", "nonsense", "", 0 }), -EINVAL);
 	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PROXY, nic_proxy, { "eth0", "10.0.0.5" }), 0);
 	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PROXY, nic_proxy, { "eth0", "10.0.0.5/32" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PORT, nic_port, { .link = "veth1", .rate = 125000, .burst = 16384, .queue = 20000 }), 0);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PORT, nic_port, { .link = "veth1", .rate = 125000 }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PORT, nic_port, { .link = "../v", .rate = 125000, .burst = 16384, .queue = 20000 }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PORT, nic_port, { .link = "veth1", .mac = "00:16" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PORT, nic_port, { .link = "veth1", .tagged = "10" }), -EINVAL);
+	CU_ASSERT_EQUAL(ADD(p, PLAN_NIC_PORT, nic_port, { .link = "veth1", .flags = PLAN_PORT_VLANS, .untagged = 4096 }), -EINVAL);
 	plan_free(p);
 }
 
@@ -209,7 +236,7 @@ static void damaged_plans_never_crash(void)
 	plan_free(p);
 }
 
-UNIT_MAIN("wire/plan", { "what goes in comes out", what_goes_in_comes_out }, { "ids are mapped line by line", ids_are_mapped_line_by_line },
+UNIT_MAIN("wire/plan", { "lists of vlans", lists_of_vlans }, { "what goes in comes out", what_goes_in_comes_out }, { "ids are mapped line by line", ids_are_mapped_line_by_line },
 	  { "bad steps are refused by name", bad_steps_are_refused_by_name }, { "incomplete plans are refused", incomplete_plans_are_refused },
 	  { "steps about links", steps_about_links }, { "a link alone", a_link_alone },
 	  { "defaults fit a plan", defaults_fit_a_plan }, { "unsealed memory is refused", unsealed_memory_is_refused },
