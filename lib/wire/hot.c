@@ -19,10 +19,10 @@ static const struct wire_kind kinds[JOB_KINDS] = {
 			 { WIRE_STR, OFF(fstype), 16 }, { WIRE_STR, OFF(options), 2048 } } },
 	[JOB_NODE] = { "node", 1, 1,
 		       { { WIRE_U32, OFF(type), 0 }, { WIRE_U32, OFF(major), 0 }, { WIRE_U32, OFF(minor), 0 }, { WIRE_U32, OFF(mode), 0 },
-			 { WIRE_U32, OFF(uid), 0 }, { WIRE_U32, OFF(gid), 0 } } },
+			 { WIRE_U32, OFF(uid), 0 }, { WIRE_U32, OFF(gid), 0 }, { WIRE_STR, OFF(uevent), HOT_UEVENT_MAX } } },
 };
 
-static const struct wire_format format = { 0x484d584cu /* "LXMH" */, 2, HOT_JOB_MAX, kinds, JOB_KINDS };
+static const struct wire_format format = { 0x484d584cu /* "LXMH" */, 3, HOT_JOB_MAX, kinds, JOB_KINDS };
 
 int hot_job_seal(const struct hot_job *j, int *fd_out, struct lxm_err *e)
 {
@@ -53,6 +53,8 @@ static bool sensible(const struct hot_job *j)
 	if (!j->verb || j->verb >= HOT_VERBS || j->flags & ~HOT_FLAGS || !j->pid || j->pid > INT32_MAX)
 		return false;
 	if (*j->fstype && strspn(j->fstype, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(j->fstype))
+		return false;
+	if (*j->uevent && ((j->verb != HOT_NODE && j->verb != HOT_UNNODE) || j->flags & HOT_PRIVILEGED || strncmp(j->uevent, "DEVPATH=/", 9) != 0))
 		return false;
 	if (j->verb == HOT_MOUNT || j->verb == HOT_UMOUNT)
 		return (strcmp(j->fstype, "tmpfs") == 0 ? !*j->source : *j->source == '/') && *j->target == '/';

@@ -47,9 +47,11 @@ struct hot_job {
 	uint32_t type;		     /* 'c' or 'b' */
 	uint32_t major, minor, mode; /* permission bits */
 	uint32_t uid, gid;	     /* container ids */
+	const char *uevent;	     /* "" or what the kernel tells of it, "DEVPATH=/...\nKEY=VALUE\n...": programs inside hear of it too. Not with HOT_PRIVILEGED */
 };
 
-#define HOT_JOB_MAX (16u * 1024)
+#define HOT_JOB_MAX    (16u * 1024)
+#define HOT_UEVENT_MAX 1800 /* of `uevent`; the kernel's own bound is 2048 */
 
 /** Encode and seal into a memfd. Any thread. Returns 0, -EINVAL (a value is out of bounds) or another -errno. */
 int hot_job_seal(const struct hot_job *j, int *fd_out, struct lxm_err *e);

@@ -1,6 +1,7 @@
 /* Changes to running instances, each by a lxm-helper of its own. Worker threads. */
 #include "lib/wire/hot.h"
 
+#include "lib/base/log.h"
 #include "lxmd/device/device_priv.h"
 #include "lxmd/spawn/spawn.h"
 
@@ -25,6 +26,8 @@ int device_hot_run(const struct device_live *live, struct hot_job *job, struct l
 		r = lxm_err_set(e, rep.code ? rep.code : EIO, "%s", rep.text);
 	else if (r > 0 && rep.kind != FILE_DONE)
 		r = lxm_err_set(e, EBADMSG, "the helper's answer makes no sense");
+	else if (r > 0 && *rep.text)
+		lxm_info("process %d: %s", (int)live->init_pid, rep.text);
 	spawn_kill(&pidfd);
 	return r < 0 ? r : 0;
 }

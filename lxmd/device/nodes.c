@@ -33,6 +33,12 @@ static bool follows(const struct device_ctx *c)
 	return node_source_of(c)->follows && !required(c);
 }
 
+/* A privileged instance's network namespace is one of the host's user namespace: there the kernel tells by itself. */
+static bool tells(const struct device_ctx *c)
+{
+	return node_source_of(c)->tells && !c->privileged;
+}
+
 static unsigned int number(const struct device_ctx *c, const char *key, int base, unsigned int dflt)
 {
 	const char *value = lxm_kv_get(c->kv, key);
@@ -78,7 +84,7 @@ static void keep(const struct device_ctx *c, const struct node_set *has)
 	lxm_auto(free) char *dir = directory(c);
 
 	if (follows(c))
-		plug_keep(c->d, c->instance, c->name, has, dir);
+		plug_keep(c->d, c->instance, c->name, has, dir, tells(c));
 }
 
 /* ---- start */
@@ -145,7 +151,7 @@ static int set_rule(const struct device_ctx *c, const struct device_live *live, 
 	return cgroup_device_rule(live->cgroups, live->cgroup, n->type, n->major, n->minor, allow, e);
 }
 
-static int run(const struct device_ctx *c, const struct device_live *live, const struct node *n, uint32_t verb, struct lxm_err *e)
+static int run(const struct device_ctx *c, const struct device_live *live, const struct node *n, uint32_t verb, const char *uevent, struct lxm_err *e)
 {
 	struct hot_job job = {
 		.verb = verb,
@@ -157,6 +163,7 @@ static int run(const struct device_ctx *c, const struct device_live *live, const
 		.mode = mode(c),
 		.uid = number(c, "uid", 10, 0),
 		.gid = number(c, "gid", 10, 0),
+		.uevent = uevent,
 	};
 
 	return device_hot_run(live, &job, e);
@@ -164,11 +171,12 @@ static int run(const struct device_ctx *c, const struct device_live *live, const
 
 static int come(const struct device_ctx *c, const struct device_live *live, const struct node *n, struct lxm_err *e)
 {
+	lxm_auto(free) char *uevent = tells(c) ? sysfs_uevent(sysfs_root(), n) : NULL;
 	int r = set_rule(c, live, n, true, e);
 
 	if (r < 0)
 		return r;
-	r = run(c, live, n, HOT_NODE, e);
+	r = run(c, live, n, HOT_NODE, uevent, e);
 	if (r < 0 && r != -EEXIST)
 		(void)set_rule(c, live, n, false, NULL);
 	return r;
@@ -176,7 +184,8 @@ static int come(const struct device_ctx *c, const struct device_live *live, cons
 
 static int go(const struct device_ctx *c, const struct device_live *live, const struct node *n, struct lxm_err *e)
 {
-	int r = run(c, live, n, HOT_UNNODE, e);
+	lxm_auto(free) char *uevent = tells(c) ? plug_uevent(c->d, c->instance, c->name, n) : NULL;
+	int r = run(c, live, n, HOT_UNNODE, uevent, e);
 
 	return r < 0 ? r : set_rule(c, live, n, false, e);
 }

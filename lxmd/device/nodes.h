@@ -23,6 +23,7 @@ struct node_set {
 
 /** Add a node, once; what is beyond NODES_MAX is dropped. */
 void node_set_add(struct node_set *s, const struct node *n);
+bool node_is(const struct node *a, const struct node *b);
 bool node_set_has(const struct node_set *s, const struct node *n);
 
 /* What a type of such devices is made of. */
@@ -31,6 +32,7 @@ struct node_source {
 	int (*find)(const struct device_ctx *c, struct node_set *out, struct lxm_err *e);
 	bool required; /* default of the key "required" */
 	bool follows;  /* nodes that come and go while the instance runs are followed, unless required */
+	bool tells;    /* the instance's programs hear of it, as those of the host do */
 };
 
 /** The source of a device, by its type. */
@@ -65,5 +67,10 @@ int sysfs_find_usb(const char *sys, const struct usb_want *w, struct node_set *o
 int sysfs_find_hotplug(const char *sys, const struct usb_want *w, struct node_set *out, struct lxm_err *e);
 /** dri/cardN, dri/renderDN of graphics cards. */
 int sysfs_find_gpu(const char *sys, const struct gpu_want *w, struct node_set *out, struct lxm_err *e);
+
+/**
+ * What the kernel tells of a device with that node, "DEVPATH=/...\nKEY=VALUE\n..."; NULL or "": nothing that could be passed on. The caller frees.
+ */
+char *sysfs_uevent(const char *sys, const struct node *n);
 
 #endif

@@ -96,8 +96,8 @@ static int gpu_validate(const struct device_ctx *c, bool instance, struct lxm_er
 	return 0;
 }
 
-const struct node_source node_source_usb = { .find = find_usb, .follows = true };
-const struct node_source node_source_hotplug = { .find = find_hotplug, .follows = true };
+const struct node_source node_source_usb = { .find = find_usb, .follows = true, .tells = true };
+const struct node_source node_source_hotplug = { .find = find_hotplug, .follows = true, .tells = true };
 const struct node_source node_source_gpu = { .find = find_gpu, .required = true };
 
 #define NODE_TYPE                                                                                               \

@@ -26,6 +26,7 @@ struct plug {
 	int64_t instance;
 	char *device;
 	struct node *has;
+	char **uevents; /* of each of `has`, may be NULL */
 	size_t n;
 	int wd; /* inotify, -1: none */
 };
@@ -169,11 +170,25 @@ static struct plug *find(struct plugs *p, int64_t instance, const char *device)
 	return NULL;
 }
 
-void plug_keep(struct lxmd *d, int64_t instance, const char *device, const struct node_set *has, const char *dir)
+static void forget_nodes(struct plug *it)
 {
+	while (it->n)
+		free(it->uevents[--it->n]);
+	free(it->uevents);
+	free(it->has);
+	it->uevents = NULL;
+	it->has = NULL;
+}
+
+void plug_keep(struct lxmd *d, int64_t instance, const char *device, const struct node_set *has, const char *dir, bool tells)
+{
+	char **uevents = lxm_realloc_n(NULL, has->n + 1, sizeof(*uevents));
 	struct plugs *p = d->plugs;
 	struct plug *it;
+	size_t i;
 
+	for (i = 0; i < has->n; i++)
+		uevents[i] = tells ? sysfs_uevent(sysfs_root(), &has->v[i]) : NULL;
 	pthread_mutex_lock(&p->lock);
 	if (p->uevents < 0)
 		listen_uevents(p);
@@ -183,8 +198,10 @@ void plug_keep(struct lxmd *d, int64_t instance, const char *device, const struc
 		it = &p->v[p->n++];
 		*it = (struct plug){ .instance = instance, .device = lxm_strdup(device), .wd = dir ? watch_dir(p, dir) : -1 };
 	}
-	it->has = lxm_realloc_n(it->has, has->n + 1, sizeof(*it->has));
+	forget_nodes(it);
+	it->has = lxm_realloc_n(NULL, has->n + 1, sizeof(*it->has));
 	memcpy(it->has, has->v, has->n * sizeof(*it->has));
+	it->uevents = uevents;
 	it->n = has->n;
 	pthread_mutex_unlock(&p->lock);
 }
@@ -203,6 +220,24 @@ bool plug_get(struct lxmd *d, int64_t instance, const char *device, struct node_
 	}
 	pthread_mutex_unlock(&p->lock);
 	return it != NULL;
+}
+
+char *plug_uevent(struct lxmd *d, int64_t instance, const char *device, const struct node *n)
+{
+	struct plugs *p = d->plugs;
+	struct plug *it;
+	char *text = NULL;
+	bool found = false;
+	size_t i;
+
+	pthread_mutex_lock(&p->lock);
+	it = find(p, instance, device);
+	for (i = 0; it && !found && i < it->n; i++) {
+		found = node_is(&it->has[i], n);
+		text = found && it->uevents[i] ? lxm_strdup(it->uevents[i]) : NULL;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return found ? text : sysfs_uevent(sysfs_root(), n);
 }
 
 static bool wd_used(const struct plugs *p, int wd)
@@ -226,7 +261,7 @@ void plug_drop(struct lxmd *d, int64_t instance, const char *device)
 	if (it) {
 		wd = it->wd;
 		free(it->device);
-		free(it->has);
+		forget_nodes(it);
 		memmove(it, it + 1, (size_t)(p->v + p->n - it - 1) * sizeof(*it));
 		p->n--;
 		if (wd >= 0 && !wd_used(p, wd))
@@ -276,7 +311,7 @@ void plugs_stop(struct lxmd *d)
 	while (p->n) {
 		p->n--;
 		free(p->v[p->n].device);
-		free(p->v[p->n].has);
+		forget_nodes(&p->v[p->n]);
 	}
 	free(p->v);
 	pthread_cond_destroy(&p->idle);

@@ -8,6 +8,7 @@
 #include "lib/base/err.h"
 
 struct lxmd;
+struct node;
 struct node_set;
 
 /**
@@ -25,13 +26,16 @@ void plugs_stop(struct lxmd *d);
 /**
  * Remember which nodes a device has in a running instance, and listen for more.
  *
- * @dir  host directory whose entries matter too, or NULL
+ * @dir    host directory whose entries matter too, or NULL
+ * @tells  remember what the kernel tells of each as well
  *
- * Any thread.
+ * Any thread that may read files.
  */
-void plug_keep(struct lxmd *d, int64_t instance, const char *device, const struct node_set *has, const char *dir);
+void plug_keep(struct lxmd *d, int64_t instance, const char *device, const struct node_set *has, const char *dir, bool tells);
 /** What it has; false: nothing is known of it. Any thread. */
 bool plug_get(struct lxmd *d, int64_t instance, const char *device, struct node_set *out);
+/** What the kernel told of one of its nodes, which may have gone since; of one that is not kept, what it tells now. The caller frees; may be NULL. */
+char *plug_uevent(struct lxmd *d, int64_t instance, const char *device, const struct node *n);
 /** Forget it. Any thread. */
 void plug_drop(struct lxmd *d, int64_t instance, const char *device);
 

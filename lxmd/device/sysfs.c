@@ -8,6 +8,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/wire/hot.h"
 #include "lxmd/device/nodes.h"
 
 const char *sysfs_root(void)
@@ -23,12 +24,17 @@ void node_set_add(struct node_set *s, const struct node *n)
 		s->v[s->n++] = *n;
 }
 
+bool node_is(const struct node *a, const struct node *b)
+{
+	return a->type == b->type && a->major == b->major && a->minor == b->minor && lxm_streq(a->path, b->path);
+}
+
 bool node_set_has(const struct node_set *s, const struct node *n)
 {
 	size_t i;
 
 	for (i = 0; i < s->n; i++)
-		if (s->v[i].type == n->type && s->v[i].major == n->major && s->v[i].minor == n->minor && lxm_streq(s->v[i].path, n->path))
+		if (node_is(&s->v[i], n))
 			return true;
 	return false;
 }
@@ -159,7 +165,7 @@ static bool devname(int dir, char *out, size_t size)
 	return snprintf(out, size, "%.*s", (int)strcspn(at, "\n"), at) < (int)size && *out && *out != '/' && !strstr(out, "..");
 }
 
-static bool is_usb_itself(int dir)
+static bool subsystem(int dir, char *out, size_t size)
 {
 	char to[PATH_MAX];
 	ssize_t n = readlinkat(dir, "subsystem", to, sizeof(to) - 1);
@@ -169,7 +175,14 @@ static bool is_usb_itself(int dir)
 		return false;
 	to[n] = 0;
 	name = strrchr(to, '/');
-	return lxm_streq(name ? name + 1 : to, "usb");
+	return snprintf(out, size, "%s", name ? name + 1 : to) < (int)size;
+}
+
+static bool is_usb_itself(int dir)
+{
+	char name[16];
+
+	return subsystem(dir, name, sizeof(name)) && lxm_streq(name, "usb");
 }
 
 static void see_hotplug(int dir, const char *name, void *arg)
@@ -189,6 +202,22 @@ int sysfs_find_hotplug(const char *sys, const struct usb_want *w, struct node_se
 
 	s.type = 'b';
 	return r < 0 ? r : each(sys, "dev/block", see_hotplug, &s, e);
+}
+
+char *sysfs_uevent(const char *sys, const struct node *n)
+{
+	lxm_auto(free) char *link = lxm_asprintf("%s/dev/%s/%u:%u", sys, n->type == 'b' ? "block" : "char", n->major, n->minor);
+	lxm_auto(free) char *path = realpath(link, NULL), *top = realpath(sys, NULL);
+	lxm_auto(buf) struct lxm_buf vars = { 0 };
+	lxm_auto(fd_close) int dir = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	char name[64], *text;
+
+	if (dir < 0 || !top || !lxm_starts(path, top) || !subsystem(dir, name, sizeof(name)) || lxm_read_file_at(dir, "uevent", 4096, &vars) < 0)
+		return NULL;
+	text = lxm_asprintf("DEVPATH=%s\nSUBSYSTEM=%s\n%s", path + strlen(top), name, vars.data ? vars.data : "");
+	if (strlen(text) >= HOT_UEVENT_MAX)
+		text[0] = 0;
+	return text;
 }
 
 /* ---- graphics cards */

@@ -188,6 +188,15 @@ static int hot_node(struct hot *h, struct lxm_err *e)
 	return r < 0 ? r : hot_node_make(h, &o, e);
 }
 
+/* What could not be told is no reason to do without the device: it goes along with the word that the work is done. */
+static void tell(const struct hot *h, struct file_report *done)
+{
+	struct lxm_err e = { 0 };
+
+	if (*h->job->uevent && hot_uevent(h, h->job->verb == HOT_NODE ? "add" : "remove", &e) < 0)
+		snprintf(done->text, sizeof(done->text), "%s", e.msg);
+}
+
 static int work(struct hot *h, struct lxm_err *e)
 {
 	int r;
@@ -231,6 +240,8 @@ int hot_run(void)
 	if (r < 0) {
 		done = (struct file_report){ .kind = FILE_FAILED, .code = -r };
 		snprintf(done.text, sizeof(done.text), "%s", e.msg);
+	} else {
+		tell(&h, &done);
 	}
 	(void)file_report_send(HELP_FD_REPORT, &done, NULL, 0);
 	return 0;

@@ -29,4 +29,13 @@ int hot_node_make(const struct hot *h, const struct hot_owner *o, struct lxm_err
 /** Remove the job's node, and nothing else that has its name. */
 int hot_node_remove(const struct hot *h, struct lxm_err *e);
 
+/**
+ * Tell the instance's programs of the job's node, as the kernel tells those of the host.
+ *
+ * @action  "add" or "remove"
+ *
+ * The last thing that this process does: it becomes the instance's root.
+ */
+int hot_uevent(const struct hot *h, const char *action, struct lxm_err *e);
+
 #endif

@@ -1,5 +1,7 @@
 """usb, unix-hotplug and gpu: by a sysfs of the test's own with numbers of harmless nodes, and by real devices where there are any."""
 import os
+import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from harness.daemon import Daemon
 from harness.host import HostState
 from harness.instance import wait_until
 from harness.rest import OperationFailed, RestError
+from harness.sockets import inside
 
 IMAGE = "testimage"
 
@@ -60,6 +63,15 @@ def tell():
     Path("/sys/class/mem/full/uevent").write_text("change")
 
 
+def uevents():
+    """A socket that hears what the kernel tells in its network namespace, and who said it."""
+    ear = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
+    ear.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ear.settimeout(10)
+    ear.bind((0, 1))
+    return ear
+
+
 @pytest.fixture(scope="module")
 def sysfs(tmp_path_factory):
     s = Sys(tmp_path_factory.mktemp("sys"))
@@ -89,8 +101,20 @@ def box(sysfs, busybox_tar):
 
 
 def devices(inst, **wanted):
+    """The instance's own devices become these, once lxmd is not busy with what has just been plugged in."""
     now = inst.get()
-    return inst.rest.change("PUT", inst.path, json={k: now[k] for k in ("config", "profiles", "description")} | {"devices": wanted})
+    body = {k: now[k] for k in ("config", "profiles", "description")} | {"devices": wanted}
+
+    def change():
+        try:
+            inst.rest.change("PUT", inst.path, json=body)
+        except OperationFailed as e:
+            if "Following device nodes" in str(e):
+                return False
+            raise
+        return True
+
+    wait_until(change)
 
 
 def nodes(inst):
@@ -156,6 +180,48 @@ def test_plugging_in_and_out(box, sysfs, how):
     sysfs.unplug("bus/usb/devices/1-4", "dev/char/1:11")
     tell()
     wait_until(lambda: nodes(box) == {}, text=lambda: str(nodes(box)))
+
+
+def test_programs_inside_hear_of_it(box, sysfs):
+    """As of devices of a host of their own: from root, in the kernel's words, when it comes and when it goes."""
+    root = int(box.get()["config"]["volatile.idmap.base"])
+    box.sh("rm -f /tmp/heard; (uevent sh -c 'echo $ACTION $DEVNAME $SUBSYSTEM >> /tmp/heard' > /dev/null 2>&1 &)"
+           "; until grep -q '^[^ ]* *15 *[0-9]* *00000001' /proc/net/netlink; do sleep 0.02; done")
+    with inside(box, uevents) as ear:
+        def heard():
+            text, ancillary, _, _ = ear.recvmsg(8192, 100)
+            first, *rest = text.decode().rstrip("\0").split("\0")
+            assert struct.unpack("iII", ancillary[0][2])[1] == root and rest[-1].startswith("SEQNUM=")
+            return first, set(rest[:-1])
+
+        sysfs.usb("1-5", "4321", "0001", 1, 10, "1:4")
+        sysfs.write("devices/usb/1-5", uevent="MAJOR=1\nMINOR=4\nDEVNAME=bus/usb/001/010\nPRODUCT=4321/1/100")
+        sysfs.write("class/usb")
+        sysfs.link("devices/usb/1-5/subsystem", "class/usb")
+        sysfs.link("dev/char/1:4", "devices/usb/1-5")
+        sysfs.driver("1-5", "line", "1:11", "ttyACM7")
+        usb = {"DEVPATH=/devices/usb/1-5", "SUBSYSTEM=usb", "MAJOR=1", "MINOR=4", "DEVNAME=bus/usb/001/010", "PRODUCT=4321/1/100"}
+        tty = {"DEVPATH=/devices/usb/1-5/line", "SUBSYSTEM=tty", "MAJOR=1", "DEVNAME=ttyACM7"}
+        want = {"u": {"type": "usb", "vendorid": "4321"}}
+        devices(box, **want)
+        assert heard() == ("add@/devices/usb/1-5", {"ACTION=add", *usb})
+        want["h"] = {"type": "unix-hotplug", "vendorid": "4321"}
+        devices(box, **want)
+        assert heard() == ("add@/devices/usb/1-5/line", {"ACTION=add", *tty})
+        # pulled out: sysfs knows it no more
+        sysfs.unplug("bus/usb/devices/1-5", "dev/char/1:4", "dev/char/1:11")
+        tell()
+        assert sorted((heard() for _ in range(2)), key=lambda said: said[0]) == [
+            ("remove@/devices/usb/1-5", {"ACTION=remove", *usb}), ("remove@/devices/usb/1-5/line", {"ACTION=remove", *tty})]
+        sysfs.link("bus/usb/devices/1-5", "devices/usb/1-5")
+        sysfs.link("dev/char/1:4", "devices/usb/1-5")
+        tell()
+        assert heard()[0] == "add@/devices/usb/1-5"
+        devices(box)
+        assert heard()[0] == "remove@/devices/usb/1-5"
+    wait_until(lambda: box.sh("cat /tmp/heard").count("remove") == 3, text=lambda: box.sh("cat /tmp/heard"))
+    assert "add bus/usb/001/010 usb\n" in box.sh("cat /tmp/heard; kill $(pidof uevent)")
+    sysfs.unplug("bus/usb/devices/1-5", "dev/char/1:4")
 
 
 @pytest.mark.parametrize("want,found", [({"vendorid": "046d"}, {"ttyUSB0": "1:7", "usb/hiddev0": "1:8"}), ({"productid": "0825"}, {"usb/hiddev0": "1:8"})])

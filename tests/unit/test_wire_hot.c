@@ -60,6 +60,12 @@ static void test_sense(void)
 	CU_ASSERT(sealed(j) == -EINVAL);
 	j = node, j.mode = 0100660;
 	CU_ASSERT(sealed(j) == -EINVAL);
+	j = node, j.uevent = "DEVPATH=/devices/x\nSUBSYSTEM=usb\n";
+	CU_ASSERT(sealed(j) == 0);
+	j = node, j.uevent = "SUBSYSTEM=usb\n";
+	CU_ASSERT(sealed(j) == -EINVAL);
+	j = mount_job, j.uevent = "DEVPATH=/devices/x\n";
+	CU_ASSERT(sealed(j) == -EINVAL);
 }
 
 /* A filesystem that is mounted by itself: memory has no source, a device has one. */
