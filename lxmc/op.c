@@ -115,6 +115,20 @@ static int wait_loop(struct waiting *w, bool show, json_t **op_out, struct lxm_e
 	}
 }
 
+/* What the server wants known of something that it did. */
+static void show_warnings(const json_t *op)
+{
+	const json_t *list = json_object_get(json_object_get(op, "metadata"), "warnings"), *w;
+	size_t i;
+
+	json_array_foreach(list, i, w) {
+		lxm_auto(free) char *text = json_is_string(w) ? out_safe(json_string_value(w)) : NULL;
+
+		if (text)
+			fprintf(stderr, "Warning: %s\n", text);
+	}
+}
+
 int client_wait(struct client *c, const char *id, const char *title, json_t **op_out, struct lxm_err *e)
 {
 	struct sigaction catch = { .sa_handler = count_interrupt }, old;
@@ -136,6 +150,8 @@ int client_wait(struct client *c, const char *id, const char *title, json_t **op
 	if (r < 0)
 		return r;
 	r = judge(op, e);
+	if (r == 0)
+		show_warnings(op);
 	if (op_out)
 		*op_out = LXM_TAKE(op, NULL);
 	return r;

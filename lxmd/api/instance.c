@@ -136,11 +136,13 @@ static int rename_run(struct op *op, void *arg, struct lxm_err *e)
 	return r < 0 ? r : instance_rename(op_daemon(op), &i, j->name, op_caller(op), e);
 }
 
-/* Everything of `row` that a PUT replaces goes into a copy of what is there now. */
-static int apply_row(struct lxmd *d, const struct instance *was, const struct db_instance *row, const struct caller *who,
+/* Everything of `row` that a PUT replaces goes into a copy of what is there now. `op` may be NULL. */
+static int apply_row(struct lxmd *d, const struct instance *was, const struct db_instance *row, struct op *op, const struct caller *who,
 		     struct lxm_err *e)
 {
 	lxm_auto(instance) struct instance now = { 0 };
+	lxm_auto(free) char *unkept = NULL;
+	int r;
 
 	db_instance_copy(&now.row, row);
 	now.row.id = was->row.id;
@@ -149,7 +151,10 @@ static int apply_row(struct lxmd *d, const struct instance *was, const struct db
 	lxm_kv_each(p, &was->row.config)
 		if (strncmp(p->key, "volatile.", 9) == 0)
 			lxm_kv_set(&now.row.config, p->key, p->value);
-	return instance_update(d, was, &now, who, e);
+	r = instance_update(d, was, &now, who, e);
+	if (r == 0 && op && instance_root_size(was) != instance_root_size(&now) && (unkept = instance_root_unkept(d, &now)))
+		op_set_metadata_key(op, "warnings", json_pack("[s]", unkept));
+	return r;
 }
 
 static int update_run(struct op *op, void *arg, struct lxm_err *e)
@@ -166,7 +171,7 @@ static int update_run(struct op *op, void *arg, struct lxm_err *e)
 		if (!json_equal(now, j->etag))
 			return lxm_err_http(e, 412, ESTALE, "instance '%s' was changed meanwhile: read it again", i.row.name);
 	}
-	return r < 0 ? r : apply_row(op_daemon(op), &i, &j->row, op_caller(op), e);
+	return r < 0 ? r : apply_row(op_daemon(op), &i, &j->row, op, op_caller(op), e);
 }
 
 static int start_job(struct request *rq, const struct instance *i, const char *what,
@@ -289,7 +294,7 @@ int api_instance_patch(struct request *rq, struct lxm_err *e)
 	lxm_devs_copy(&devices, &i.row.devices);
 	lxm_devs_merge(&devices, &row.devices);
 	lxm_devs_copy(&row.devices, &devices);
-	r = apply_row(rq->d, &i, &row, rq_caller(rq), e);
+	r = apply_row(rq->d, &i, &row, NULL, rq_caller(rq), e);
 	return r < 0 ? r : reply_sync(rq, NULL);
 }
 

@@ -163,7 +163,7 @@ int instance_create(struct lxmd *d, struct instance_new *n, struct op *op, const
 {
 	struct instance *i = n->i;
 	lxm_auto(lock_release) struct lock *lock = NULL, *name = NULL;
-	lxm_auto(free) char *url = instance_url(i->row.name);
+	lxm_auto(free) char *url = instance_url(i->row.name), *unkept = NULL;
 	struct birth b = { d, &i->row, NULL };
 	int r = instance_hold_name(d, i->row.project, i->row.name, "Creating instance", &name, e);
 
@@ -187,6 +187,9 @@ int instance_create(struct lxmd *d, struct instance_new *n, struct op *op, const
 			lxm_error("undo creation of instance '%s': %s", i->row.name, e2.msg);
 		return lxm_err_wrap(e, r, "create instance '%s'", i->row.name);
 	}
+	unkept = instance_root_unkept(d, i);
+	if (unkept)
+		op_set_metadata_key(op, "warnings", json_pack("[s]", unkept));
 	event_lifecycle(d, i->row.project, "instance-created", url, NULL, caller);
 	if (n->source == SOURCE_IMAGE)
 		image_touch(d, i->row.project, n->image);

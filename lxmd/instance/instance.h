@@ -72,7 +72,7 @@ const char *instance_root_pool(const struct instance *i);
 /** `size` of its root disk in bytes, 0: none. Any thread. */
 uint64_t instance_root_size(const struct instance *i);
 /**
- * Limit its volume to that, or to nothing. Where its pool has no quotas it is only logged that there is no limit.
+ * Limit its volume to that, or to nothing. Where its pool has no quotas there is a warning (/1.0/warnings) and a line in the log instead.
  *
  * @anyway  also below what it holds; see pool_volume_limit()
  *
@@ -81,6 +81,10 @@ uint64_t instance_root_size(const struct instance *i);
 int instance_root_limit(struct lxmd *d, const struct instance *i, bool anyway, struct lxm_err *e);
 /** The same if `now` has another size than `was`. */
 int instance_root_resize(struct lxmd *d, const struct instance *was, const struct instance *now, bool anyway, struct lxm_err *e);
+/** What the client is told of a size that its pool does not keep (owned by the caller); NULL: it has none, or it is kept. Any thread. */
+char *instance_root_unkept(struct lxmd *d, const struct instance *i);
+/** Once at start: warnings about pools that keep sizes by now are over. */
+void instance_root_sizes_settle(struct lxmd *d);
 
 static inline bool instance_privileged(const struct instance *i)
 {

@@ -330,6 +330,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 		return lxm_err_wrap(e, r, "start the instances' part");
 	in->cpus = cpus_new(d);
 	tell_apparmor(d);
+	instance_root_sizes_settle(d);
 	in->lxcfs = lxcfs_start(d);
 	guests_start(d, &instance_guest_ops);
 	for (k = 0; k < l.n; k++)

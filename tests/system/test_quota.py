@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness.instance import fresh_name
+from harness.instance import fresh_name, wait_until
 
 MIB = 1 << 20
 FS_GET, FS_SET = 0x801C581F, 0x401C5820  # FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR
@@ -107,7 +107,7 @@ def test_nobody_leaves_a_project_from_inside(rest, instance, pool, disk):
     with open(f"/proc/{box.pid}/root/root/f", "rb") as f:
         done = subprocess.run(["nsenter", f"--user=/proc/{box.pid}/ns/user", "-S", "0", "-G", "0", "python3", "-c", change], stdin=f,
                               capture_output=True, text=True)
-    assert done.returncode and "OSError" in done.stderr
+    assert done.returncode and "OSError" in done.err
     assert project_of(upper)[0] == project
 
 
@@ -138,10 +138,48 @@ def test_volumes(rest, instance, pool):
         rest.change("DELETE", f"{base}/v")
 
 
-def test_without_quotas_volumes_have_no_size(rest):
-    """Where the pool of the suite lies nothing counts projects, or there is nothing to see."""
+@pytest.fixture
+def unkept(rest):
+    """What is said where the pool of the suite is asked for a size."""
     reply = rest.post("storage-pools/default/volumes/custom", {"name": "sized", "config": {"size": "1GiB"}})
     if reply.status == 200:
         rest.change("DELETE", "storage-pools/default/volumes/custom/sized")
         pytest.skip("the file system of the suite has project quotas")
-    assert reply.status == 400 and "prjquota" in reply.error
+    return reply
+
+
+def test_without_quotas_volumes_have_no_size(unkept):
+    """Where the pool of the suite lies nothing counts projects, or there is nothing to see."""
+    assert unkept.status == 400 and "prjquota" in unkept.error
+
+
+@pytest.fixture
+def project(rest):
+    name = fresh_name("sizes")
+    rest.change("POST", "projects", {"name": name, "config": {"features.images": "false", "features.profiles": "false"}})
+    yield name
+    rest.change("DELETE", f"projects/{name}")
+
+
+def test_a_size_that_nothing_keeps_is_told(rest, lxmc, image, project, unkept):
+    """To the client, and once for each project and pool to the administrator; louder where the project relies on sizes."""
+    def warnings():
+        return [w for w in rest.read("warnings", query={"recursion": 1}) if w["project"] == project]
+
+    q, body = {"project": project}, {"name": "a", "source": {"type": "image", "alias": image}, "devices": root("default")}
+    assert "warnings" not in (rest.change("POST", "instances", body, query=q)["metadata"] or {}) and not warnings()
+    try:
+        text, = rest.change("PUT", "instances/a", {"devices": root("default", size="1GiB"), "profiles": ["default"]}, query=q)["metadata"]["warnings"]
+        assert "'default'" in text and "prjquota" in text
+        found, = warnings()
+        assert (found["severity"], found["status"], found["count"]) == ("moderate", "new", 1)
+        assert found["entity_url"] == "/1.0/storage-pools/default" and found["last_message"] == text
+        rest.change("PATCH", f"projects/{project}", {"config": {"limits.disk": "10GiB"}})
+        done = lxmc("--project", project, "init", image, "b", "-d", "root,size=2GiB", check=True)
+        assert f"Warning: {text}" in done.err
+        found, = warnings()
+        assert (found["severity"], found["count"]) == ("high", 2)
+    finally:
+        for name in ("a", "b"):
+            rest.delete(f"instances/{name}", query=q)
+        wait_until(lambda: not rest.read("instances", query=q))
