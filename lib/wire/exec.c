@@ -95,7 +95,7 @@ int exec_job_seal(const struct exec_job *j, int *fd_out, struct lxm_err *e)
 	struct encoder n = { 0 };
 	unsigned char head[16] = { 0 };
 	struct exec_view v;
-	int r, fd;
+	int r;
 
 	lxm_buf_add(&n.b, head, sizeof(head));
 	r = encode(&n, j, e);
@@ -107,13 +107,8 @@ int exec_job_seal(const struct exec_job *j, int *fd_out, struct lxm_err *e)
 		exec_job_close(&v);
 		r = r < 0 ? -EINVAL : 0;
 	}
-	if (r == 0) {
-		fd = lxm_memfd_sealed("lxm-job", n.b.data, n.b.len);
-		if (fd >= 0)
-			*fd_out = fd;
-		else
-			r = lxm_err_set(e, -fd, "memory for a command: %s", strerror(-fd));
-	}
+	if (r == 0)
+		r = wire_seal(&n.b, "a command", fd_out, e);
 	lxm_buf_deinit(&n.b);
 	return r;
 }

@@ -37,16 +37,8 @@ static bool sensible(const struct fetch_job *j)
 
 static int job_check(const void *data, size_t len, struct fetch_job *j, struct lxm_err *e)
 {
-	struct wire_doc doc;
-	uint32_t kind;
-	size_t pos = 0;
-
-	memset(j, 0, sizeof(*j));
-	if (wire_check(&format, data, len, &doc, e) < 0)
+	if (wire_decode(&format, data, len, j, sizeof(*j), e) < 0)
 		return -EBADMSG;
-	/* the kinds fill different members of the one struct */
-	while (wire_next(&doc, &pos, &kind, j))
-		;
 	return sensible(j) ? 0 : lxm_err_set(e, EBADMSG, "fetch job that makes no sense");
 }
 
@@ -55,7 +47,6 @@ int fetch_job_seal(const struct fetch_job *j, int *fd_out, struct lxm_err *e)
 	lxm_auto(buf) struct lxm_buf b = { 0 };
 	unsigned char head[16] = { 0 };
 	struct fetch_job check;
-	int fd;
 
 	lxm_buf_add(&b, head, sizeof(head));
 	if (wire_put(&b, &format, JOB_MAIN, j, NULL) < 0 || wire_put(&b, &format, JOB_NET, j, NULL) < 0)
@@ -63,11 +54,7 @@ int fetch_job_seal(const struct fetch_job *j, int *fd_out, struct lxm_err *e)
 	wire_header((unsigned char *)b.data, &format, 2, b.len - sizeof(head));
 	if (job_check(b.data, b.len, &check, NULL) < 0)
 		return lxm_err_set(e, EINVAL, "the server's address must begin with https:// or http://");
-	fd = lxm_memfd_sealed("lxm-job", b.data, b.len);
-	if (fd < 0)
-		return lxm_err_set(e, -fd, "memory for a fetch job: %s", strerror(-fd));
-	*fd_out = fd;
-	return 0;
+	return wire_seal(&b, "a fetch job", fd_out, e);
 }
 
 int fetch_job_open(int fd, struct fetch_view *v, struct lxm_err *e)

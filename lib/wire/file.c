@@ -33,7 +33,7 @@ int file_job_seal(const struct file_job *j, int *fd_out, struct lxm_err *e)
 	unsigned char head[16] = { 0 };
 	struct file_view v;
 	uint32_t records = 1;
-	int r, fd;
+	int r;
 
 	lxm_buf_add(&b, head, sizeof(head));
 	r = wire_put(&b, &format, JOB_MAIN, j, e);
@@ -47,11 +47,7 @@ int file_job_seal(const struct file_job *j, int *fd_out, struct lxm_err *e)
 	r = file_job_check(b.data, b.len, &v, e);
 	if (r < 0)
 		return lxm_err_set(e, EINVAL, "path or owner of a file is out of bounds");
-	fd = lxm_memfd_sealed("lxm-job", b.data, b.len);
-	if (fd < 0)
-		return lxm_err_set(e, -fd, "memory for a file job: %s", strerror(-fd));
-	*fd_out = fd;
-	return 0;
+	return wire_seal(&b, "a file job", fd_out, e);
 }
 
 /* What the table cannot say. */
@@ -70,16 +66,9 @@ static bool sensible(const struct file_job *j)
 
 int file_job_check(const void *data, size_t len, struct file_view *v, struct lxm_err *e)
 {
-	struct wire_doc doc;
-	uint32_t kind;
-	size_t pos = 0;
-
 	memset(v, 0, sizeof(*v));
-	if (wire_check(&format, data, len, &doc, e) < 0)
+	if (wire_decode(&format, data, len, &v->job, sizeof(v->job), e) < 0)
 		return -EBADMSG;
-	/* the kinds fill different members of the one struct */
-	while (wire_next(&doc, &pos, &kind, &v->job))
-		;
 	if (!sensible(&v->job))
 		return lxm_err_set(e, EBADMSG, "file job that makes no sense");
 	return 0;

@@ -4,10 +4,8 @@
 #include "lib/wire/forward.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <string.h>
 #include <stdbool.h>
-#include <unistd.h>
+#include <string.h>
 
 enum { JOB_MAIN = 1, JOB_LISTEN, JOB_CONNECT, JOB_KINDS };
 
@@ -23,7 +21,7 @@ static const struct wire_kind kinds[JOB_KINDS] = {
 	[JOB_CONNECT] = { "connect", 1, 1, { END(connect) } },
 };
 
-static const struct wire_format format = { 0x464d584cu /* "LXMF" */, 1, FORWARD_JOB_MAX, kinds, JOB_KINDS };
+static const struct wire_format format = { 0x4f4d584cu /* "LXMO" */, 1, FORWARD_JOB_MAX, kinds, JOB_KINDS };
 
 int forward_job_encode(const struct forward_job *j, struct lxm_buf *b, struct lxm_err *e)
 {
@@ -93,27 +91,14 @@ static bool sensible(const struct forward_job *j)
 
 int forward_job_check(const void *data, size_t len, struct forward_job *out, struct lxm_err *e)
 {
-	struct wire_doc doc;
-	uint32_t kind;
-	size_t pos = 0;
-
-	memset(out, 0, sizeof(*out));
-	if (wire_check(&format, data, len, &doc, e) < 0)
+	if (wire_decode(&format, data, len, out, sizeof(*out), e) < 0)
 		return -EBADMSG;
-	/* the kinds fill different members of the one struct */
-	while (wire_next(&doc, &pos, &kind, out))
-		;
 	return sensible(out) ? 0 : lxm_err_set(e, EBADMSG, "job that makes no sense");
 }
 
 int forward_job_read(int fd, unsigned char buf[FORWARD_JOB_MAX], struct forward_job *out, struct lxm_err *e)
 {
-	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	int seals = fcntl(fd, F_GET_SEALS);
-	ssize_t n;
+	ssize_t n = wire_read(fd, buf, FORWARD_JOB_MAX, "job", e);
 
-	if (seals < 0 || (seals & want) != want)
-		return lxm_err_set(e, EBADMSG, "the job is not a sealed memory file");
-	n = pread(fd, buf, FORWARD_JOB_MAX, 0);
-	return n < 0 ? lxm_err_sys(e, "read the job") : forward_job_check(buf, (size_t)n, out, e);
+	return n < 0 ? (int)n : forward_job_check(buf, (size_t)n, out, e);
 }

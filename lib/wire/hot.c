@@ -3,10 +3,7 @@
  */
 #include "lib/wire/hot.h"
 
-#include <fcntl.h>
 #include <string.h>
-
-#include "lib/base/fd.h"
 
 enum { JOB_MAIN = 1, JOB_NODE, JOB_KINDS };
 
@@ -29,7 +26,7 @@ int hot_job_seal(const struct hot_job *j, int *fd_out, struct lxm_err *e)
 	lxm_auto(buf) struct lxm_buf b = { 0 };
 	unsigned char head[16] = { 0 };
 	struct hot_job again;
-	int r, fd;
+	int r;
 
 	lxm_buf_add(&b, head, sizeof(head));
 	r = wire_put(&b, &format, JOB_MAIN, j, e);
@@ -40,11 +37,7 @@ int hot_job_seal(const struct hot_job *j, int *fd_out, struct lxm_err *e)
 	wire_header((unsigned char *)b.data, &format, 2, b.len - sizeof(head));
 	if (hot_job_check(b.data, b.len, &again, e) < 0)
 		return lxm_err_set(e, EINVAL, "path of a device is out of bounds");
-	fd = lxm_memfd_sealed("lxm-job", b.data, b.len);
-	if (fd < 0)
-		return lxm_err_set(e, -fd, "memory for a job: %s", strerror(-fd));
-	*fd_out = fd;
-	return 0;
+	return wire_seal(&b, "a job", fd_out, e);
 }
 
 /* What the table cannot say. */
@@ -63,27 +56,14 @@ static bool sensible(const struct hot_job *j)
 
 int hot_job_check(const void *data, size_t len, struct hot_job *out, struct lxm_err *e)
 {
-	struct wire_doc doc;
-	uint32_t kind;
-	size_t pos = 0;
-
-	memset(out, 0, sizeof(*out));
-	if (wire_check(&format, data, len, &doc, e) < 0)
+	if (wire_decode(&format, data, len, out, sizeof(*out), e) < 0)
 		return -EBADMSG;
-	/* the kinds fill different members of the one struct */
-	while (wire_next(&doc, &pos, &kind, out))
-		;
 	return sensible(out) ? 0 : lxm_err_set(e, EBADMSG, "job that makes no sense");
 }
 
 int hot_job_read(int fd, unsigned char buf[HOT_JOB_MAX], struct hot_job *out, struct lxm_err *e)
 {
-	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	int seals = fcntl(fd, F_GET_SEALS);
-	ssize_t n;
+	ssize_t n = wire_read(fd, buf, HOT_JOB_MAX, "job", e);
 
-	if (seals < 0 || (seals & want) != want)
-		return lxm_err_set(e, EBADMSG, "the job is not a sealed memory file");
-	n = pread(fd, buf, HOT_JOB_MAX, 0);
-	return n < 0 ? lxm_err_sys(e, "read the job") : hot_job_check(buf, (size_t)n, out, e);
+	return n < 0 ? (int)n : hot_job_check(buf, (size_t)n, out, e);
 }

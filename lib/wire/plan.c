@@ -309,7 +309,6 @@ int plan_seal(const struct plan *p, int *fd_out, struct lxm_err *e)
 	struct plan_view v;
 	uint32_t records = 0;
 	size_t i;
-	int fd;
 
 	lxm_buf_add(&all, head, sizeof(head));
 	for (i = 1; i < PLAN_KINDS; i++) {
@@ -322,13 +321,7 @@ int plan_seal(const struct plan *p, int *fd_out, struct lxm_err *e)
 	wire_header((unsigned char *)all.data, &format, records, all.len - sizeof(head));
 	if (plan_check(all.data, all.len, &v, e) < 0)
 		return lxm_err_wrap(e, -EINVAL, "start plan");
-	fd = lxm_memfd_sealed("lxm-plan", all.data, all.len);
-	if (fd < 0) {
-		errno = -fd;
-		return lxm_err_sys(e, "memory for the start plan");
-	}
-	*fd_out = fd;
-	return 0;
+	return wire_seal(&all, "the start plan", fd_out, e);
 }
 
 /* ---- reading */

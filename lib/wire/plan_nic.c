@@ -193,7 +193,7 @@ int plan_nic_seal(const struct plan_nic *n, int *fd_out, struct lxm_err *e)
 	lxm_auto(buf) struct lxm_buf all = { 0 };
 	unsigned char head[16] = { 0 };
 	const char *bad;
-	int fd, r;
+	int r;
 
 	plan_fill_strings(&kinds[PLAN_NIC], &s);
 	bad = plan_check_nic(&s);
@@ -204,11 +204,7 @@ int plan_nic_seal(const struct plan_nic *n, int *fd_out, struct lxm_err *e)
 	if (r < 0)
 		return lxm_err_wrap(e, r, "link");
 	wire_header((unsigned char *)all.data, &format, 1, all.len - sizeof(head));
-	fd = lxm_memfd_sealed("lxm-nic", all.data, all.len);
-	if (fd < 0)
-		return lxm_err_set(e, -fd, "memory for a link: %s", strerror(-fd));
-	*fd_out = fd;
-	return 0;
+	return wire_seal(&all, "a link", fd_out, e);
 }
 
 int plan_nic_open(int fd, struct plan_view *out, struct plan_nic *n_out, struct lxm_err *e)

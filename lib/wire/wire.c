@@ -10,6 +10,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/fd.h"
 
 #define HEADER 16u
 #define PAD(n) (((n) + 7u) & ~(size_t)7u)
@@ -246,17 +249,59 @@ int wire_next(const struct wire_doc *doc, size_t *pos, uint32_t *kind, void *fie
 	return 1;
 }
 
-int wire_map(int fd, size_t max, const char *what, struct wire_mapping *out, struct lxm_err *e)
+int wire_decode(const struct wire_format *f, const void *data, size_t len, void *out, size_t size, struct lxm_err *e)
 {
-	/* without the seals the file could change between check and use, or shrink below the mapping */
+	struct wire_doc doc;
+	uint32_t kind;
+	size_t pos = 0;
+
+	memset(out, 0, size);
+	if (wire_check(f, data, len, &doc, e) < 0)
+		return -EBADMSG;
+	while (wire_next(&doc, &pos, &kind, out))
+		;
+	return 0;
+}
+
+/* ---- as memory files */
+
+int wire_seal(const struct lxm_buf *b, const char *what, int *fd_out, struct lxm_err *e)
+{
+	int fd = lxm_memfd_sealed("lxm-wire", b->data, b->len);
+
+	if (fd < 0)
+		return lxm_err_set(e, -fd, "memory for %s: %s", what, strerror(-fd));
+	*fd_out = fd;
+	return 0;
+}
+
+/* Without the seals the file could change between check and use, or shrink below a mapping. */
+static int check_seals(int fd, const char *what, struct lxm_err *e)
+{
 	const int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals < 0 || (seals & want) != want ? lxm_err_set(e, EBADMSG, "the %s is not a sealed memory file", what) : 0;
+}
+
+ssize_t wire_read(int fd, void *buf, size_t max, const char *what, struct lxm_err *e)
+{
+	ssize_t n;
+
+	if (check_seals(fd, what, e) < 0)
+		return -EBADMSG;
+	n = pread(fd, buf, max, 0);
+	return n < 0 ? lxm_err_sys(e, "read the %s", what) : n;
+}
+
+int wire_map(int fd, size_t max, const char *what, struct wire_mapping *out, struct lxm_err *e)
+{
 	struct stat st;
 	void *map;
 
 	*out = (struct wire_mapping){ 0 };
-	if (seals < 0 || (seals & want) != want)
-		return lxm_err_set(e, EBADMSG, "the %s is not a sealed memory file", what);
+	if (check_seals(fd, what, e) < 0)
+		return -EBADMSG;
 	if (fstat(fd, &st) < 0)
 		return lxm_err_sys(e, "look at the %s", what);
 	if (st.st_size < 16 || st.st_size > (off_t)max)

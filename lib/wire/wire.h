@@ -86,6 +86,19 @@ int wire_check(const struct wire_format *f, const void *data, size_t len, struct
  */
 int wire_next(const struct wire_doc *doc, size_t *pos, uint32_t *kind, void *fields);
 
+/** Check a document and decode it into one struct that all its kinds fill, each some members of it; zeroed before. Returns 0 or -EBADMSG. */
+int wire_decode(const struct wire_format *f, const void *data, size_t len, void *out, size_t size, struct lxm_err *e);
+
+/**
+ * A finished document as a sealed memory file, which wire_map() and wire_read() believe.
+ *
+ * @what  for messages: "a job"
+ */
+int wire_seal(const struct lxm_buf *b, const char *what, int *fd_out, struct lxm_err *e);
+
+/** As wire_map(), but read into memory of the caller's, for who gives up what mapping needs. Returns its length or -errno. */
+ssize_t wire_read(int fd, void *buf, size_t max, const char *what, struct lxm_err *e);
+
 /* A document in mapped memory. Zeroed is none. */
 struct wire_mapping {
 	const void *data;

@@ -140,12 +140,11 @@ static int hear(int sock, struct lxm_err *e)
 
 static int launch(struct spawner *s, const char *label, const struct lxm_buf *job, int init, int lock, int *pidfd_out, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int job_fd = lxm_memfd_sealed("lxm-job", job->data, job->len), sock = -1, pidfd = -1;
-	int r;
+	lxm_auto(fd_close) int job_fd = -1, sock = -1, pidfd = -1;
+	int r = wire_seal(job, "a job", &job_fd, e);
 
-	if (job_fd < 0)
-		return lxm_err_set(e, -job_fd, "memory for a job: %s", strerror(-job_fd));
-	r = spawn_forward(s, label, job_fd, init, lock, &sock, &pidfd, e);
+	if (r == 0)
+		r = spawn_forward(s, label, job_fd, init, lock, &sock, &pidfd, e);
 	if (r == 0)
 		r = hear(sock, e);
 	if (r < 0) {

@@ -2,9 +2,11 @@
 #include "tests/unit/unit.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/base/fd.h"
+#include "lib/wire/file.h"
 #include "lib/wire/forward.h"
 
 static const uint16_t ports[] = { 80, 443, 8080 };
@@ -96,4 +98,25 @@ static void what_is_out_of_bounds_is_refused(void)
 	CU_ASSERT(!encodes(&j));
 }
 
-UNIT_MAIN("wire/forward", { "a job survives the way", jobs_come_back_whole }, { "jobs without sense are refused", what_is_out_of_bounds_is_refused })
+/* Each kind of job has a magic of its own: one is never taken for another. */
+static void other_jobs_are_told_apart(void)
+{
+	const struct file_job file = { .verb = FILE_GET, .flags = FILE_RUNNING, .path = "/" };
+	unsigned char room[FORWARD_JOB_MAX];
+	struct forward_job out;
+	struct lxm_err e = { 0 };
+	int fd = -1, plain;
+
+	CU_ASSERT_EQUAL_FATAL(file_job_seal(&file, &fd, &e), 0);
+	CU_ASSERT_EQUAL(forward_job_read(fd, room, &out, &e), -EBADMSG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "another format"));
+	close(fd);
+	/* what can still change is not looked at */
+	plain = memfd_create("job", MFD_CLOEXEC);
+	CU_ASSERT_EQUAL(forward_job_read(plain, room, &out, &e), -EBADMSG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "not a sealed memory file"));
+	close(plain);
+}
+
+UNIT_MAIN("wire/forward", { "a job survives the way", jobs_come_back_whole }, { "jobs without sense are refused", what_is_out_of_bounds_is_refused },
+	  { "a job of another kind is none", other_jobs_are_told_apart })
