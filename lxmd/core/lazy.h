@@ -17,6 +17,10 @@ struct lazy_lib {
 	bool loaded; /* atomic */
 };
 
+/* For a list of functions, #define FUNCTIONS(X) X(a) X(b): members of the struct that `functions` points to, and `names`. */
+#define LAZY_MEMBER(name) __typeof__(&name) name;
+#define LAZY_NAME(name)	  #name,
+
 /**
  * Load the library, if that has not been done yet, and fill in all functions. It stays for the daemon's life.
  *

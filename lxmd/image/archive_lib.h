@@ -6,6 +6,7 @@
 #include <archive_entry.h>
 
 #include "lib/base/err.h"
+#include "lxmd/core/lazy.h"
 
 /* What this room calls of it: NAME() is la.NAME(). */
 #define ARCHIVE_FUNCTIONS(X) \
@@ -28,9 +29,7 @@
 	X(archive_write_set_format_pax_restricted) X(archive_write_set_options)
 
 struct archive_lib {
-#define X(name) __typeof__(&name) name;
-	ARCHIVE_FUNCTIONS(X)
-#undef X
+	ARCHIVE_FUNCTIONS(LAZY_MEMBER)
 };
 
 extern struct archive_lib la;

@@ -45,23 +45,17 @@ void fw_free(struct firewall *fw)
 	X(nft_ctx_get_output_buffer) X(nft_ctx_new) X(nft_ctx_output_set_flags) X(nft_run_cmd_from_buffer)
 
 static struct {
-#define X(name) __typeof__(&name) name;
-	NFT_FUNCTIONS(X)
-#undef X
+	NFT_FUNCTIONS(LAZY_MEMBER)
 } nf;
 
-static const char *const names[] = {
-#define X(name) #name,
-	NFT_FUNCTIONS(X)
-#undef X
-};
+static const char *const names[] = { NFT_FUNCTIONS(LAZY_NAME) };
 
 static struct lazy_lib lib = {
 	.soname = "libnftables.so.1",
 	.package = "libnftables1",
 	.names = names,
 	.functions = &nf,
-	.n = sizeof(names) / sizeof(names[0]),
+	.n = LXM_ARRAY_LEN(names),
 };
 
 int fw_run(struct firewall *fw, const char *text, unsigned int out_flags, struct lxm_buf *out, struct lxm_err *e)
