@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness import cgroups, images  # noqa: E402
+from harness import cgroups, images, pressure  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
 from harness.instance import Instance, wait_until  # noqa: E402
 
@@ -48,27 +48,8 @@ print(json.dumps(taken))
 '''
 
 
-# joins the groups named in argv, then touches pages of a file until it is killed
-TOUCH = r'''
-import mmap, os, random, sys
-for group in sys.argv[2:]:
-    open(group + "/cgroup.procs", "w").write(str(os.getpid()))
-fd = os.open(sys.argv[1], os.O_RDONLY)
-size = os.fstat(fd).st_size
-pages = mmap.mmap(fd, size, prot=mmap.PROT_READ)
-pages.madvise(mmap.MADV_RANDOM)
-while True:
-    pages[random.randrange(size // 4096) * 4096]
-'''
-
-
-def groups(inst):
-    pid = inst.pid
-    return sorted({str(cgroups.group(pid, name)) for name in cgroups.MOUNTS})
-
-
 def probe(inst, path):
-    argv = [sys.executable, "-I", "-c", PROBE, str(path), str(2 * ROUNDS + 1), *groups(inst)]
+    argv = [sys.executable, "-I", "-c", PROBE, str(path), str(2 * ROUNDS + 1), *pressure.groups(inst)]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
 
 
@@ -78,20 +59,6 @@ def held(inst):
 
 def p99(values):
     return statistics.quantiles(values, n=100)[98]
-
-
-def thrash(inst, path):
-    """Processes to be killed."""
-    return [subprocess.Popen([sys.executable, "-I", "-S", "-c", TOUCH, str(path), *groups(inst)]) for _ in range(4)]
-
-
-def fill(path, megabytes):
-    with open(path, "wb") as f:
-        for _ in range(megabytes):
-            f.write(os.urandom(1 << 20))
-        os.fsync(f.fileno())
-        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return path
 
 
 def make(daemon, name, **config):
@@ -105,21 +72,18 @@ def main():
         daemon.start().init()
         images.import_image(daemon.rest, images.busybox_tar(), "bb")
         quiet, loud = make(daemon, "quiet"), make(daemon, "loud", **{"limits.memory": "96MiB"})
-        data, large = fill(Path(daemon.dir) / "data", 64), fill(Path(daemon.dir) / "large", 144)
-        programs = thrash(loud, large)
-        wait_until(lambda: held(loud), REACTION, lambda: "nothing is held back")
-        measured = probe(quiet, data)
+        data, large = (pressure.fill(daemon.dir / name, size) for name, size in (("data", 64), ("large", 144)))
         phases = []
-        for turn in range(2 * ROUNDS):
-            for program in programs:
-                program.send_signal(signal.SIGCONT if turn % 2 else signal.SIGSTOP)
-            phases.append((time.monotonic() + EDGE, time.monotonic() + 1, turn % 2))
-            time.sleep(1)
-        stayed = held(loud)
-        samples = json.loads(measured.communicate()[0])
-        for program in programs:
-            program.kill()
-            program.wait()
+        with pressure.thrashing(loud, large, 4) as programs:
+            wait_until(lambda: held(loud), REACTION, lambda: "nothing is held back")
+            measured = probe(quiet, data)
+            for turn in range(2 * ROUNDS):
+                for program in programs:
+                    program.send_signal(signal.SIGCONT if turn % 2 else signal.SIGSTOP)
+                phases.append((time.monotonic() + EDGE, time.monotonic() + 1, turn % 2))
+                time.sleep(1)
+            stayed = held(loud)
+            samples = json.loads(measured.communicate()[0])
         quiet.remove()
         loud.remove()
     finally:

@@ -1,5 +1,6 @@
 """Every row of the route table, as the binary prints it, for every kind of caller: the status is the one that the row says, and
 who may not see an object cannot tell whether it is there."""
+import subprocess
 from collections import namedtuple
 
 import pytest
@@ -24,7 +25,7 @@ HARMFUL = {"PUT /internal/shutdown"}  # an administrator who calls these ends th
 
 
 def rows():
-    text = Daemon("routes-of").lxmd("routes", check=True).out
+    text = subprocess.run([Daemon.bin("lxmd"), "routes"], capture_output=True, text=True, check=True).stdout
     return [Row(w[0], w[1], w[2], set(w[3:])) for w in map(str.split, text.splitlines())]
 
 

@@ -2,13 +2,11 @@
 import os
 import re
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from harness import cgroups
+from harness import cgroups, pressure
 from harness.instance import Instance, fresh_name, wait_until
 from harness.rest import OperationFailed
 
@@ -494,19 +492,6 @@ def test_another_lxmd_knows_who_runs_where(own_daemon, busybox_tar):
 
 
 # ---- an instance that waits for memory without end
-TOUCH = r'''
-import mmap, os, random, sys
-for group in sys.argv[2:]:
-    open(group + "/cgroup.procs", "w").write(str(os.getpid()))
-fd = os.open(sys.argv[1], os.O_RDONLY)
-size = os.fstat(fd).st_size
-pages = mmap.mmap(fd, size, prot=mmap.PROT_READ)
-pages.madvise(mmap.MADV_RANDOM)
-while True:
-    pages[random.randrange(size // 4096) * 4096]
-'''
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_one_that_waits_for_memory_is_held_back(instance, daemon, pool_disk, tmp_path):
@@ -519,24 +504,14 @@ def test_one_that_waits_for_memory_is_held_back(instance, daemon, pool_disk, tmp
                 if w["entity_url"].endswith("/" + inst.name) and w["status"] != "resolved"]
 
     inst = instance(config={"limits.memory": "64MiB", "limits.cpu.allowance": "80%"})
-    large = Path(daemon.dir) / "large"
-    with open(large, "wb") as f:
-        for _ in range(96):
-            f.write(os.urandom(MIB))
-        os.fsync(f.fileno())
-        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    groups = sorted({str(cgroups.group(inst.pid, name)) for name in cgroups.MOUNTS})
-    argv = [sys.executable, "-I", "-S", "-c", TOUCH, str(large), *groups]
-    programs = [subprocess.Popen(argv) for _ in range(3)]
+    large = pressure.fill(daemon.dir / "large", 96)
     try:
-        wait_until(lambda: cgroups.share(inst.pid) < 10 and warned(), 60, lambda: f"not held back: {cgroups.share(inst.pid)}")
-        assert set(cgroups.io(inst.pid)) == {pool_disk} and set(cgroups.io(inst.pid)[pool_disk]) == {"rbps", "wbps", "riops", "wiops"}
-        patch(inst, {"limits.cpu.allowance": "50%"}, root(limits_read="20MiB"))
-        assert cgroups.share(inst.pid) < 6 and cgroups.io(inst.pid)[pool_disk]["rbps"] < 20 * MIB, "still held back"
+        with pressure.thrashing(inst, large, 3):
+            wait_until(lambda: cgroups.share(inst.pid) < 10 and warned(), 60, lambda: f"not held back: {cgroups.share(inst.pid)}")
+            assert set(cgroups.io(inst.pid)) == {pool_disk} and set(cgroups.io(inst.pid)[pool_disk]) == {"rbps", "wbps", "riops", "wiops"}
+            patch(inst, {"limits.cpu.allowance": "50%"}, root(limits_read="20MiB"))
+            assert cgroups.share(inst.pid) < 6 and cgroups.io(inst.pid)[pool_disk]["rbps"] < 20 * MIB, "still held back"
     finally:
-        for program in programs:
-            program.kill()
-            program.wait()
         large.unlink()
     wait_until(lambda: not warned(), 30, lambda: "not let go")
     assert cgroups.share(inst.pid) == 50 and cgroups.io(inst.pid) == {pool_disk: {"rbps": 20 * MIB}}
