@@ -144,16 +144,20 @@ static int nic_started(struct device_ctx *c, const struct device_live *live, str
 	return r == 0 && host_end(c) ? nic_limits_apply(&m.c, host_end(c), live->again, e) : r;
 }
 
+static void stop(struct meant *m)
+{
+	if (host_end(&m->c))
+		nic_limits_end(&m->c, host_end(&m->c));
+	m->kind->stop(&m->c);
+}
+
 static void nic_stop(struct device_ctx *c)
 {
 	lxm_auto(meant) struct meant m;
 
 	meant_by(c, c->kv, &m);
-	if (!meant_kv(&m))
-		return;
-	if (host_end(c))
-		nic_limits_end(&m.c, host_end(c));
-	m.kind->stop(&m.c);
+	if (meant_kv(&m))
+		stop(&m);
 }
 
 static int not_live(const struct meant *m, const char *what, struct lxm_err *e)
@@ -164,15 +168,17 @@ static int not_live(const struct meant *m, const char *what, struct lxm_err *e)
 static int nic_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
 {
 	lxm_auto(meant) struct meant m;
+	int r;
 
 	meant_by(c, c->kv, &m);
 	if (!meant_kv(&m))
 		return no_kind(c, e);
-	if (!m.kind->hot_remove)
+	if (!m.kind->hot_add)
 		return not_live(&m, "removed", e);
-	if (host_end(c))
-		nic_limits_end(&m.c, host_end(c));
-	return m.kind->hot_remove(&m.c, live, e);
+	r = nic_hot_drop(&m.c, live, e);
+	if (r == 0)
+		stop(&m);
+	return r;
 }
 
 static int nic_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)

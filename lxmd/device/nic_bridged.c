@@ -124,7 +124,6 @@ static int bridged_validate(const struct device_ctx *c, bool instance, struct lx
 {
 	const char *network = nic_get(c, "network");
 
-	(void)instance;
 	if (network && !network_is_managed(c->d, network))
 		return lxm_err_http(e, 404, ENOENT, "network '%s' not found", network);
 	return nic_port_check(c, nic_managed(c), e);
@@ -194,23 +193,26 @@ static int describe(struct device_ctx *c, struct nic *n, struct plan_nic *out, s
 	return 0;
 }
 
-static int bridged_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+static int make(struct device_ctx *c, struct plan *plan, const struct device_live *live, struct lxm_err *e)
 {
-	struct plan_step step = { .kind = PLAN_NIC };
+	struct plan_nic spec;
 	struct nic n;
-	int r = describe(c, &n, &step.u.nic, e);
+	int r = describe(c, &n, &spec, e);
 
 	/* before the link is there: it never sends unfiltered */
 	if (r == 0 && !c->replan)
 		r = nic_filter_apply(c, n.host, n.mac, e);
 	if (r < 0)
 		return r;
-	r = plan_add(plan, &step, e);
+	r = nic_make(c, &spec, plan, live, e);
 	if (r < 0 && !c->replan)
 		network_filter_unset(c->d, n.host);
-	if (r == 0)
-		nic_remember(c, n.host, n.peer);
 	return r;
+}
+
+static int bridged_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+{
+	return make(c, plan, NULL, e);
 }
 
 static int bridged_started(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
@@ -244,30 +246,7 @@ static void bridged_stop(struct device_ctx *c)
 
 static int bridged_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
 {
-	struct plan_nic spec;
-	struct nic n;
-	int r = describe(c, &n, &spec, e);
-
-	if (r == 0)
-		r = nic_filter_apply(c, n.host, n.mac, e);
-	if (r < 0)
-		return r;
-	r = nic_hot_make(live, &spec, e);
-	if (r < 0) {
-		network_filter_unset(c->d, n.host);
-		return lxm_err_wrap(e, r, "add interface '%s'", n.peer);
-	}
-	nic_remember(c, n.host, n.peer);
-	return 0;
-}
-
-static int bridged_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
-{
-	int r = nic_hot_drop(c, live, e);
-
-	if (r == 0)
-		bridged_stop(c);
-	return r;
+	return make(c, NULL, live, e);
 }
 
 static const char *const live_keys[] = { "ipv4.address", "ipv4.routes", "ipv4.routes.external", "ipv6.address", "ipv6.routes",
@@ -290,7 +269,6 @@ static int bridged_hot_update(struct device_ctx *c, const struct lxm_kv *old, co
 {
 	int r = change(c, old, true, e);
 
-	(void)live;
 	if (r < 0) {
 		struct device_ctx before = *c;
 		struct lxm_err local = { 0 };
@@ -311,7 +289,6 @@ const struct device_type nic_bridged = {
 	.started = bridged_started,
 	.stop = bridged_stop,
 	.hot_add = bridged_hot_add,
-	.hot_remove = bridged_hot_remove,
 	.hot_update = bridged_hot_update,
 	.live_keys = live_keys,
 };

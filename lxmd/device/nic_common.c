@@ -220,12 +220,24 @@ void nic_parent_put(struct device_ctx *c)
 
 /* ---- while the instance runs */
 
-int nic_hot_make(const struct device_live *live, const struct plan_nic *n, struct lxm_err *e)
+static int hot_make(const struct device_live *live, const struct plan_nic *n, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int fd = -1;
 	int r = plan_nic_seal(n, &fd, e);
 
-	return r < 0 ? r : mon_call_nic(live->rundir, MON_NIC_ADD, NULL, fd, HOT_MS, e);
+	if (r == 0)
+		r = mon_call_nic(live->rundir, MON_NIC_ADD, NULL, fd, HOT_MS, e);
+	return r < 0 ? lxm_err_wrap(e, r, "add interface '%s'", n->peer) : 0;
+}
+
+int nic_make(struct device_ctx *c, const struct plan_nic *n, struct plan *plan, const struct device_live *live, struct lxm_err *e)
+{
+	const struct plan_step step = { .kind = PLAN_NIC, .u.nic = *n };
+	int r = plan ? plan_add(plan, &step, e) : hot_make(live, n, e);
+
+	if (r == 0)
+		nic_remember(c, n->host ? n->host : "", n->peer);
+	return r;
 }
 
 int nic_hot_drop(const struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
@@ -239,6 +251,20 @@ int nic_hot_drop(const struct device_ctx *c, const struct device_live *live, str
 	if (r < 0 && r != -ENOENT && e)
 		*e = local;
 	return r == -ENOENT ? 0 : r;
+}
+
+int nic_link_open(const char *link, int *index_out, struct lxm_err *e)
+{
+	int rtnl = nl_open(), index = (int)if_nametoindex(link);
+
+	if (rtnl < 0)
+		return lxm_err_sys(e, "open netlink");
+	if (!index) {
+		(void)close(rtnl);
+		return lxm_err_set(e, ENODEV, "no link '%s' on the host", link);
+	}
+	*index_out = index;
+	return rtnl;
 }
 
 void nic_remember(struct device_ctx *c, const char *host, const char *inside)

@@ -63,12 +63,9 @@ int nic_limits_apply(const struct device_ctx *c, const char *link, bool live, st
 
 	if (!live && !in && !out && !prio)
 		return 0;
-	rtnl = nl_open();
-	index = (int)if_nametoindex(link);
+	rtnl = nic_link_open(link, &index, e);
 	if (rtnl < 0)
-		return lxm_err_sys(e, "open netlink");
-	if (!index)
-		return lxm_err_set(e, ENODEV, "no link '%s' on the host", link);
+		return rtnl;
 	if (live || in)
 		r = shape_rate(rtnl, index, in, e);
 	if (r == 0 && (live || out || prio))

@@ -38,49 +38,27 @@ static int resolve(struct device_ctx *c, struct names *b, struct plan_nic *n, st
 	return 0;
 }
 
-static int macvlan_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
-{
-	struct plan_step step = { .kind = PLAN_NIC };
-	struct names b;
-	int r = resolve(c, &b, &step.u.nic, e);
-
-	if (r == 0)
-		r = plan_add(plan, &step, e);
-	if (r < 0 && !c->replan)
-		nic_parent_put(c);
-	if (r == 0)
-		nic_remember(c, "", b.inside);
-	return r;
-}
-
-static void macvlan_stop(struct device_ctx *c)
-{
-	nic_parent_put(c);
-}
-
-static int macvlan_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+static int make(struct device_ctx *c, struct plan *plan, const struct device_live *live, struct lxm_err *e)
 {
 	struct plan_nic n;
 	struct names b;
 	int r = resolve(c, &b, &n, e);
 
 	if (r == 0)
-		r = nic_hot_make(live, &n, e);
-	if (r < 0) {
-		nic_parent_put(c);
-		return r;
-	}
-	nic_remember(c, "", b.inside);
-	return 0;
-}
-
-static int macvlan_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
-{
-	int r = nic_hot_drop(c, live, e);
-
-	if (r == 0)
+		r = nic_make(c, &n, plan, live, e);
+	if (r < 0 && !c->replan)
 		nic_parent_put(c);
 	return r;
+}
+
+static int macvlan_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+{
+	return make(c, plan, NULL, e);
+}
+
+static int macvlan_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
+{
+	return make(c, NULL, live, e);
 }
 
 const struct device_type nic_macvlan = {
@@ -88,7 +66,6 @@ const struct device_type nic_macvlan = {
 	.validate = macvlan_validate,
 	.add = macvlan_add,
 	.start = macvlan_start,
-	.stop = macvlan_stop,
+	.stop = nic_parent_put,
 	.hot_add = macvlan_hot_add,
-	.hot_remove = macvlan_hot_remove,
 };

@@ -38,24 +38,27 @@ static int pair_resolve(struct device_ctx *c, struct pair *b, struct plan_nic *n
 	return 0;
 }
 
+static int make(struct device_ctx *c, struct pair *b, struct plan *plan, const struct device_live *live, struct lxm_err *e)
+{
+	struct plan_nic n;
+	int r = pair_resolve(c, b, &n, e);
+
+	return r < 0 ? r : nic_make(c, &n, plan, live, e);
+}
+
 static int p2p_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
 {
-	struct plan_step step = { .kind = PLAN_NIC };
+	lxm_auto(strv) struct lxm_strv routes = { 0 };
 	struct pair b;
-	size_t k, i;
-	int r = pair_resolve(c, &b, &step.u.nic, e);
+	size_t i;
+	int r = make(c, &b, plan, NULL, e);
 
-	if (r == 0)
-		r = plan_add(plan, &step, e);
-	for (k = 0; r == 0 && route_keys[k]; k++) {
-		lxm_auto(strv) struct lxm_strv routes = { 0 };
-
-		nic_list(c, route_keys[k], &routes);
-		for (i = 0; r == 0 && i < routes.n; i++)
-			r = plan_add(plan, &(struct plan_step){ PLAN_NIC_ROUTE, .u.nic_route = { .side = PLAN_OUTSIDE, .link = b.host, .dst = routes.v[i] } }, e);
-	}
-	if (r == 0)
-		nic_remember(c, b.host, b.inside);
+	for (i = 0; route_keys[i]; i++)
+		nic_list(c, route_keys[i], &routes);
+	for (i = 0; r == 0 && i < routes.n; i++)
+		r = plan_add(plan, &(struct plan_step){ PLAN_NIC_ROUTE, .u.nic_route = { .side = PLAN_OUTSIDE, .link = b.host, .dst = routes.v[i] } }, e);
+	if (r < 0 && !c->replan)
+		device_volatile_set(c, "host_name", "");
 	return r;
 }
 
@@ -72,9 +75,9 @@ static void p2p_stop(struct device_ctx *c)
 /* Routes that `kv` names, added or removed. On failure those added are removed. */
 static int routes_change(const struct device_ctx *c, const struct lxm_kv *kv, const char *host, bool add, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int rtnl = nl_open();
 	lxm_auto(strv) struct lxm_strv routes = { 0 };
-	struct nl_route_spec spec = { .oif = (int)if_nametoindex(host) };
+	struct nl_route_spec spec = { 0 };
+	lxm_auto(fd_close) int rtnl = nic_link_open(host, &spec.oif, e);
 	struct device_ctx other = *c;
 	size_t i;
 	int r = 0;
@@ -83,7 +86,7 @@ static int routes_change(const struct device_ctx *c, const struct lxm_kv *kv, co
 	for (i = 0; route_keys[i]; i++)
 		nic_list(&other, route_keys[i], &routes);
 	if (rtnl < 0)
-		return lxm_err_sys(e, "open netlink");
+		return rtnl;
 	for (i = 0; r == 0 && i < routes.n; i++) {
 		r = nl_cidr_parse(routes.v[i], &spec.dst);
 		if (r == 0)
@@ -99,29 +102,16 @@ static int routes_change(const struct device_ctx *c, const struct lxm_kv *kv, co
 
 static int p2p_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
 {
-	struct plan_nic n;
 	struct pair b;
-	int r = pair_resolve(c, &b, &n, e);
+	int r = make(c, &b, NULL, live, e);
 
-	if (r == 0)
-		r = nic_hot_make(live, &n, e);
 	if (r < 0)
 		return r;
-	nic_remember(c, b.host, b.inside);
 	r = routes_change(c, c->kv, b.host, true, e);
 	if (r < 0) {
 		(void)nic_hot_drop(c, live, NULL);
 		device_volatile_set(c, "host_name", "");
 	}
-	return r;
-}
-
-static int p2p_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
-{
-	int r = nic_hot_drop(c, live, e);
-
-	if (r == 0)
-		p2p_stop(c);
 	return r;
 }
 
@@ -144,7 +134,6 @@ const struct device_type nic_p2p = {
 	.start = p2p_start,
 	.stop = p2p_stop,
 	.hot_add = p2p_hot_add,
-	.hot_remove = p2p_hot_remove,
 	.hot_update = p2p_hot_update,
 	.live_keys = route_keys,
 };

@@ -85,27 +85,31 @@ static void resolve_lent(const struct device_ctx *c, struct names *b, struct pla
 	describe(c, b, (uint32_t)number, n);
 }
 
-static int physical_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+static int make(struct device_ctx *c, struct plan *plan, const struct device_live *live, struct lxm_err *e)
 {
-	struct plan_step step = { .kind = PLAN_NIC };
+	struct plan_nic n;
 	struct names b;
-	int r = 0;
-
-	if (c->replan && device_volatile(c, LENT)) {
-		resolve_lent(c, &b, &step.u.nic);
-		return plan_add(plan, &step, e);
-	}
-	r = resolve(c, &b, &step.u.nic, e);
+	int r = resolve(c, &b, &n, e);
 
 	if (r == 0)
-		r = plan_add(plan, &step, e);
+		r = nic_make(c, &n, plan, live, e);
 	if (r < 0) {
 		forget(c);
 		return r;
 	}
 	device_volatile_set(c, LENT, b.parent);
-	nic_remember(c, "", b.inside);
 	return 0;
+}
+
+static int physical_start(struct device_ctx *c, struct plan *plan, struct lxm_err *e)
+{
+	struct plan_step step = { .kind = PLAN_NIC };
+	struct names b;
+
+	if (!c->replan || !device_volatile(c, LENT))
+		return make(c, plan, NULL, e);
+	resolve_lent(c, &b, &step.u.nic);
+	return plan_add(plan, &step, e);
 }
 
 /* Hardware that the kernel brought home: it has the name that it had inside, or devN where that was taken. */
@@ -178,28 +182,7 @@ static void physical_stop(struct device_ctx *c)
 
 static int physical_hot_add(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
 {
-	struct plan_nic n;
-	struct names b;
-	int r = resolve(c, &b, &n, e);
-
-	if (r == 0)
-		r = nic_hot_make(live, &n, e);
-	if (r < 0) {
-		forget(c);
-		return r;
-	}
-	device_volatile_set(c, LENT, b.parent);
-	nic_remember(c, "", b.inside);
-	return 0;
-}
-
-static int physical_hot_remove(struct device_ctx *c, const struct device_live *live, struct lxm_err *e)
-{
-	int r = nic_hot_drop(c, live, e);
-
-	if (r == 0)
-		physical_stop(c);
-	return r;
+	return make(c, NULL, live, e);
 }
 
 const struct device_type nic_physical = {
@@ -208,5 +191,4 @@ const struct device_type nic_physical = {
 	.start = physical_start,
 	.stop = physical_stop,
 	.hot_add = physical_hot_add,
-	.hot_remove = physical_hot_remove,
 };

@@ -265,12 +265,9 @@ int nic_port_apply(const struct device_ctx *c, const char *host, bool again, str
 
 	if (!again && !nic_has_vlans(c) && !nic_filtered(c) && !routes4 && !routes6)
 		return 0;
-	rtnl = nl_open();
+	rtnl = nic_link_open(host, &index, e);
 	if (rtnl < 0)
-		return lxm_err_sys(e, "open netlink");
-	index = (int)if_nametoindex(host);
-	if (!index)
-		return lxm_err_set(e, ENODEV, "no link '%s' on the host", host);
+		return rtnl;
 	if (nic_has_vlans(c))
 		r = vlans_apply(c, rtnl, index, e);
 	/* for each of its VLANs */
@@ -284,15 +281,13 @@ int nic_port_apply(const struct device_ctx *c, const char *host, bool again, str
 
 int nic_port_change(const struct device_ctx *c, const struct lxm_kv *old, const char *host, bool routes, struct lxm_err *e)
 {
-	lxm_auto(fd_close) int rtnl = nl_open();
+	int index, r = 0;
+	lxm_auto(fd_close) int rtnl = nic_link_open(host, &index, e);
 	struct device_ctx before = *c;
-	int r = 0, index = (int)if_nametoindex(host);
 
 	before.kv = old;
 	if (rtnl < 0)
-		return lxm_err_sys(e, "open netlink");
-	if (!index)
-		return lxm_err_set(e, ENODEV, "no link '%s' on the host", host);
+		return rtnl;
 	if (nic_has_vlans(c) || nic_has_vlans(&before))
 		r = vlans_apply(c, rtnl, index, e);
 	if (r == 0)

@@ -6,7 +6,10 @@
 
 #include "lxmd/device/device_priv.h"
 
-/* One nictype each; `name` is the nictype. nic.c finds the one that a device means and forwards to it. */
+/*
+ * One nictype each; `name` is the nictype. nic.c finds the one that a device means and forwards to it. A kind with hot_add can also be
+ * removed while the instance runs: nic.c takes the link back, then the kind's stop() is called.
+ */
 extern const struct device_type nic_bridged, nic_ipvlan, nic_macvlan, nic_p2p, nic_physical, nic_routed;
 
 /** A property, NULL if missing or "". */
@@ -51,10 +54,18 @@ void nic_remember(struct device_ctx *c, const char *host, const char *inside);
 int nic_parent_get(struct device_ctx *c, char out[IFNAMSIZ], struct lxm_err *e);
 void nic_parent_put(struct device_ctx *c);
 
-/** Give a running instance that link, through its monitor. */
-int nic_hot_make(const struct device_live *live, const struct plan_nic *n, struct lxm_err *e);
-/** Take the one back that has this name inside; one that is gone is fine. */
+/**
+ * Have the instance get that link, and remember its names.
+ *
+ * @plan  the start plan that it becomes a step of; NULL: the instance runs
+ * @live  it gets the link at once, through its monitor; NULL with a plan
+ */
+int nic_make(struct device_ctx *c, const struct plan_nic *n, struct plan *plan, const struct device_live *live, struct lxm_err *e);
+/** Take the link back from a running instance; one that is gone is fine. */
 int nic_hot_drop(const struct device_ctx *c, const struct device_live *live, struct lxm_err *e);
+
+/** Netlink and the index of a link that has to be there. Returns a descriptor or -errno. */
+int nic_link_open(const char *link, int *index_out, struct lxm_err *e);
 
 /**
  * Limits and queue of the host end of a pair: limits.ingress, .egress, .max, .priority (else the instance's
