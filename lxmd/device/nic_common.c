@@ -172,7 +172,7 @@ int nic_host_name(const struct device_ctx *c, const char *proposed, const char *
 	}
 	if (!given && name_by_mac(c, mac, out))
 		return 0;
-	if (!given && !proposed)
+	if (!given && lxm_empty(proposed))
 		name_by_chance(out);
 	else
 		(void)snprintf(out, IFNAMSIZ, "%s", given ? given : proposed);

@@ -40,7 +40,7 @@ uint32_t nic_txqlen(const struct device_ctx *c);
 /**
  * Name of the host end of a pair: host_name (-EEXIST if a link has it and keeps it), else as instances.nic.host_name says.
  *
- * @proposed  a free name, for "random"; NULL: one is chosen
+ * @proposed  a free name, for "random"; NULL or "": one is chosen
  */
 int nic_host_name(const struct device_ctx *c, const char *proposed, const char *mac, char out[IFNAMSIZ], struct lxm_err *e);
 /** volatile.NAME.host_name ("" for none), and volatile.NAME.name unless the configuration names it. */

@@ -347,8 +347,6 @@ static int firewall_start(struct network *n, const struct bridge_conf *c, struct
 	bridge_conf_firewall(c, &fb);
 	fb.ports = n->ports;
 	fb.mac = nl_mac_str(c->has_mac ? c->mac : raw, mac);
-	if (!ns->fw)
-		return lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", ns->fw_why);
 	r = fw_bridge_apply(ns->fw, &fb, e);
 	if (r < 0)
 		return r;
@@ -462,8 +460,7 @@ static int bridge_stop(struct network *n, struct lxm_err *e)
 	/* a link of that name that is somebody else's has a table that is theirs as well */
 	if (there && !link_is_ours(n, &l))
 		return 0;
-	if (ns->fw)
-		r = fw_bridge_remove(ns->fw, n->name, e);
+	r = fw_bridge_remove(ns->fw, n->name, e);
 	if (there) {
 		int r2 = nl_link_del(rtnl, l.index, r < 0 ? NULL : e);
 

@@ -19,15 +19,13 @@
 #include "lib/base/alloc.h"
 #include "lxmd/core/lazy.h"
 
-int fw_new(uint32_t seed, struct firewall **fw_out, struct lxm_err *e)
+struct firewall *fw_new(uint32_t seed)
 {
 	struct firewall *fw = lxm_alloc(sizeof(*fw));
 
-	(void)e;
 	pthread_mutex_init(&fw->lock, NULL);
 	fw_nics_init(fw, seed);
-	*fw_out = fw;
-	return 0;
+	return fw;
 }
 
 void fw_free(struct firewall *fw)

@@ -28,13 +28,12 @@ struct fw_bridge {
 };
 
 /**
- * Make the context.
+ * Make the context. It asks nothing of the kernel: without nf_tables, or without the library, the first transaction fails, which makes
+ * that network unavailable and not the daemon.
  *
  * @seed  differs between daemons of one host: names the table of NIC filters
- *
- * Any failure (no nf_tables in this kernel) makes networks unavailable, not the daemon.
  */
-int fw_new(uint32_t seed, struct firewall **fw_out, struct lxm_err *e);
+struct firewall *fw_new(uint32_t seed);
 void fw_free(struct firewall *fw);
 
 /**

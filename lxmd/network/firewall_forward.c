@@ -125,8 +125,6 @@ int network_forward_set(struct lxmd *d, struct fw_forward *f, struct lxm_err *e)
 	lxm_auto(network_info) struct network_info i = { 0 };
 	int r;
 
-	if (!d->networks->fw)
-		return lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", d->networks->fw_why);
 	/* left by an lxmd that was killed, or still there because the instance runs on */
 	(void)fw_forward_unset(d->networks->fw, f, NULL);
 	r = network_get(d, f->bridge, &i, e);
@@ -141,6 +139,5 @@ int network_forward_set(struct lxmd *d, struct fw_forward *f, struct lxm_err *e)
 
 void network_forward_unset(struct lxmd *d, const struct fw_forward *f)
 {
-	if (d->networks->fw)
-		(void)fw_forward_unset(d->networks->fw, f, NULL);
+	(void)fw_forward_unset(d->networks->fw, f, NULL);
 }

@@ -247,11 +247,7 @@ static void link_local(const uint8_t m[6], uint8_t a[16])
 	memset(a, 0, 16);
 	a[0] = 0xfe;
 	a[1] = 0x80;
-	memcpy(a + 8, m, 3);
-	a[8] ^= 2;
-	a[11] = 0xff;
-	a[12] = 0xfe;
-	memcpy(a + 13, m + 3, 3);
+	nl_mac_eui64(m, a + 8);
 }
 
 static int elements4(const struct fw_nic *nic, struct lxm_strv *out, struct lxm_err *e)

@@ -354,6 +354,13 @@ int nl_mac_parse(const char *s, uint8_t mac[6])
 	return sum == 0 || (mac[0] & 1) ? -EINVAL : 0;
 }
 
+void nl_mac_eui64(const uint8_t mac[6], uint8_t out[8])
+{
+	const uint8_t id[8] = { mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5] };
+
+	memcpy(out, id, sizeof(id));
+}
+
 char *nl_mac_str(const uint8_t mac[6], char out[18])
 {
 	(void)snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],

@@ -199,6 +199,8 @@ int nl_vlan_add(int fd, const char *name, int parent, uint16_t id, bool gvrp, st
 
 /** "00:16:3e:01:02:03" into mac. Returns 0 or -EINVAL (also for multicast and all-zero addresses). */
 int nl_mac_parse(const char *s, uint8_t mac[6]);
+/** The last half of the IPv6 address that a kernel makes of a MAC (modified EUI-64). */
+void nl_mac_eui64(const uint8_t mac[6], uint8_t out[8]);
 /** mac as text into out (18 bytes). Returns out. */
 char *nl_mac_str(const uint8_t mac[6], char out[18]);
 

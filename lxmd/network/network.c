@@ -299,8 +299,7 @@ static void remove_stray_links(struct lxmd *d, const struct known *k)
 		if (!lxm_streq(l->alias, mark) || !lxm_streq(l->kind, "bridge") || row_exists(k, l->name))
 			continue;
 		lxm_info("repair: remove bridge '%s', which belongs to no network", l->name);
-		if (d->networks->fw)
-			(void)fw_bridge_remove(d->networks->fw, l->name, NULL);
+		(void)fw_bridge_remove(d->networks->fw, l->name, NULL);
 		(void)nl_link_del(rtnl, l->index, NULL);
 	}
 	vlans_remove_strays(d, &links);
@@ -330,7 +329,6 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 {
 	struct networks *ns = lxm_alloc(sizeof(*ns));
 	struct known k = { 0 };
-	struct lxm_err fe = { 0 };
 	size_t i;
 	int r;
 
@@ -340,10 +338,8 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 	pthread_mutex_init(&ns->lock, NULL);
 	pthread_cond_init(&ns->reaped, NULL);
 	d->networks = ns;
-	if (fw_new(hash(d->dirs.networks.path), &ns->fw, &fe) < 0)
-		(void)snprintf(ns->fw_why, sizeof(ns->fw_why), "%.199s", fe.msg);
-	else
-		fw_nics_hold(ns->fw);
+	ns->fw = fw_new(hash(d->dirs.networks.path));
+	fw_nics_hold(ns->fw);
 	r = db_read(d->db, known_tx, &k, e);
 	if (r < 0) {
 		networks_stop(d);

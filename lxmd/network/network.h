@@ -59,7 +59,7 @@ LXM_AUTO_STRUCT(network_info, struct network_info, network_info_deinit)
 /* What a NIC needs to know of where it plugs in. */
 struct network_port {
 	char bridge[IFNAMSIZ];
-	char host[IFNAMSIZ]; /* a free name for the host end: veth and 8 hex digits */
+	char host[IFNAMSIZ]; /* a free name for the host end; "": the network has none to propose */
 	uint32_t mtu;	   /* 0: default */
 	bool managed;
 	bool dhcp4, dhcp6; /* leases are ours to give */

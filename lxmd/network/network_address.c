@@ -2,6 +2,7 @@
  * Addresses for NICs that are held to one and were not given one by name. Any thread.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "lib/base/alloc.h"
@@ -45,14 +46,20 @@ static int cmp(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
+/* Once it is sorted. */
+static bool is_taken(const struct taken *t, uint32_t address)
+{
+	return t->n && bsearch(&address, t->v, t->n, sizeof(*t->v), cmp);
+}
+
 /* The lease that this MAC has, or "". Leases of others are taken. */
-static void read_leases(const struct network *n, const char *mac, struct taken *t, char own[INET6_ADDRSTRLEN])
+static void read_leases(int dirfd, const char *mac, struct taken *t, char own[INET6_ADDRSTRLEN])
 {
 	lxm_auto(free) struct dhcp_lease *v = NULL;
 	size_t i, count = 0;
 
 	own[0] = '\0';
-	if (dhcp_leases(n->dirfd, &v, &count, NULL) < 0)
+	if (dhcp_leases(dirfd, &v, &count, NULL) < 0)
 		return;
 	for (i = 0; i < count; i++) {
 		if (v[i].family == AF_INET && strcmp(v[i].mac, mac) == 0)
@@ -80,7 +87,7 @@ static bool free_in(const struct bridge_conf *c, const char *range, const struct
 	for (k = 0; a <= b && k <= b - a; k++) {
 		uint32_t candidate = a + (uint32_t)(((uint64_t)start + k) % ((uint64_t)b - a + 1));
 
-		if (!bridge_conf_has_host4(c, candidate) || (t->n && bsearch(&candidate, t->v, t->n, sizeof(*t->v), cmp)))
+		if (!bridge_conf_has_host4(c, candidate) || is_taken(t, candidate))
 			continue;
 		raw = htonl(candidate);
 		return inet_ntop(AF_INET, &raw, out, INET6_ADDRSTRLEN) != NULL;
@@ -88,9 +95,10 @@ static bool free_in(const struct bridge_conf *c, const char *range, const struct
 	return false;
 }
 
-static int choose4(const struct network *n, const struct bridge_conf *c, const char *mac, char out[INET6_ADDRSTRLEN], struct lxm_err *e)
+/* `t` has the addresses of host entries. */
+static int choose4(const char *network, int dirfd, const struct bridge_conf *c, struct taken *t, const char *mac, char out[INET6_ADDRSTRLEN],
+		   struct lxm_err *e)
 {
-	lxm_auto(taken) struct taken t = { 0 };
 	lxm_auto(strv) struct lxm_strv ranges = { 0 };
 	char own[INET6_ADDRSTRLEN];
 	uint32_t raw;
@@ -101,22 +109,21 @@ static int choose4(const struct network *n, const struct bridge_conf *c, const c
 		return 0;
 	if (!c->dhcp4)
 		return lxm_err_set(e, EINVAL, "security.ipv4_filtering needs a network that gives IPv4 addresses out, or ipv4.address=none");
-	dhcp_hosts_each(n->hosts, on_host, &t);
-	read_leases(n, mac, &t, own);
-	if (t.n)
-		qsort(t.v, t.n, sizeof(*t.v), cmp);
+	read_leases(dirfd, mac, t, own);
+	if (t->n)
+		qsort(t->v, t->n, sizeof(*t->v), cmp);
 	if (own[0] && inet_pton(AF_INET, own, &raw) == 1) {
 		raw = ntohl(raw);
-		if (bridge_conf_has_host4(c, raw) && !(t.n && bsearch(&raw, t.v, t.n, sizeof(*t.v), cmp))) {
+		if (bridge_conf_has_host4(c, raw) && !is_taken(t, raw)) {
 			(void)snprintf(out, INET6_ADDRSTRLEN, "%s", own);
 			return 0;
 		}
 	}
 	lxm_strv_split(&ranges, c->ranges4 ? c->ranges4 : "", ',');
 	for (i = 0; i < ranges.n; i++)
-		if (free_in(c, ranges.v[i], &t, out))
+		if (free_in(c, ranges.v[i], t, out))
 			return 0;
-	return lxm_err_set(e, EADDRNOTAVAIL, "network '%s' has no free IPv4 address", n->name);
+	return lxm_err_set(e, EADDRNOTAVAIL, "network '%s' has no free IPv4 address", network);
 }
 
 /* What a kernel makes of the MAC (EUI-64): found by itself where the network only advertises, reserved where it gives out. */
@@ -131,11 +138,7 @@ static int choose6(const struct bridge_conf *c, const char *mac, char out[INET6_
 	if (c->prefix6 > 64 || nl_mac_parse(mac, m) < 0)
 		return lxm_err_set(e, EINVAL, "security.ipv6_filtering needs ipv6.address: the network's prefix is longer than 64 bits");
 	/* bits between the prefix and the last half are the bridge's own: 0 unless somebody wanted them */
-	memcpy(&a.s6_addr[8], m, 3);
-	a.s6_addr[8] ^= 2;
-	a.s6_addr[11] = 0xff;
-	a.s6_addr[12] = 0xfe;
-	memcpy(&a.s6_addr[13], m + 3, 3);
+	nl_mac_eui64(m, &a.s6_addr[8]);
 	(void)inet_ntop(AF_INET6, &a, out, INET6_ADDRSTRLEN);
 	return 0;
 }
@@ -143,14 +146,21 @@ static int choose6(const struct bridge_conf *c, const char *mac, char out[INET6_
 int network_address_choose(struct lxmd *d, const char *name, int family, const char *mac, char out[INET6_ADDRSTRLEN], struct lxm_err *e)
 {
 	lxm_auto(bridge_conf) struct bridge_conf c = { 0 };
+	lxm_auto(taken) struct taken t = { 0 };
+	lxm_auto(fd_close) int dirfd = -1;
 	struct network *n;
 	int r;
 
 	pthread_mutex_lock(&d->networks->lock);
 	n = network_find(d->networks, name);
 	r = n ? bridge_conf_parse(name, &n->config, &c, e) : lxm_err_http(e, 404, ENOENT, "network '%s' not found", name);
-	if (r == 0)
-		r = family == AF_INET ? choose4(n, &c, mac, out, e) : choose6(&c, mac, out, e);
+	if (r == 0 && family == AF_INET && c.has4 && c.dhcp4) {
+		dhcp_hosts_each(n->hosts, on_host, &t);
+		dirfd = fcntl(n->dirfd, F_DUPFD_CLOEXEC, 3);
+	}
 	pthread_mutex_unlock(&d->networks->lock);
-	return r;
+	if (r < 0)
+		return r;
+	/* leases are read from the disk, without the lock; two that choose the same one meet when it is entered */
+	return family == AF_INET ? choose4(name, dirfd, &c, &t, mac, out, e) : choose6(&c, mac, out, e);
 }

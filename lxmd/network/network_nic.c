@@ -110,12 +110,6 @@ int network_port_get_parent(struct lxmd *d, const char *parent, struct network_p
 	if (access(path, F_OK) < 0)
 		return lxm_err_set(e, EINVAL, "link '%s' is not a bridge", parent);
 	memset(out, 0, sizeof(*out));
-	do {
-		uint32_t x;
-
-		lxm_random(&x, sizeof(x));
-		(void)snprintf(out->host, sizeof(out->host), "veth%08x", x);
-	} while (if_nametoindex(out->host));
 	(void)snprintf(out->bridge, sizeof(out->bridge), "%s", parent);
 	return 0;
 }
@@ -191,8 +185,6 @@ void network_host_del(struct lxmd *d, const char *name, int64_t instance, const 
 
 int network_filter_set(struct lxmd *d, const struct fw_nic *nic, struct lxm_err *e)
 {
-	if (!d->networks->fw)
-		return lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", d->networks->fw_why);
 	return fw_nic_set(d->networks->fw, nic, e);
 }
 
@@ -200,14 +192,12 @@ void network_filter_unset(struct lxmd *d, const char *host)
 {
 	struct lxm_err e = { 0 };
 
-	if (d->networks->fw && fw_nic_unset(d->networks->fw, host, &e) < 0)
+	if (fw_nic_unset(d->networks->fw, host, &e) < 0)
 		lxm_warn("%s", e.msg);
 }
 
 int network_source_guard(struct lxmd *d, const char *link, struct lxm_err *e)
 {
-	if (!d->networks->fw)
-		return lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", d->networks->fw_why);
 	return fw_source_guard(d->networks->fw, link, e);
 }
 
@@ -215,14 +205,12 @@ void network_source_unguard(struct lxmd *d, const char *link)
 {
 	struct lxm_err e = { 0 };
 
-	if (d->networks->fw && fw_source_unguard(d->networks->fw, link, &e) < 0)
+	if (fw_source_unguard(d->networks->fw, link, &e) < 0)
 		lxm_warn("%s", e.msg);
 }
 
 int network_limit_set(struct lxmd *d, const char *link, uint64_t bits, uint32_t priority, struct lxm_err *e)
 {
-	if (!d->networks->fw)
-		return bits || priority ? lxm_err_set(e, EOPNOTSUPP, "no firewall: %s", d->networks->fw_why) : 0;
 	return fw_link_set(d->networks->fw, link, bits, priority, e);
 }
 
@@ -230,7 +218,7 @@ void network_filters_start(struct lxmd *d)
 {
 	struct lxm_err e = { 0 };
 
-	if (d->networks->fw && fw_nics_apply(d->networks->fw, d->networks->n > 0, &e) < 0)
+	if (fw_nics_apply(d->networks->fw, d->networks->n > 0, &e) < 0)
 		lxm_error("%s", e.msg);
 }
 

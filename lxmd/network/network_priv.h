@@ -41,7 +41,6 @@ struct networks {
 	struct network **v;	/* guarded by lock, n of them, sorted by name */
 	size_t n;
 	struct firewall *fw;	/* NULL where the kernel has no nf_tables; fixed after the start */
-	char fw_why[200];	/* why it has none */
 	int *doomed;		/* guarded by lock, ndoomed of them: indexes of host links that should go by themselves */
 	size_t ndoomed;
 	struct vlans *vlans;	/* has a lock of its own */

@@ -120,7 +120,11 @@ static int make(const struct lxmd *d, const char *link, const char *parent, uint
 	if (r < 0)
 		return lxm_err_wrap(e, r, "make VLAN link '%s'", link);
 	network_mark(d, mark);
-	return nl_link_alias(rtnl, (int)if_nametoindex(link), mark, e);
+	r = nl_link_alias(rtnl, (int)if_nametoindex(link), mark, e);
+	/* without the mark nobody would ever remove it */
+	if (r < 0)
+		(void)nl_link_del(rtnl, (int)if_nametoindex(link), NULL);
+	return r;
 }
 
 /* lock held */
