@@ -214,9 +214,6 @@ static int find_block(const struct device_ctx *c, struct disk_mount *out, struct
 	bool readonly;
 	int r;
 
-	/* the kernel would read what a tenant, who may write there, has put on it */
-	if (out->literal)
-		return lxm_err_set(e, EPERM, "source '%s' is a block device, which restricted.devices.disk.paths of the project does not open", out->source);
 	if (lxm_kv_bool(c->kv, "recursive", false) || propagation_of(lxm_kv_or(c->kv, "propagation", "private")) != MS_PRIVATE)
 		return lxm_err_set(e, EINVAL, "'recursive' and 'propagation' are for directories: '%s' is a block device", out->source);
 	r = blockfs_probe(out->source, &out->fstype, &readonly, e);
@@ -247,6 +244,7 @@ static int find_path(const struct device_ctx *c, struct disk_mount *out, struct 
 		lxm_info("instance '%s': source '%s' of disk '%s' is missing and not required", c->instance_name, source, c->name);
 		return 0;
 	}
+	/* the kernel would read what a tenant, who may write there, has put on it */
 	if (out->literal && S_ISBLK(st.st_mode))
 		return lxm_err_set(e, EPERM, "source '%s' is a block device, which restricted.devices.disk.paths of the project forbids", source);
 	out->source = lxm_strdup(real);

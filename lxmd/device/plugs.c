@@ -142,8 +142,10 @@ static void listen_uevents(struct plugs *p)
 		return;
 	}
 	(void)setsockopt(p->uevents, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (loop_add(p->d->loop, p->uevents, EPOLLIN, hear_uevent, p, &p->on_uevent, &e) < 0)
+	if (loop_add(p->d->loop, p->uevents, EPOLLIN, hear_uevent, p, &p->on_uevent, &e) < 0) {
 		lxm_warn("devices that are plugged in are not seen: %s", e.msg);
+		auto_fd_close(&p->uevents);
+	}
 }
 
 static int watch_dir(struct plugs *p, const char *dir)
@@ -152,8 +154,10 @@ static int watch_dir(struct plugs *p, const char *dir)
 
 	if (p->inotify < 0) {
 		p->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-		if (p->inotify < 0 || loop_add(p->d->loop, p->inotify, EPOLLIN, hear_inotify, p, &p->on_inotify, &e) < 0)
+		if (p->inotify < 0 || loop_add(p->d->loop, p->inotify, EPOLLIN, hear_inotify, p, &p->on_inotify, &e) < 0) {
+			auto_fd_close(&p->inotify);
 			return -1;
+		}
 	}
 	return inotify_add_watch(p->inotify, dir, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR);
 }

@@ -193,7 +193,6 @@ int enter(struct lxm_err *e)
 	bool connect_inside = !(j->flags & FORWARD_LISTEN_INSIDE);
 	int r = connect_inside ? listen_here(e) : in_child(child_listen, NULL, e);
 
-	fwd.root = fwd.self_fds = -1;
 	if (r == 0 && has_path(&j->connect)) {
 		fwd.root = root_open(connect_inside, e);
 		fwd.self_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);

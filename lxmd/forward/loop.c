@@ -4,9 +4,9 @@
  */
 #include <errno.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/base/time.h"
 #include "lxmd/forward/forward.h"
 
 #define EVENTS	 64
@@ -15,14 +15,6 @@
 static int64_t now_ms;
 static bool ended;
 static size_t npaused;
-
-static int64_t clock_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int64_t loop_now(void)
 {
@@ -96,7 +88,7 @@ int loop_run(void)
 	struct source init = { .fd = -1 };
 	int i, n;
 
-	now_ms = clock_ms();
+	now_ms = lxm_mono_ms();
 	if (start(&init) < 0)
 		return 1;
 	while (!ended) {
@@ -107,7 +99,7 @@ int loop_run(void)
 		n = epoll_wait(fwd.epoll, ev, EVENTS, wait);
 		if (n < 0 && errno != EINTR)
 			return 1;
-		now_ms = clock_ms();
+		now_ms = lxm_mono_ms();
 		for (i = 0; i < n; i++) {
 			struct source *s = ev[i].data.ptr;
 
