@@ -62,11 +62,11 @@ def test_memory(instance):
 
 
 def test_memory_holds_inside(instance):
-    inst = instance(config={"limits.memory": "32MiB"})
-    eater = "head -c 67108864 /dev/zero | tail | wc -c"  # tail keeps a line without an end in memory
-    assert inst.exec("sh", "-c", eater).out.strip() != str(64 * MIB).encode()
+    inst = instance(config={"limits.memory": "16MiB"})
+    eater = "head -c 33554432 /dev/zero | tail | wc -c"  # tail keeps a line without an end in memory
+    assert inst.exec("sh", "-c", eater).out.strip() != str(32 * MIB).encode()
     patch(inst, {"limits.memory": "256MiB"})
-    assert inst.sh(eater).strip() == str(64 * MIB)
+    assert inst.sh(eater).strip() == str(32 * MIB)
 
 
 def test_memory_in_per_cent(instance):
