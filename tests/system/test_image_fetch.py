@@ -11,7 +11,7 @@ from harness.daemon import SLOW
 from harness.instance import fresh_name, wait_until
 from harness.rest import OperationFailed
 
-pytestmark = pytest.mark.host_only("HTTP clients on the loopback")
+pytestmark = pytest.mark.host_only("HTTP clients on the loopback; the walls around lxm-fetch: test_fetch_walls.py")
 
 
 @pytest.fixture(scope="module")
@@ -273,23 +273,6 @@ def test_cancel_and_progress(rest, server, pull, parts, daemon):
     assert rest.read(f"operations/{op['id']}")["status"] == "Cancelled"
     assert not fetchers(daemon) and scratch(daemon) == []
     go.set()
-
-
-def test_lxm_fetch_has_no_rights(rest, server, pull, parts, daemon):
-    go = slow_server(server, parts)
-    op = pull(start_only=True, alias="bb/1")
-    started(rest, op)
-    (pid,) = fetchers(daemon)
-    with open(f"/proc/{pid}/status") as f:
-        status = dict(line.split(":\t", 1) for line in f if ":\t" in line)
-    assert set(status["Uid"].split()) == {"65534"} and set(status["Gid"].split()) == {"65534"}
-    assert status["Groups"].strip() == ""
-    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
-    assert status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2"
-    rest.delete(f"operations/{op['id']}")
-    go.set()
-    with pytest.raises(OperationFailed):
-        rest.wait(op)
 
 
 def test_killed_daemon_leaves_nothing_of_a_download(own_daemon, server, parts):
