@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from conftest import create
+
 HEADERS = ("type", "uid", "gid", "mode", "modified")
 
 
@@ -47,6 +49,22 @@ class Files:
 @pytest.fixture
 def files(inst):
     return Files(inst)
+
+
+@pytest.fixture(scope="module")
+def kept(session_daemon, state):
+    """The same for all tests that leave nothing behind."""
+    made = []
+    yield made
+    for inst in made:
+        inst.remove()
+
+
+@pytest.fixture
+def same_files(daemon, image, state, kept):
+    if not kept:
+        kept.append(create(daemon, image, start=state == "running"))
+    return Files(kept[0])
 
 
 def test_put_get_delete(files):
@@ -128,8 +146,8 @@ def test_head(files):
     ("POST", "/tmp", {}, 400), ("POST", "/tmp/l", {"type": "symlink"}, 400), ("GET", "/" + "n" * 256, {}, 400),
     ("POST", "/tmp/new/", {}, 400), ("DELETE", "/", {}, None), ("GET", "", {}, 400), ("GET", "/" + "d/" * 3000, {}, 400),
 ])
-def test_refused(files, method, path, headers, status):
-    reply = files.call(method, path, b"", **headers)
+def test_refused(same_files, method, path, headers, status):
+    reply = same_files.call(method, path, b"", **headers)
     assert reply.status == status or (status is None and reply.status >= 400), reply.body
     assert reply.json["error"]
 
@@ -140,11 +158,11 @@ def test_missing_path_and_instance(files, rest):
 
 
 @pytest.mark.parametrize("name", ["new\nline", "grün", "tab\there", 'quo"te', "back\\slash", "-rf", "%41", "a b+c&d=e", "..."])
-def test_names(files, name):
-    assert files.put(f"/tmp/{name}", name.encode()).status == 200
-    assert files.text(f"/tmp/{name}") == name.encode()
-    assert name in files.get("/tmp").metadata
-    assert files.delete(f"/tmp/{name}").status == 200
+def test_names(same_files, name):
+    assert same_files.put(f"/tmp/{name}", name.encode()).status == 200
+    assert same_files.text(f"/tmp/{name}") == name.encode()
+    assert name in same_files.get("/tmp").metadata
+    assert same_files.delete(f"/tmp/{name}").status == 200
 
 
 def test_name_that_is_no_utf8(files):

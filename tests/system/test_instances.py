@@ -42,6 +42,7 @@ def test_create_with_start_runs_when_the_operation_ends(instance):
     assert instance(start=True).get()["status_code"] == RUNNING
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("body, status, word", [
     ({"source": {"type": "image", "alias": "no-such-image"}}, 404, "no-such-image"),
     ({"source": {"type": "image"}}, 400, "alias"),
@@ -276,6 +277,7 @@ def test_one_state_for_all(rest, instance):
     assert all(i.status == "Stopped" for i in made)
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("body", [{}, {"action": "fly"}, {"action": 3}, {"action": "start", "timeout": "soon"},
                                   {"action": "stop", "force": "yes"}, []])
 def test_a_bad_state_change_is_refused(rest, instance, body):
@@ -353,6 +355,7 @@ def test_environment_and_identity_of_an_exec(instance):
     assert done.out.decode().split() == ["1000", "50", "/tmp"]
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("body", [{}, {"command": []}, {"command": [""]}, {"command": "ls"}, {"command": ["ls"], "user": -1},
                                   {"command": ["ls"], "environment": {"A=B": "c"}}, {"command": ["ls"], "width": 70000}])
 def test_a_bad_exec_is_refused(rest, instance, body):

@@ -194,6 +194,7 @@ def fenced(session_daemon):
     rest.change("DELETE", f"projects/{name}")
 
 
+@pytest.mark.host_only("rules about keys that lxmd judges by itself")
 @pytest.mark.parametrize("rule, opens, body", RULES, ids=[f"{r[0]}-{next(iter(next(iter(r[2].values()))))}" for r in RULES])
 def test_rules_of_restricted_projects(fenced, image, rule, opens, body):
     """Without `restricted` all goes; with it nothing until its rule opens it; and nothing again when the rule is taken back."""

@@ -185,6 +185,7 @@ def test_a_change_that_fails_half_way_is_undone(boxes, network):
         out("ip", "route", "del", "198.51.101.128/28", "dev", network)
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("more", [{"limits.ingress": "fast"}, {"limits.priority": "-1"}, {"ipv4.routes": "10.0.0.1/33"}, {"vlan": "4095"},
                                   {"vlan.tagged": "5-3"}, {"host_name": 'a";b'}, {"host_name": "veth*"}, {"queue.tx.length": "x"},
                                   {"vlan.tagged": "7", "security.ipv4_filtering": "true"}, {"security.acls": "x"}])

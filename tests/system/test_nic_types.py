@@ -294,6 +294,7 @@ def test_routed_needs_a_host_that_forwards(box, wire):
     refused(inst.start, f"net.ipv4.conf.{wire.name}.forwarding=1")
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("keys, words", [
     ({"ipv4__address": "198.51.100.7/24"}, "without prefix"),
     ({"ipv4__address": "198.51.100.7,198.51.100.7"}, "twice"),

@@ -71,6 +71,7 @@ def test_translated_lines_have_their_effect(box):
     assert "GREETING" not in box.sh("env")
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("line,says", [
     ("lxc.apparmor.profile = unconfined", "raw.apparmor"),
     ("lxc.mount.entry = /etc mnt none bind 0 0", "type disk"),

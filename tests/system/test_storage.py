@@ -73,6 +73,7 @@ def test_pool_in_a_directory_of_the_host(rest, pool, tmp_path):
     assert (tmp_path / "fresh/instances").is_dir()
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("body", [
     {}, {"name": "x"}, {"name": "a/b", "driver": "dir"}, {"name": "..", "driver": "dir"}, {"name": "x", "driver": "nosuch"},
     {"name": "x", "driver": "dir", "config": {"source": "relative"}}, {"name": "x", "driver": "dir", "config": {"no.such": "1"}},

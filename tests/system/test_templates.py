@@ -69,6 +69,7 @@ def test_show_takes_any_name(rest):
     assert "/etc/hostname" in shown[0]["templates"]
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("name, status", [("nix", 404), ("debian%2F99", 404), ("debian%2F12%2Fnix", 404), ("..", 400),
                                           ("%2E%2E%2Fetc", 400), ("a%2Fb%2Fc%2Fd", 400), ("x" * 200, 400), ("A", 400)])
 def test_names_that_mean_nothing(rest, name, status):
@@ -76,6 +77,7 @@ def test_names_that_mean_nothing(rest, name, status):
     assert reply.status == status, reply
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("source", [{}, {"name": 5}, {"name": ""}, {"name": "../x"}, {"name": "busybox", "rebuild": "x"},
                                     {"name": "busybox; reboot"}, {"name": "--help"}])
 def test_bad_build_requests(rest, source):
