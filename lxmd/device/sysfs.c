@@ -259,8 +259,8 @@ static void see_card(int dir, const char *name, void *arg)
 	struct search *s = arg;
 	lxm_auto(free) char *here = NULL;
 
-	/* card0, and not its outputs card0-HDMI-A-1 */
-	if (!lxm_starts(name, "card") || !isdigit((unsigned char)name[4]) || strchr(name, '-'))
+	/* card0; its outputs, card0-HDMI-A-1, lead to no nodes */
+	if (!lxm_starts(name, "card") || !isdigit((unsigned char)name[4]))
 		return;
 	if ((!lxm_empty(s->gpu->id) && !lxm_streq(name + 4, s->gpu->id)) || !wanted(dir, "device/vendor", s->gpu->vendor) ||
 	    !wanted(dir, "device/device", s->gpu->product) || !pci_matches(dir, s->gpu->pci))

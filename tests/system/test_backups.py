@@ -69,6 +69,7 @@ def test_an_instance_comes_back_with_its_snapshots(daemon, box, imported, pools)
     assert now["status"] == "Stopped" and now["config"]["user.x"] == "ü: 'y'" and now["description"] == "a \"box\""
     assert now["created_at"] == was["created_at"] and now["expanded_devices"]["root"]["pool"] == other
     assert now["config"]["volatile.eth0.hwaddr"] != was["config"]["volatile.eth0.hwaddr"], "both are on one network"
+    assert now["config"]["volatile.cloud-init.instance-id"] == was["config"]["volatile.cloud-init.instance-id"], "nothing is set up anew"
     (s1,) = daemon.rest.read(f"{back.path}/snapshots", query={"recursion": 1})
     (s0,) = daemon.rest.read(f"{box.path}/snapshots", query={"recursion": 1})
     assert (s1["created_at"], s1["expires_at"]) == (s0["created_at"], "2099-01-02T03:04:05Z")
@@ -76,6 +77,15 @@ def test_an_instance_comes_back_with_its_snapshots(daemon, box, imported, pools)
     assert look(back) == before and back.sh("cat /d/later") == "two\n"
     daemon.rest.change("PUT", back.path, {"restore": "s1"})
     assert back.sh("ls /d").split() == ["file", "link", "pipe", "sparse", "twin"]
+    # a project that lets nobody have snapshots gets none out of a backup
+    project = fresh_name("p")
+    daemon.rest.change("POST", "projects", {"name": project, "config": {"restricted": "true", "features.profiles": "false"}})
+    try:
+        query = {"project": project}
+        assert "restricted.snapshots" in daemon.rest.refused("POST", "instances", data=data, headers=backups.headers("b"), query=query)
+        assert daemon.rest.read("instances", query=query) == []
+    finally:
+        daemon.rest.change("DELETE", f"projects/{project}")
 
 
 def test_a_backup_is_listed_renamed_and_deleted(daemon, instance):

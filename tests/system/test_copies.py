@@ -53,6 +53,18 @@ def test_copy_of_a_running_instance(box, copy, rest):
     assert new.sh("cat /root/a") == "one\n"
 
 
+def test_a_running_instance_stands_still_for_its_copy(box, copy):
+    """Files that are written one after another: a copy that took its time among them would have older ones behind newer ones."""
+    box.sh("mkdir /root/d; (n=0; while :; do n=$((n+1)); for i in $(seq 100 399); do echo $n > /root/d/$i; done; done) >/dev/null 2>&1 </dev/null &")
+    for _ in range(3):
+        box.sh("until test -s /root/d/399; do :; done")
+        new = copy(box.name, instance_only=True)
+        new.start()
+        seen = [int(n or 0) for n in new.sh("cd /root/d; for f in *; do read n < $f; echo ${n:-0}; done").split()]
+        new.remove()
+        assert len(seen) == 300 and sorted(seen, reverse=True) == [n for n in seen if n] + [0] * seen.count(0) and max(seen) - min(n for n in seen if n) <= 1, seen
+
+
 def test_copy_of_a_snapshot_and_overrides(box, copy):
     box.sh("echo one > /root/a")
     snap(box, "s")
@@ -107,9 +119,16 @@ def test_refresh(box, copy, rest):
     rest.change("DELETE", f"{box.path}/snapshots/s1")
     box.sh("echo two > /root/a")
     snap(box, "s3")
+    # another one under an old name
+    rest.change("DELETE", f"{box.path}/snapshots/s2")
+    snap(box, "s2")
     rest.change("POST", "instances", json={"name": new.name, "source": {"type": "copy", "source": box.name, "refresh": True}})
-    assert names(new) == ["s2", "s3"]
+    assert names(new) == ["s3", "s2"]
     assert new.get()["config"]["volatile.eth0.hwaddr"] == mac
+    new.start()
+    assert new.sh("cat /root/a") == "two\n"
+    new.stop()
+    rest.change("PUT", new.path, json={"restore": "s2"})
     new.start()
     assert new.sh("cat /root/a") == "two\n"
     assert rest.post("instances", {"name": new.name, "source": {"type": "copy", "source": box.name, "refresh": True}}).status == 400

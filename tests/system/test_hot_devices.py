@@ -164,6 +164,14 @@ def test_device_nodes_of_privileged_instances(rest, instance):
     box.sh(": < /dev/lc")
     devices(rest, box)
     assert box.exec("sh", "-c", ": < /k").code != 0
+    # one that cannot come leaves no rule behind
+    box.sh(": > /dev/file")
+    rest.refused("PATCH", f"instances/{box.name}", {"devices": {"k": {"type": "unix-char", "source": "/dev/loop-control", "path": "/dev/file/lc"}}},
+                 statuses=(400, 409, 500))
+    assert box.exec("sh", "-c", ": < /k").code != 0
+    # what everybody has goes with no device of the same numbers
+    devices(rest, box, n={"type": "unix-char", "source": "/dev/null", "path": "/dev/other"})
+    devices(rest, box)
     box.sh("echo > /dev/null")
 
 

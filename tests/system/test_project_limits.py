@@ -81,6 +81,22 @@ def as_keys(limits):
     return {"limits." + k.replace("__", ".").replace("_", "-"): v for k, v in limits.items()}
 
 
+def at_once(p, names, act):
+    """What each operation of act(name) -> (method, path, body) says at its end, "" for those that worked."""
+    said = []
+
+    def one(name):
+        reply = p.rest.request(*act(name)[:2], json=act(name)[2], query=p.query)
+        said.append(p.rest.read(f"{reply.json['operation']}/wait", query={"timeout": 30})["err"] if reply.status == 202 else reply.error)
+
+    threads = [threading.Thread(target=one, args=(n,)) for n in names]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return said
+
+
 @pytest.fixture
 def project(rest):
     made = []
@@ -190,17 +206,7 @@ def test_two_updates_at_once_do_not_share_the_last_bytes(project):
     p = project(memory="350MiB")
     for n in range(6):
         p.add(f"u{n}", {"limits.memory": "50MiB"})
-    got = []
-
-    def grow(n):
-        reply = p.rest.patch(f"instances/u{n}", {"config": {"limits.memory": "100MiB"}}, query=p.query)
-        got.append(p.rest.read(f"{reply.json['operation']}/wait", query={"timeout": 30})["err"] if reply.status == 202 else reply.error)
-
-    threads = [threading.Thread(target=grow, args=(n,)) for n in range(6)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    got = at_once(p, [f"u{n}" for n in range(6)], lambda n: ("PATCH", f"instances/{n}", {"config": {"limits.memory": "100MiB"}}))
     assert got.count("") == 1 and p.state("memory") == (350 << 20, 350 << 20), got
 
 
@@ -285,6 +291,53 @@ def test_disk_of_one_pool(project):
     assert f'"limits.disk.pool.{p.pool}"' in p.add_refused("b", size="25MiB")
     assert p.state(f"disk.{p.pool}") == (1000 << 20, 1 << 30)
     p.add("b", size="24MiB")
+
+
+@pytest.fixture
+def other_pool(rest):
+    name = fresh_name("pool")
+    rest.change("POST", "storage-pools", {"name": name, "driver": "dir"})
+    yield name
+    rest.change("DELETE", f"storage-pools/{name}")
+
+
+def test_disk_of_one_pool_is_no_others(other_pool, project):
+    p = project()
+    p.limit(**{f"disk__pool__{p.pool}": "1GiB"})
+    p.add("a", size="1000MiB")
+    volume = f"storage-pools/{other_pool}/volumes/custom"
+    p.change("POST", volume, {"name": "v", "config": {"size": "1GiB"}})
+    p.change("POST", "images", data=images.busybox_tar(METADATA.replace("release: test", f"release: {p.name}")))
+    assert p.state(f"disk.{p.pool}") == (1000 << 20, 1 << 30)
+    p.add("b", size="24MiB")
+    p.change("DELETE", f"{volume}/v")
+
+
+def test_moves_to_a_pool_at_once_do_not_share_its_last_bytes(daemon, other_pool, project):
+    p = project()
+    names = [f"m{n}" for n in range(6)]
+    for name in names:
+        p.add(name, size="100MiB")
+    p.limit(**{f"disk__pool__{other_pool}": "150MiB"})
+    said = at_once(p, names, lambda n: ("POST", f"instances/{n}", {"name": n, "pool": other_pool, "migration": True}))
+    assert said.count("") == 1 and p.state(f"disk.{other_pool}") == (100 << 20, 150 << 20), said
+    assert all("Reached maximum" in s for s in said if s)
+    assert len(list((daemon.dir / "pools" / other_pool / "instances").rglob("rootfs"))) <= 1
+    for name in names:
+        assert not [k for k in p.read(f"instances/{name}")["config"] if k.startswith("volatile.lxm.")]
+        p.change("DELETE", f"instances/{name}")
+
+
+def test_restores_at_once_do_not_share_the_last_bytes(project):
+    p = project()
+    names = [f"r{n}" for n in range(6)]
+    for name in names:
+        p.add(name, {"limits.memory": "100MiB"})
+        p.change("POST", f"instances/{name}/snapshots", {"name": "big"})
+        p.change("PATCH", f"instances/{name}", {"config": {"limits.memory": "50MiB"}})
+    p.limit(memory="350MiB")
+    said = at_once(p, names, lambda n: ("PUT", f"instances/{n}", {"restore": "big"}))
+    assert said.count("") == 1 and p.state("memory") == (350 << 20, 350 << 20), said
 
 
 # ---- other ways in

@@ -153,6 +153,17 @@ def test_usb_comes_with_the_start_and_is_its_owners(box):
     assert nodes(box) == {USB1: "1:3 640 5:6"}
 
 
+@pytest.mark.parametrize("taken", [USB1, USB2])
+def test_of_several_nodes_all_come_or_none(box, taken):
+    box.sh(f"mkdir -p /dev/{taken}")
+    try:
+        with pytest.raises((OperationFailed, RestError), match=taken):
+            devices(box, u={"type": "usb", "vendorid": "046d"})
+        assert nodes(box) == {}
+    finally:
+        box.sh(f"rmdir /dev/{taken}")
+
+
 def test_what_is_required_must_be_there(box):
     with pytest.raises((OperationFailed, RestError), match="required"):
         devices(box, u={"type": "usb", "vendorid": "ffff", "required": "true"})
@@ -228,6 +239,19 @@ def test_programs_inside_hear_of_it(box, sysfs):
 def test_unix_hotplug(box, want, found):
     devices(box, h={"type": "unix-hotplug", **want})
     assert {k: v.split()[0] for k, v in nodes(box).items()} == found
+
+
+def test_hotplug_gives_disks_and_keeps_names_below_dev(box, sysfs):
+    sysfs.driver("1-1", "disk", "7:201", "usbdisk0", kind="block", subsystem="block")
+    sysfs.driver("1-1", "up", "1:10", "../up")
+    sysfs.driver("1-1", "top", "1:11", "/top")
+    try:
+        devices(box, h={"type": "unix-hotplug", "productid": "c52b"})
+        assert {k: v.split()[0] for k, v in nodes(box).items()} == {"ttyUSB0": "1:7"}
+        assert box.sh("stat -c %t:%T:%F /dev/usbdisk0").strip() == "7:c9:block special file"
+        assert box.exec("sh", "-c", "ls /up /top /dev/top").out == b""
+    finally:
+        sysfs.unplug("dev/block/7:201", "dev/char/1:10", "dev/char/1:11")
 
 
 @pytest.mark.parametrize("want,found", [

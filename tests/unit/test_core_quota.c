@@ -11,6 +11,7 @@ static struct fixture f;
 struct step {
 	const char *name, *cpu, *memory; /* of an instance, or of the profile */
 	bool profile;
+	const char *second;		 /* profile that comes after it */
 	const char *limit, *value;	 /* of the project */
 };
 
@@ -27,6 +28,8 @@ static int add_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 		lxm_kv_set(&i.config, "limits.memory", s->memory);
 	if (s->profile)
 		lxm_strv_add(&i.profiles, "default");
+	if (s->second)
+		lxm_strv_add(&i.profiles, s->second);
 	r = db_instance_create(tx, &i, e);
 	if (r == 0)
 		r = quota_check(tx, "default", QUOTA_OF_INSTANCES, e);
@@ -58,6 +61,19 @@ static int profile_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 	lxm_kv_set(&p.config, "limits.cpu", s->cpu);
 	TRY(db_profile_update(tx, &p, e));
 	return quota_check(tx, "default", QUOTA_OF_INSTANCES, e);
+}
+
+static int second_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	const struct step *s = arg;
+	struct db_profile p = { .project = (char *)"default", .name = (char *)s->second, .description = (char *)"" };
+	int r;
+
+	if (s->cpu)
+		lxm_kv_set(&p.config, "limits.cpu", s->cpu);
+	r = db_profile_create(tx, &p, e);
+	lxm_kv_deinit(&p.config);
+	return r;
 }
 
 static int run(db_fn fn, struct step s)
@@ -130,6 +146,20 @@ static void sums_follow_profiles(void)
 	fixture_down(&f);
 }
 
+static void the_last_profile_that_says_something_counts(void)
+{
+	fixture_up(&f);
+	CU_ASSERT_EQUAL(run(profile_tx, (struct step){ .cpu = "1" }), 0);
+	CU_ASSERT_EQUAL(run(second_tx, (struct step){ .second = "more", .cpu = "5" }), 0);
+	CU_ASSERT_EQUAL(run(second_tx, (struct step){ .second = "silent" }), 0);
+	CU_ASSERT_EQUAL(limit("limits.cpu", "8"), 0);
+	CU_ASSERT_EQUAL(run(add_tx, (struct step){ .name = "a", .profile = true, .second = "more" }), 0);
+	CU_ASSERT_EQUAL(run(add_tx, (struct step){ .name = "b", .profile = true, .second = "silent" }), 0);
+	CU_ASSERT_EQUAL(run(add_tx, (struct step){ .name = "c", .cpu = "2", .profile = true, .second = "more" }), 0);
+	CU_ASSERT_EQUAL(add("d", NULL, NULL, true), -EPERM);
+	fixture_down(&f);
+}
+
 static void great_sums_do_not_wrap(void)
 {
 	fixture_up(&f);
@@ -142,4 +172,5 @@ static void great_sums_do_not_wrap(void)
 
 UNIT_MAIN("core/quota", { "numbers hold and a refusal takes the row back", numbers_hold_and_a_refusal_takes_the_row_back },
 	  { "sums follow profiles", sums_follow_profiles },
+	  { "the last profile that says something counts", the_last_profile_that_says_something_counts },
 	  { "great sums do not wrap", great_sums_do_not_wrap })
