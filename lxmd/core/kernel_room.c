@@ -39,27 +39,29 @@ static const struct limit {
 	struct use use;		 /* of which `kept` more and `step` must be free at a start */
 	uint64_t kept, step;	 /* step 0: not judged at a start */
 	const char *what;
-	uint64_t most; /* that the kernel takes; 0: any */
+	uint64_t most;	       /* that the kernel takes; 0: any */
+	const char *kept_file; /* where the kernel says what `kept` really is; NULL: nowhere */
 } limits[] = {
-	{ "fs.aio-max-nr", SHARED, 65536, 0, 524288, 0, { "", 0 }, 0, 0, "asynchronous requests of databases", 0 },
-	{ "fs.file-max", SHARED, 16384, 2048, 0, 0, { "sys/fs/file-nr", 0 }, 0, 512, "open files", 0 },
-	{ "fs.inotify.max_user_instances", OF_USER, 0, 64, 1024, 16, { "", 0 }, 0, 0, "inotify instances", 0 },
-	{ "fs.inotify.max_user_watches", OF_USER, 0, 8192, 1048576, 0, { "", 0 }, 0, 0, "inotify watches", 0 },
-	{ "kernel.keys.maxbytes", OF_USER, 0, 10000, 2000000, 4000, { "", 0 }, 0, 0, "bytes in keyrings", 0 },
-	{ "kernel.keys.maxkeys", OF_USER, 0, 100, 2000, 40, { "", 0 }, 0, 0, "keys in keyrings", 0 },
-	{ "kernel.pid_max", SHARED, 4096, 128, 4194304, 0, { "loadavg", 4 }, 0, 32, "processes and threads", 4194304 },
-	{ "kernel.pty.max", SHARED, 1280, 16, 0, 1024, { "sys/kernel/pty/nr", 0 }, 1024, 2, "terminals", 1048576 },
-	{ "kernel.threads-max", SHARED, 4096, 128, 0, 0, { "loadavg", 4 }, 0, 32, "threads", 0 },
-	{ "net.ipv4.neigh.default.gc_thresh3", SHARED, 256, 4, 8192, 16, { "", 0 }, 0, 0, "neighbours in IPv4", 0 },
-	{ "net.ipv6.neigh.default.gc_thresh3", SHARED, 256, 6, 8192, 16, { "", 0 }, 0, 0, "neighbours in IPv6", 0 },
-	{ "user.max_cgroup_namespaces", SHARED, 16, 4, 0, 0, { "", 0 }, 0, 1, "cgroup namespaces", 0 },
-	{ "user.max_ipc_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "IPC namespaces", 0 },
-	{ "user.max_mnt_namespaces", SHARED, 16, 32, 0, 0, { "", 0 }, 0, 1, "mount namespaces", 0 },
-	{ "user.max_net_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "network namespaces", 0 },
-	{ "user.max_pid_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "PID namespaces", 0 },
-	{ "user.max_user_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "user namespaces", 0 },
-	{ "user.max_uts_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "UTS namespaces", 0 },
-	{ "vm.max_map_count", OF_USER, 0, 65530, 262144, 0, { "", 0 }, 0, 0, "memory mappings of a process", 0 },
+	{ "fs.aio-max-nr", SHARED, 65536, 0, 524288, 0, { "", 0 }, 0, 0, "asynchronous requests of databases", 0, NULL },
+	{ "fs.file-max", SHARED, 16384, 2048, 0, 0, { "sys/fs/file-nr", 0 }, 0, 512, "open files", 0, NULL },
+	{ "fs.inotify.max_user_instances", OF_USER, 0, 64, 1024, 16, { "", 0 }, 0, 0, "inotify instances", 0, NULL },
+	{ "fs.inotify.max_user_watches", OF_USER, 0, 8192, 1048576, 0, { "", 0 }, 0, 0, "inotify watches", 0, NULL },
+	{ "kernel.keys.maxbytes", OF_USER, 0, 10000, 2000000, 4000, { "", 0 }, 0, 0, "bytes in keyrings", 0, NULL },
+	{ "kernel.keys.maxkeys", OF_USER, 0, 100, 2000, 40, { "", 0 }, 0, 0, "keys in keyrings", 0, NULL },
+	{ "kernel.pid_max", SHARED, 4096, 128, 4194304, 0, { "loadavg", 4 }, 0, 32, "processes and threads", 4194304, NULL },
+	{ "kernel.pty.max", SHARED, 1280, 16, 0, 1024, { "sys/kernel/pty/nr", 0 }, 1024, 2, "terminals", 1048576, "sys/kernel/pty/reserve" },
+	{ "kernel.pty.reserve", SHARED, 1024, 0, 1024, 0, { "", 0 }, 0, 0, "terminals that no instance can take", 0, NULL },
+	{ "kernel.threads-max", SHARED, 4096, 128, 0, 0, { "loadavg", 4 }, 0, 32, "threads", 0, NULL },
+	{ "net.ipv4.neigh.default.gc_thresh3", SHARED, 256, 4, 8192, 16, { "", 0 }, 0, 0, "neighbours in IPv4", 0, NULL },
+	{ "net.ipv6.neigh.default.gc_thresh3", SHARED, 256, 6, 8192, 16, { "", 0 }, 0, 0, "neighbours in IPv6", 0, NULL },
+	{ "user.max_cgroup_namespaces", SHARED, 16, 4, 0, 0, { "", 0 }, 0, 1, "cgroup namespaces", 0, NULL },
+	{ "user.max_ipc_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "IPC namespaces", 0, NULL },
+	{ "user.max_mnt_namespaces", SHARED, 16, 32, 0, 0, { "", 0 }, 0, 1, "mount namespaces", 0, NULL },
+	{ "user.max_net_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "network namespaces", 0, NULL },
+	{ "user.max_pid_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "PID namespaces", 0, NULL },
+	{ "user.max_user_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "user namespaces", 0, NULL },
+	{ "user.max_uts_namespaces", SHARED, 16, 8, 0, 0, { "", 0 }, 0, 1, "UTS namespaces", 0, NULL },
+	{ "vm.max_map_count", OF_USER, 0, 65530, 262144, 0, { "", 0 }, 0, 0, "memory mappings of a process", 0, NULL },
 };
 
 #define LIMITS LXM_ARRAY_LEN(limits)
@@ -220,7 +222,7 @@ struct kernel_room {
 	pthread_mutex_t lock;
 	int64_t read_ms;     /* guarded by lock, and what follows; 0: never */
 	unsigned int starts; /* since */
-	uint64_t now[LIMITS], used[LIMITS];
+	uint64_t now[LIMITS], used[LIMITS], kept[LIMITS];
 };
 
 struct kernel_room *kernel_room_new(const char *proc)
@@ -253,17 +255,20 @@ static void read_all(struct kernel_room *k)
 			continue;
 		k->now[i] = value(k->proc, l);
 		k->used[i] = *l->use.file ? number(k->proc, l->use.file, l->use.word) : 0;
+		k->kept[i] = l->kept_file ? number(k->proc, l->kept_file, 0) : l->kept;
+		if (k->kept[i] == UINT64_MAX)
+			k->kept[i] = l->kept;
 	}
 	k->read_ms = lxm_mono_ms();
 	k->starts = 0;
 }
 
-static int tell(const struct limit *l, uint64_t now, uint64_t used, struct lxm_err *e)
+static int tell(const struct limit *l, uint64_t now, uint64_t used, uint64_t reserve, struct lxm_err *e)
 {
 	char kept[64] = "";
 
-	if (l->kept)
-		snprintf(kept, sizeof(kept), ", %llu of them are kept for the host", (unsigned long long)l->kept);
+	if (reserve)
+		snprintf(kept, sizeof(kept), ", %llu of them are kept for the host", (unsigned long long)reserve);
 	if (*l->use.file)
 		snprintf(kept + strlen(kept), sizeof(kept) - strlen(kept), ", %llu are in use", (unsigned long long)used);
 	return lxm_err_set(e, ENOSPC,
@@ -287,8 +292,8 @@ int kernel_room_check(struct kernel_room *k, struct lxm_err *e)
 
 		if (!l->step || k->now[i] == UINT64_MAX || k->used[i] == UINT64_MAX)
 			continue;
-		if (k->used[i] + l->kept + l->step * k->starts > k->now[i] && (*l->use.file || k->now[i] < l->step)) {
-			r = tell(l, k->now[i], k->used[i], e);
+		if (k->used[i] + k->kept[i] + l->step * k->starts > k->now[i] && (*l->use.file || k->now[i] < l->step)) {
+			r = tell(l, k->now[i], k->used[i], k->kept[i], e);
 			k->read_ms = 0; /* it may be raised at once */
 		}
 	}

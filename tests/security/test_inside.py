@@ -94,3 +94,13 @@ def test_release_agent_is_not_writable(instance):
     inst = instance()
     if inst.exec("sh", "-c", "mkdir -p /mnt/cg && mount -t cgroup -o memory x /mnt/cg").code == 0:
         assert inst.exec("sh", "-c", "echo /x > /mnt/cg/release_agent").code != 0
+
+
+def test_its_terminals_are_counted_and_not_the_hosts_reserve(instance):
+    """1024 in its own /dev/pts; a devpts mounted inside shares none of them with the host's, and its ptys count for the host's kernel.pty.max."""
+    inst = instance()
+    with open(f"/proc/{inst.pid}/mountinfo") as f:
+        options = next(line.split(" - ")[1].split()[2] for line in f if " /dev/pts " in line)
+    assert "max=1024" in options.split(",")
+    seen = inst.sh("unshare -m sh -c 'mkdir -p /tmp/pts && mount -t devpts -o newinstance,ptmxmode=0666 devpts /tmp/pts && ls /tmp/pts'")
+    assert seen.split() == ["ptmx"]

@@ -49,6 +49,7 @@ static void debian(void)
 		{ "sys/kernel/threads-max", "192731\n" },
 		{ "sys/kernel/pty/max", "4096\n" },
 		{ "sys/kernel/pty/nr", "2\n" },
+		{ "sys/kernel/pty/reserve", "1024\n" },
 		{ "sys/net/ipv4/neigh/default/gc_thresh3", "1024\n" },
 		{ "sys/net/ipv6/neigh/default/gc_thresh3", "1024\n" },
 		{ "sys/user/max_user_namespaces", "96365\n" },
@@ -188,6 +189,34 @@ static void a_start_without_room_names_the_limit(void)
 	end();
 }
 
+static void the_reserve_of_terminals_is_what_the_kernel_says(void)
+{
+	lxm_auto(buf) struct lxm_buf b = { 0 };
+	struct kernel_room *k;
+	struct lxm_err e = { 0 };
+
+	/* more of them are kept than usual: fewer are for instances */
+	debian();
+	put("sys/kernel/pty/reserve", "3072\n");
+	put("sys/kernel/pty/nr", "1023\n");
+	k = kernel_room_new(dir);
+	CU_ASSERT_EQUAL(kernel_room_check(k, &e), -ENOSPC);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.msg, "kernel.pty.max is 4096, 3072 of them are kept for the host, 1023 are in use"));
+	kernel_room_free(k);
+	/* none: instances can take the host's, and that is said and mended */
+	put("sys/kernel/pty/reserve", "0\n");
+	put("sys/kernel/pty/nr", "4000\n");
+	k = kernel_room_new(dir);
+	CU_ASSERT_EQUAL(kernel_room_check(k, &e), 0);
+	kernel_room_free(k);
+	CU_ASSERT(report(10, &b) > 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(b.data, "kernel.pty.reserve is 0: 10 instances need 1024 (terminals that no instance can take)\n"));
+	lxm_buf_deinit(&b);
+	CU_ASSERT(kernel_room_conf(dir, 10, &b) > 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(b.data, "kernel.pty.reserve = 1024\n"));
+	end();
+}
+
 static void each_counted_limit_stops_a_start(void)
 {
 	static const struct {
@@ -236,5 +265,6 @@ UNIT_MAIN("core/kernel_room", { "a hundred fit on debian", a_hundred_fit_on_debi
 	  { "a file only raises", a_file_only_raises },
 	  { "apply writes sets and keeps", apply_writes_sets_and_keeps },
 	  { "a start without room names the limit", a_start_without_room_names_the_limit },
+	  { "the reserve of terminals is what the kernel says", the_reserve_of_terminals_is_what_the_kernel_says },
 	  { "each counted limit stops a start", each_counted_limit_stops_a_start },
 	  { "starts of one moment count", starts_of_one_moment_count })
