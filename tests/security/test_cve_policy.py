@@ -1,4 +1,5 @@
 """Rows 5, 12-16, 20, 22, 30: ways round a project's restrictions, links in the way of what lxmd writes, and who a guest is taken for."""
+import json
 import os
 import subprocess
 
@@ -171,6 +172,33 @@ while True:
         assert b"two" not in done.stdout and b" 200 " not in done.stdout
     assert guest.get(one, "/1.0/config/user.who", flags=("-U",)).status == 403  # its user namespace, the host's pids
     assert guest.get(one, "/1.0/config/user.who", flags=("-p",)).status == 401  # its pids, root of the host
+
+
+def test_row_20_the_guest_api_attaches_no_volume(rest, instance):
+    """CVE-2026-12411: a guest has the guest API attach another one's volume to itself. Here that API changes nothing and knows no volumes."""
+    pool, volume = "default", "others"
+    rest.change("POST", f"storage-pools/{pool}/volumes/custom", {"name": volume})
+    boxes = []
+    device = {"type": "disk", "pool": pool, "source": volume, "path": "/stolen"}
+    try:
+        one, two = boxes = [instance(), instance(devices={"v": {**device, "path": "/v"}})]
+        two.sh("echo secret > /v/f")
+        before, body = one.get(), json.dumps({"devices": {"v": device}})
+        for auth in ((), ("Authorization: Bearer x",), ("Authorization: Basic cm9vdDo=",)):
+            for method, path in (("PATCH", f"/1.0/instances/{one.name}"), ("PUT", f"/1.0/instances/{one.name}"), ("PATCH", "/1.0/devices"),
+                                 ("POST", "/1.0/devices"), ("PUT", "/1.0/config/volatile.x"), ("PATCH", f"/1.0/instances/{two.name}"),
+                                 ("GET", f"/1.0/instances/{two.name}"), ("GET", "/1.0/storage-pools"), ("POST", f"/1.0/storage-pools/{pool}/volumes/custom"),
+                                 ("GET", f"/1.0/storage-pools/{pool}/volumes/custom/{volume}"),
+                                 ("DELETE", f"/1.0/storage-pools/{pool}/volumes/custom/{volume}"), ("GET", f"/1.0/devices?project=default&instance={two.name}")):
+                reply = guest.request(one, method, path, body if method != "GET" else "", ("Content-Type: application/json", *auth))
+                assert volume not in reply.text and (reply.status in (400, 403, 404, 405) or path.startswith("/1.0/devices?")), (method, path, reply)
+        assert "v" not in guest.read(one, "/1.0/devices")
+        assert one.get() == before and one.sh("ls -d /stolen 2>/dev/null || true") == ""
+        assert two.sh("cat /v/f") == "secret\n"
+    finally:
+        for box in boxes:
+            box.remove()
+        rest.delete(f"storage-pools/{pool}/volumes/custom/{volume}")
 
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(9))
