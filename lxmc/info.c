@@ -95,11 +95,80 @@ static void print_resources(const json_t *state)
 			line_bytes(4, "Memory (peak)", jint(memory, "usage_peak"));
 		if (jint(memory, "swap_usage"))
 			line_bytes(4, "Swap (current)", jint(memory, "swap_usage"));
+		if (jint(memory, "swap_usage_peak"))
+			line_bytes(4, "Swap (peak)", jint(memory, "swap_usage_peak"));
 	}
 	if (json_object_size(links))
 		printf("  Network usage:\n");
 	json_object_foreach(links, name, link)
 		print_link(name, link);
+}
+
+/* ---- limits */
+
+/* A root disk that runs has a total where its size is kept; a stopped one has none to show. */
+static void print_size(const char *name, const json_t *dev, const json_t *state)
+{
+	const json_t *disk = json_object_get(json_object_get(state, "disk"), name);
+	lxm_auto(free) char *label = lxm_asprintf("Disk (%s)", name), *text = NULL;
+	bool root = strcmp(jtext(dev, "type"), "disk") == 0 && strcmp(jtext(dev, "path"), "/") == 0;
+
+	if (!root || !*jtext(dev, "size"))
+		return;
+	text = lxm_asprintf("%s%s", jtext(dev, "size"), jint(state, "pid") && disk && !jint(disk, "total") ? " (not kept: the pool has no quotas)" : "");
+	line(2, label, text);
+}
+
+/* What bounds the instance, by profiles or by itself; what does not is left out. */
+static void print_limits(const json_t *o)
+{
+	static const char *const keys[][2] = {
+		{ "limits.cpu", "CPUs" },	      { "limits.cpu.allowance", "CPU allowance" },
+		{ "limits.memory", "Memory" },	      { "limits.memory.swap", "Swap" },
+		{ "limits.processes", "Processes" },
+	};
+	const json_t *config = json_object_get(o, "expanded_config");
+	json_t *devices = json_object_get(o, "expanded_devices"), *dev;
+	bool any = false;
+	const char *name;
+	size_t i;
+
+	for (i = 0; i < LXM_ARRAY_LEN(keys); i++)
+		any |= *jtext(config, keys[i][0]) != 0;
+	json_object_foreach(devices, name, dev)
+		any |= strcmp(jtext(dev, "path"), "/") == 0 && *jtext(dev, "size");
+	if (!any)
+		return;
+	printf("\nLimits:\n");
+	for (i = 0; i < LXM_ARRAY_LEN(keys); i++)
+		if (*jtext(config, keys[i][0]))
+			line(2, keys[i][1], jtext(config, keys[i][0]));
+	json_object_foreach(devices, name, dev)
+		print_size(name, dev, json_object_get(o, "state"));
+}
+
+static void print_backups(const json_t *list)
+{
+	lxm_auto(table) struct table t = { 0 };
+	lxm_auto(free) char *text = NULL;
+	json_t *b;
+	size_t i;
+
+	if (!json_array_size(list))
+		return;
+	printf("\nBackups:\n");
+	table_head(&t, "NAME");
+	table_head(&t, "TAKEN AT");
+	table_head(&t, "EXPIRES AT");
+	table_head(&t, "INSTANCE ONLY");
+	json_array_foreach(list, i, b) {
+		table_cell(&t, jtext(b, "name"));
+		lxm_strv_take(&t.cells, unit_time(jtext(b, "created_at")));
+		lxm_strv_take(&t.cells, unit_time(jtext(b, "expires_at")));
+		table_cell(&t, jtrue(b, "instance_only") ? "YES" : "NO");
+	}
+	text = table_text(&t, true);
+	fputs(text, stdout);
 }
 
 static void print_snapshots(const json_t *list)
@@ -153,7 +222,9 @@ static void print_instance(const json_t *o)
 		line(0, "Last Used", used);
 	if (jint(state, "pid"))
 		print_resources(state);
+	print_limits(o);
 	print_snapshots(json_object_get(o, "snapshots"));
+	print_backups(json_object_get(o, "backups"));
 }
 
 static int print_bytes(void *arg, const void *data, size_t n, struct lxm_err *e)

@@ -58,6 +58,22 @@ def test_info(lxmc, instance, stopped):
     assert "api_version: \"1.0\"" in lxmc("info", check=True).out
 
 
+def test_info_tells_of_limits_and_backups(lxmc, instance):
+    inst = instance(start=False, config={"limits.cpu": "1", "limits.memory": "256MiB"})
+    out = lxmc("info", inst.name, check=True).out
+    assert out.endswith("\nLimits:\n  CPUs: 1\n  Memory: 256MiB\n") and "Backups:" not in out
+    inst.rest.change("PATCH", inst.path, {"config": {"limits.processes": "50"}, "devices": {"root": {"type": "disk", "path": "/", "pool": "default", "size": "1GiB"}}})
+    inst.rest.change("POST", f"{inst.path}/backups", {"name": "b0", "compression_algorithm": "none"})
+    inst.start()
+    out = lxmc("info", inst.name, check=True).out
+    limits = out[out.index("\nLimits:\n"):out.index("\nBackups:\n")].splitlines()[2:]
+    kept = "total" in inst.state()["disk"]["root"]
+    assert limits == ["  CPUs: 1", "  Memory: 256MiB", "  Processes: 50", "  Disk (root): 1GiB" + ("" if kept else " (not kept: the pool has no quotas)")]
+    assert "| b0 " in out[out.index("\nBackups:\n"):]
+    inst.rest.change("PUT", inst.path, {"config": {}, "profiles": ["default"]})
+    assert "Limits:" not in lxmc("info", inst.name, check=True).out
+
+
 # ---- life
 def test_launch_with_everything(lxmc, image, daemon):
     name = fresh_name("cli")
