@@ -132,6 +132,9 @@ static enum MHD_Result send_reply(struct http_conn *c)
 	c->phase = PHASE_QUEUED;
 	set_timeout(c->mhd, http_limits()->idle_s);
 	edge_finish(c);
+	/* who had more to ask asks the next lxmd */
+	if (atomic_load(&c->http->closing) && c->status != MHD_HTTP_SWITCHING_PROTOCOLS)
+		(void)MHD_add_response_header(c->response, MHD_HTTP_HEADER_CONNECTION, "close");
 	r = MHD_queue_response(c->mhd, c->status, c->response);
 	MHD_destroy_response(LXM_TAKE(c->response, NULL));
 	return r;
@@ -183,7 +186,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 			return go_on ? MHD_YES : MHD_NO;
 		}
 		c->phase = PHASE_RUNNING;
+		/* first counted, then looked: http_stop() does it the other way round */
 		atomic_fetch_add(&c->http->active, 1);
+		if (atomic_load(&c->http->closing) && !c->failed.code)
+			(void)lxm_err_http(&c->failed, 503, ESHUTDOWN, "the daemon is stopping");
 		dispatch_run(c);
 		/* c->suspended was set on this thread; a suspended request is not ours to look into */
 		if (c->suspended)
@@ -303,10 +309,12 @@ int http_stop(struct lxmd *d, int timeout_ms)
 	(void)unlinkat(d->dirs.top.fd, "unix.socket", 0);
 	(void)MHD_quiesce_daemon(h->local.mhd);
 	network_quiesce(h);
+	/* connections that are open bring further requests */
+	atomic_store(&h->closing, true);
 	while (atomic_load(&h->active) > 0 && lxm_mono_ms() < until)
 		(void)usleep(5000);
 	if (atomic_load(&h->active) > 0)
-		return -EBUSY; /* libmicrohttpd must not be stopped while connections are suspended */
+		return -EBUSY;
 	MHD_stop_daemon(h->local.mhd);
 	network_stop(h);
 	auto_fd_close(&h->listen_fd);
