@@ -17,6 +17,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
+#include "lib/base/time.h"
 
 #define IDLE_S 2
 #ifdef LXM_SAN
@@ -29,7 +30,14 @@ struct job {
 	worker_fn fn;
 	void *arg;
 	struct share *share; /* NULL: of none */
+	struct worker_group *group; /* NULL: of none */
 	struct job *next;
+};
+
+struct worker_group {
+	struct workers *w;
+	unsigned int n; /* guarded by the pool's lock: jobs that have not ended */
+	pthread_cond_t none;
 };
 
 /* Lives while it has jobs. Guarded by the pool's lock. */
@@ -51,18 +59,24 @@ struct workers {
 	bool stop;
 };
 
+static void cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 struct workers *workers_new(unsigned int max)
 {
 	struct workers *w = lxm_alloc(sizeof(*w));
-	pthread_condattr_t attr;
 
 	assert(max > 0);
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->work, &attr);
-	pthread_cond_init(&w->gone, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init(&w->work);
+	cond_init(&w->gone);
 	w->last_at = &w->first;
 	w->max = max;
 	return w;
@@ -175,6 +189,8 @@ static void *worker_main(void *arg)
 		w->running--;
 		if (j->share)
 			share_ended(w, j->share);
+		if (j->group && --j->group->n == 0)
+			pthread_cond_broadcast(&j->group->none);
 		free(j);
 	}
 	w->threads--;
@@ -226,7 +242,7 @@ static void let_go(struct workers *w, struct job *j)
 		lxm_warn("start a worker thread: %s; the job waits for another", strerror(r));
 }
 
-void workers_run_share(struct workers *w, const char *name, worker_fn fn, void *arg)
+static void job_add(struct workers *w, const char *name, struct worker_group *group, worker_fn fn, void *arg)
 {
 	struct job *j = lxm_alloc(sizeof(*j));
 	struct share *s;
@@ -239,6 +255,9 @@ void workers_run_share(struct workers *w, const char *name, worker_fn fn, void *
 		free(j);
 		return;
 	}
+	j->group = group;
+	if (group)
+		group->n++;
 	s = j->share = name ? share_get(w, name) : NULL;
 	if (s && (s->first || !share_may(w, s))) {
 		*s->last_at = j;
@@ -249,9 +268,14 @@ void workers_run_share(struct workers *w, const char *name, worker_fn fn, void *
 	pthread_mutex_unlock(&w->lock);
 }
 
+void workers_run_share(struct workers *w, const char *name, worker_fn fn, void *arg)
+{
+	job_add(w, name, NULL, fn, arg);
+}
+
 void workers_run(struct workers *w, worker_fn fn, void *arg)
 {
-	workers_run_share(w, NULL, fn, arg);
+	job_add(w, NULL, NULL, fn, arg);
 }
 
 unsigned int workers_busy(struct workers *w)
@@ -262,6 +286,58 @@ unsigned int workers_busy(struct workers *w)
 	n = w->queued + w->running;
 	pthread_mutex_unlock(&w->lock);
 	return n;
+}
+
+struct worker_group *worker_group_new(struct workers *w)
+{
+	struct worker_group *g = lxm_alloc(sizeof(*g));
+
+	g->w = w;
+	cond_init(&g->none);
+	return g;
+}
+
+void worker_group_run_share(struct worker_group *g, const char *name, worker_fn fn, void *arg)
+{
+	job_add(g->w, name, g, fn, arg);
+}
+
+void worker_group_run(struct worker_group *g, worker_fn fn, void *arg)
+{
+	job_add(g->w, NULL, g, fn, arg);
+}
+
+bool worker_group_busy(struct worker_group *g)
+{
+	bool busy;
+
+	pthread_mutex_lock(&g->w->lock);
+	busy = g->n > 0;
+	pthread_mutex_unlock(&g->w->lock);
+	return busy;
+}
+
+int worker_group_wait(struct worker_group *g, int64_t timeout_ms)
+{
+	int64_t until = lxm_mono_ms() + timeout_ms;
+	const struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	int r = 0;
+
+	pthread_mutex_lock(&g->w->lock);
+	while (g->n && r == 0)
+		r = timeout_ms < 0 ? pthread_cond_wait(&g->none, &g->w->lock) : pthread_cond_timedwait(&g->none, &g->w->lock, &ts);
+	r = g->n ? -EBUSY : 0;
+	pthread_mutex_unlock(&g->w->lock);
+	return r;
+}
+
+void worker_group_free(struct worker_group *g)
+{
+	if (!g)
+		return;
+	(void)worker_group_wait(g, -1);
+	pthread_cond_destroy(&g->none);
+	free(g);
 }
 
 void workers_close(struct workers *w)

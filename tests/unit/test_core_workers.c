@@ -100,5 +100,45 @@ static void test_all_shares_leave_some_threads(void)
 	CU_ASSERT_EQUAL(done, JOBS);
 }
 
+static struct worker_group *group;
+
+static void bring_another(void *arg)
+{
+	worker_group_run_share(group, "a", wait_open, arg);
+}
+
+static void test_a_group_waits_for_its_own_jobs_only(void)
+{
+	struct workers *w = workers_new(16);
+	bool other = false;
+	int i;
+
+	open_ = false;
+	running = most = done = 0;
+	group = worker_group_new(w);
+	CU_ASSERT(!worker_group_busy(group));
+	CU_ASSERT_EQUAL(worker_group_wait(group, 0), 0);
+	workers_run(w, wait_open, NULL);
+	worker_group_run(group, tell, &other);
+	CU_ASSERT(comes(&other));
+	CU_ASSERT_EQUAL(worker_group_wait(group, -1), 0);
+	for (i = 0; i < JOBS; i++)
+		worker_group_run(group, bring_another, NULL); /* most are kept back for their share */
+	CU_ASSERT_EQUAL(worker_group_wait(group, 20), -EBUSY);
+	CU_ASSERT(worker_group_busy(group));
+	pthread_mutex_lock(&lock);
+	open_ = true;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+	CU_ASSERT_EQUAL(worker_group_wait(group, 20000), 0);
+	pthread_mutex_lock(&lock);
+	CU_ASSERT(done >= JOBS);
+	pthread_mutex_unlock(&lock);
+	worker_group_free(group);
+	workers_free(w);
+	CU_ASSERT_EQUAL(done, JOBS + 1);
+}
+
 UNIT_MAIN("core/workers", { "a full share keeps nobody else waiting", test_a_full_share_keeps_nobody_else_waiting },
-	  { "all shares leave some threads", test_all_shares_leave_some_threads })
+	  { "all shares leave some threads", test_all_shares_leave_some_threads },
+	  { "a group waits for its own jobs only", test_a_group_waits_for_its_own_jobs_only })
