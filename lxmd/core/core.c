@@ -35,10 +35,10 @@ void daemon_stop_core(struct lxmd *d)
 	d->schedule = NULL;
 	idle_free(d->idle);
 	d->idle = NULL;
-	workers_free(d->workers);
-	d->workers = NULL;
 	ops_free(d->ops);
 	d->ops = NULL;
+	workers_free(d->workers);
+	d->workers = NULL;
 	events_free(d->events);
 	d->events = NULL;
 	d->loop = NULL;

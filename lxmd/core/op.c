@@ -308,7 +308,7 @@ static void on_connect_time(void *arg)
 	late = !op->run_begun && !is_final(op);
 	pthread_mutex_unlock(&op->lock);
 	if (late)
-		workers_run(op->d->workers, op_give_up, op);
+		worker_group_run(ops_jobs(op->d->ops), op_give_up, op);
 	else
 		op_unref(op);
 }
@@ -327,7 +327,7 @@ static void begin_if_complete(struct op *op)
 	op->run_begun = true;
 	drop_timer(op, &op->connect_timer);
 	if (op->spec.run)
-		workers_run_share(op->d->workers, caller_share(&op->caller, CALLER_SHARE_OPERATION, share), op_work, op_ref(op));
+		worker_group_run_share(ops_jobs(op->d->ops), caller_share(&op->caller, CALLER_SHARE_OPERATION, share), op_work, op_ref(op));
 }
 
 void op_start(struct op *op)
@@ -374,7 +374,7 @@ void op_cancel_now(struct op *op)
 	op->may_cancel = false;
 	op->status = API_CANCELLING;
 	emit(op);
-	workers_run(op->d->workers, op_cancel_work, op_ref(op));
+	worker_group_run(ops_jobs(op->d->ops), op_cancel_work, op_ref(op));
 	pthread_mutex_unlock(&op->lock);
 }
 

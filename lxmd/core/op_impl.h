@@ -67,6 +67,8 @@ json_t *op_resources(json_t *resources);
 void op_cancel_now(struct op *op);
 /** Run a waiter that was taken off the list, without op->lock. */
 void op_waiter_fire(struct op_waiter *w);
+/** What works for operations: ops_stop() waits for it, behind their end too. */
+struct worker_group *ops_jobs(struct ops *ops);
 /** Take a final operation out of the registry (drops the registry's reference). */
 void ops_forget(struct ops *ops, struct op *op);
 /** Have ops_forget() called in some time; with op->lock held, or before others know of it. */

@@ -17,6 +17,7 @@
 #include "lxmd/core/event.h"
 #include "lxmd/core/op_impl.h"
 #include "lxmd/core/op_slots.h"
+#include "lxmd/core/workers.h"
 
 #define BUCKETS 256
 #define OPS_ONE 500 /* not yet final, of one caller who is no administrator */
@@ -30,6 +31,7 @@ struct ops {
 	size_t n, n_running, n_lasting; /* lasting ones are among the running */
 	bool closed;
 	struct op_slots *slots; /* NULL: nothing is noted */
+	struct worker_group *jobs; /* fixed */
 };
 
 static unsigned int id_bucket(const char *id)
@@ -47,6 +49,7 @@ struct ops *ops_new(struct lxmd *d)
 	pthread_condattr_t attr;
 
 	ops->d = d;
+	ops->jobs = worker_group_new(d->workers);
 	pthread_mutex_init(&ops->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -68,9 +71,15 @@ void ops_free(struct ops *ops)
 			op_unref(op);
 		}
 	op_slots_close(ops->slots);
+	worker_group_free(ops->jobs);
 	pthread_cond_destroy(&ops->changed);
 	pthread_mutex_destroy(&ops->lock);
 	free(ops);
+}
+
+struct worker_group *ops_jobs(struct ops *ops)
+{
+	return ops->jobs;
 }
 
 json_t *op_resources(json_t *resources)
@@ -431,5 +440,5 @@ int ops_stop(struct ops *ops, int timeout_ms)
 		r = pthread_cond_timedwait(&ops->changed, &ops->lock, &until);
 	r = ops->n_running > ops->n_lasting ? -EBUSY : 0;
 	pthread_mutex_unlock(&ops->lock);
-	return r;
+	return r < 0 ? r : worker_group_wait(ops->jobs, timeout_ms);
 }

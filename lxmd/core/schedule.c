@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
@@ -32,10 +31,9 @@ struct task {
 struct schedule {
 	struct lxmd *d;
 	pthread_mutex_t lock;
-	pthread_cond_t idle;
 	struct task tasks[TASKS_MAX]; /* guarded by lock, n of them */
 	size_t n;
-	unsigned int busy;	      /* guarded by lock */
+	struct worker_group *jobs;
 	bool stopping;		      /* guarded by lock */
 	loop_timer_id timer;	      /* guarded by lock */
 };
@@ -49,8 +47,6 @@ static void run(void *arg)
 	pthread_mutex_lock(&s->lock);
 	t->since = t->now;
 	t->busy = false;
-	if (--s->busy == 0)
-		pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -77,8 +73,7 @@ static void begin(struct schedule *s, struct task *t, lxm_time now)
 		return;
 	t->now = now;
 	t->busy = true;
-	s->busy++;
-	workers_run(s->d->workers, run, t);
+	worker_group_run(s->jobs, run, t);
 }
 
 static void tick(void *arg)
@@ -101,7 +96,7 @@ struct schedule *schedule_new(struct lxmd *d)
 
 	s->d = d;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->idle, NULL);
+	s->jobs = worker_group_new(d->workers);
 	pthread_mutex_lock(&s->lock);
 	arm(s);
 	pthread_mutex_unlock(&s->lock);
@@ -122,28 +117,20 @@ void schedule_add(struct schedule *s, const char *name, schedule_fn fn)
 
 int schedule_stop(struct schedule *s, int timeout_ms)
 {
-	struct timespec ts;
-	int r = 0;
-
 	if (!s)
 		return 0;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += timeout_ms / 1000;
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;
-	while (s->busy && r == 0)
-		r = pthread_cond_timedwait(&s->idle, &s->lock, &ts);
-	r = s->busy ? -EBUSY : 0;
 	(void)loop_timer_cancel(s->d->loop, s->timer);
 	pthread_mutex_unlock(&s->lock);
-	return r;
+	return worker_group_wait(s->jobs, timeout_ms);
 }
 
 void schedule_free(struct schedule *s)
 {
 	if (!s)
 		return;
-	pthread_cond_destroy(&s->idle);
+	worker_group_free(s->jobs);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

@@ -41,9 +41,8 @@ struct plugs {
 	bool pending;			    /* atomic: a look is due */
 	struct loop_watch *on_uevent, *on_inotify; /* loop thread after they are set */
 	loop_timer_id timer;		    /* guarded by lock */
-	unsigned int looking;		    /* guarded by lock: jobs of workers */
 	bool stopped;			    /* guarded by lock */
-	pthread_cond_t idle;		    /* signalled when `looking` becomes 0 */
+	struct worker_group *looking;
 };
 
 /* ---- looking again */
@@ -69,8 +68,6 @@ static void look_job(void *arg)
 	pthread_mutex_lock(&p->lock);
 	if (busy && !p->stopped && !__atomic_exchange_n(&p->pending, true, __ATOMIC_SEQ_CST))
 		p->timer = loop_timer(p->d->loop, RETRY_MS, look_now, p);
-	if (--p->looking == 0)
-		pthread_cond_broadcast(&p->idle);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -79,10 +76,7 @@ static void look_now(void *arg)
 {
 	struct plugs *p = arg;
 
-	pthread_mutex_lock(&p->lock);
-	p->looking++;
-	pthread_mutex_unlock(&p->lock);
-	workers_run(p->d->workers, look_job, p);
+	worker_group_run(p->looking, look_job, p);
 }
 
 static void look_soon(struct plugs *p)
@@ -282,7 +276,7 @@ void plugs_start(struct lxmd *d, plugs_fn fn)
 	p->fn = fn;
 	p->uevents = p->inotify = -1;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->idle, NULL);
+	p->looking = worker_group_new(d->workers);
 	d->plugs = p;
 }
 
@@ -306,10 +300,7 @@ void plugs_stop(struct lxmd *d)
 		return;
 	if (d->loop)
 		loop_call(d->loop, unlisten, p);
-	pthread_mutex_lock(&p->lock);
-	while (p->looking)
-		pthread_cond_wait(&p->idle, &p->lock);
-	pthread_mutex_unlock(&p->lock);
+	worker_group_free(p->looking);
 	auto_fd_close(&p->uevents);
 	auto_fd_close(&p->inotify);
 	while (p->n) {
@@ -318,7 +309,6 @@ void plugs_stop(struct lxmd *d)
 		forget_nodes(&p->v[p->n]);
 	}
 	free(p->v);
-	pthread_cond_destroy(&p->idle);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 	d->plugs = NULL;

@@ -31,8 +31,7 @@ void guests_start(struct lxmd *d, const struct guest_ops *ops)
 
 	all->d = d;
 	all->ops = ops;
-	pthread_mutex_init(&all->lock, NULL);
-	pthread_cond_init(&all->idle, NULL);
+	all->under_way = worker_group_new(d->workers);
 	d->guests = all;
 }
 
@@ -46,14 +45,10 @@ void guests_stop(struct lxmd *d)
 
 	if (!all)
 		return;
-	pthread_mutex_lock(&all->lock);
-	while (all->under_way)
-		pthread_cond_wait(&all->idle, &all->lock);
-	pthread_mutex_unlock(&all->lock);
+	(void)worker_group_wait(all->under_way, -1);
 	/* what the last of them posted */
 	loop_call(d->loop, nothing, NULL);
-	pthread_mutex_destroy(&all->lock);
-	pthread_cond_destroy(&all->idle);
+	worker_group_free(all->under_way);
 	free(all);
 	d->guests = NULL;
 }
@@ -192,27 +187,18 @@ static void job_done(void *arg)
 static void job_run(void *arg)
 {
 	struct job *j = arg;
-	struct guests *all = j->c->g->all;
 
 	j->fn(j->c);
-	/* posted before it is counted out, so that guests_stop() can wait for both */
-	loop_post(all->d->loop, job_done, j);
-	pthread_mutex_lock(&all->lock);
-	if (--all->under_way == 0)
-		pthread_cond_broadcast(&all->idle);
-	pthread_mutex_unlock(&all->lock);
+	/* while the job still counts, so that guests_stop() can wait for both */
+	loop_post(j->c->g->all->d->loop, job_done, j);
 }
 
 void guest_job(struct guest_conn *c, void (*fn)(struct guest_conn *c), void (*done)(struct guest_conn *c))
 {
-	struct guests *all = c->g->all;
 	struct job *j = lxm_alloc(sizeof(*j));
 
 	*j = (struct job){ c, fn, done };
-	pthread_mutex_lock(&all->lock);
-	all->under_way++;
-	pthread_mutex_unlock(&all->lock);
-	workers_run(all->d->workers, job_run, j);
+	worker_group_run(c->g->all->under_way, job_run, j);
 }
 
 /* ---- the socket */

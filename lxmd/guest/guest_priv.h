@@ -40,9 +40,7 @@ struct guests {
 	struct guest *ready_first, *ready_last; /* those with a request to be answered, in turn */
 	unsigned int jobs, exports;
 
-	pthread_mutex_t lock;
-	pthread_cond_t idle;
-	unsigned int under_way; /* guarded by lock: jobs on workers, both kinds */
+	struct worker_group *under_way; /* jobs on workers, both kinds */
 };
 
 /* What tells the guest's own processes from others, and its root from its users. */

@@ -336,7 +336,7 @@ int networks_start(struct lxmd *d, struct lxm_err *e)
 	ns->vlans = vlans_new();
 	pthread_mutex_init(&ns->change, NULL);
 	pthread_mutex_init(&ns->lock, NULL);
-	pthread_cond_init(&ns->reaped, NULL);
+	ns->jobs = worker_group_new(d->workers);
 	d->networks = ns;
 	ns->fw = fw_new(hash(d->dirs.networks.path));
 	fw_nics_hold(ns->fw);
@@ -373,6 +373,14 @@ void networks_leave_host(struct lxmd *d)
 	pthread_mutex_unlock(&ns->change);
 }
 
+/* On the loop thread: a timer that is going off just now has gone off. */
+static void stop_reaping(void *arg)
+{
+	struct networks *ns = arg;
+
+	(void)loop_timer_cancel(ns->d->loop, ns->reaper);
+}
+
 void networks_stop(struct lxmd *d)
 {
 	struct networks *ns = d->networks;
@@ -380,11 +388,8 @@ void networks_stop(struct lxmd *d)
 
 	if (!ns)
 		return;
-	(void)loop_timer_cancel(d->loop, ns->reaper);
-	pthread_mutex_lock(&ns->lock);
-	while (ns->reaping)
-		pthread_cond_wait(&ns->reaped, &ns->lock);
-	pthread_mutex_unlock(&ns->lock);
+	loop_call(d->loop, stop_reaping, ns);
+	worker_group_free(ns->jobs);
 	for (i = 0; i < ns->n; i++) {
 		ns->v[i]->type->release(ns->v[i]);
 		network_object_free(ns->v[i]);
@@ -393,7 +398,6 @@ void networks_stop(struct lxmd *d)
 	fw_free(ns->fw);
 	free(ns->doomed);
 	vlans_free(ns->vlans);
-	pthread_cond_destroy(&ns->reaped);
 	pthread_mutex_destroy(&ns->lock);
 	pthread_mutex_destroy(&ns->change);
 	free(ns);

@@ -9,7 +9,6 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
-#include "lxmd/core/workers.h"
 #include "lxmd/network/bridge_conf.h"
 #include "lxmd/network/firewall_link.h"
 #include "lxmd/network/firewall_nic.h"
@@ -244,10 +243,6 @@ static void reap_links(void *arg)
 			index[left++] = index[i];
 	if (left && rtnl >= 0 && nl_link_del_many(rtnl, index, left, &e) < 0)
 		lxm_warn("delete %zu links of stopped instances: %s", left, e.msg);
-	pthread_mutex_lock(&ns->lock);
-	ns->reaping--;
-	pthread_cond_signal(&ns->reaped);
-	pthread_mutex_unlock(&ns->lock);
 }
 
 /* Loop thread. */
@@ -257,9 +252,8 @@ static void on_reap(void *arg)
 
 	pthread_mutex_lock(&ns->lock);
 	ns->reaper = 0;
-	ns->reaping++;
 	pthread_mutex_unlock(&ns->lock);
-	workers_run(ns->d->workers, reap_links, ns);
+	worker_group_run(ns->jobs, reap_links, ns);
 }
 
 void network_link_reap(struct lxmd *d, const char *host)

@@ -7,6 +7,7 @@
 #include "db/network.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/loop.h"
+#include "lxmd/core/workers.h"
 #include "lxmd/network/firewall.h"
 #include "lxmd/network/network.h"
 
@@ -46,8 +47,7 @@ struct networks {
 	struct vlans *vlans;	/* has a lock of its own */
 	bool names_by_mac;	/* atomic: instances.nic.host_name */
 	loop_timer_id reaper;	/* guarded by lock */
-	unsigned int reaping;	/* guarded by lock: jobs that are queued or run; `reaped` tells when one has ended */
-	pthread_cond_t reaped;
+	struct worker_group *jobs; /* that reap links */
 };
 
 extern const struct network_type network_bridge, network_macvlan, network_physical;
