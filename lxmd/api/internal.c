@@ -5,6 +5,7 @@
 #include "lxmd/core/workers.h"
 #include "lxmd/http/http.h"
 #include "lxmd/instance/instances.h"
+#include "lxmd/instance/run.h"
 
 int api_internal_ready_get(struct request *rq, struct lxm_err *e)
 {
@@ -32,7 +33,7 @@ static void shutdown_job(void *arg)
 int api_internal_shutdown_put(struct request *rq, struct lxm_err *e)
 {
 	if (rq_query_bool(rq, "instances"))
-		workers_run(rq->d->workers, shutdown_job, rq->d);
+		worker_group_run(rq->d->instances->jobs, shutdown_job, rq->d);
 	else
 		daemon_stop(rq->d);
 	return reply_sync(rq, NULL);

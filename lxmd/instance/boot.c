@@ -21,6 +21,7 @@
 
 #define RESTARTS	10 /* within */
 #define RESTARTS_MS	60000
+#define GONE_MS		15000 /* for what is cleaned up behind one that was stopped */
 
 /* ---- autostart */
 
@@ -124,7 +125,7 @@ static void autostart_job(void *arg)
 
 void instances_autostart(struct lxmd *d)
 {
-	workers_run(d->workers, autostart_job, d);
+	worker_group_run(d->instances->jobs, autostart_job, d);
 }
 
 /* ---- the host goes down */
@@ -148,6 +149,7 @@ static void shutdown_job(void *arg)
 		lxm_error("%s", e.msg);
 		return;
 	}
+	(void)run_wait_gone(s->run, GONE_MS);
 	/* it comes back with the host */
 	lxm_kv_set(&keys, "volatile.last_state.power", "RUNNING");
 	if (instance_set_volatile(d, s->i.row.id, &keys, &e) < 0)
@@ -165,6 +167,7 @@ static int cmp_leaving(const void *a, const void *b)
 bool instances_shutdown(struct lxmd *d)
 {
 	struct instances *in = d->instances;
+	struct worker_group *round;
 	struct leaving *v;
 	struct run **runs = NULL;
 	size_t n, k, m, first;
@@ -189,15 +192,13 @@ bool instances_shutdown(struct lxmd *d)
 	if (m)
 		qsort(v, m, sizeof(*v), cmp_leaving);
 	/* one round for each priority, highest first; all of a round side by side */
+	round = worker_group_new(d->workers);
 	for (first = 0; first < m; first = k) {
 		for (k = first; k < m && cmp_leaving(&v[first], &v[k]) == 0; k++)
-			workers_run(d->workers, shutdown_job, &v[k]);
-		for (size_t w = first; w < k; w++)
-			(void)run_wait_gone(v[w].run, -1);
+			worker_group_run(round, shutdown_job, &v[k]);
+		(void)worker_group_wait(round, -1);
 	}
-	/* the jobs' last writes */
-	while (m && workers_busy(d->workers) > 1)
-		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	worker_group_free(round);
 	for (k = 0; k < m; k++) {
 		run_unref(v[k].run);
 		instance_deinit(&v[k].i);
@@ -293,5 +294,5 @@ void boot_ended(struct lxmd *d, const struct instance *i)
 	}
 	job = lxm_alloc(sizeof(*job));
 	*job = (struct restart){ d, i->row.id };
-	workers_run(d->workers, restart_job, job);
+	worker_group_run(d->instances->jobs, restart_job, job);
 }

@@ -35,8 +35,7 @@ struct cpus {
 	struct cpus_row *rows;	       /* guarded by lock, and what follows */
 	size_t n, cap;
 	bool job;		       /* a worker is on its way to write */
-	unsigned int busy;	       /* workers that will be in here, or are */
-	pthread_cond_t idle;	       /* signalled when `busy` becomes 0 */
+	struct worker_group *jobs;     /* that write */
 	int uevents;		       /* fixed; -1: the host does not tell */
 	struct loop_watch *watch;      /* loop thread */
 };
@@ -215,21 +214,6 @@ static char *next_dirty(struct cpus *c, int64_t *id_out)
 	return text;
 }
 
-/* Called with the lock held. */
-static void run_job(struct cpus *c, worker_fn fn)
-{
-	c->busy++;
-	workers_run(c->d->workers, fn, c);
-}
-
-static void job_done(struct cpus *c)
-{
-	pthread_mutex_lock(&c->lock);
-	if (--c->busy == 0)
-		pthread_cond_broadcast(&c->idle);
-	pthread_mutex_unlock(&c->lock);
-}
-
 /* Worker. */
 static void write_job(void *arg)
 {
@@ -261,7 +245,6 @@ static void write_job(void *arg)
 	}
 	if (moved)
 		lxm_debug("cpus: %zu of %zu instances moved in %lld us", moved, n, (long long)(lxm_mono_us() - start));
-	job_done(c);
 }
 
 /* Called with the lock held. */
@@ -270,7 +253,7 @@ static void write_soon(struct cpus *c)
 	if (c->job || !c->n)
 		return;
 	c->job = true;
-	run_job(c, write_job);
+	worker_group_run(c->jobs, write_job, c);
 }
 
 /* ---- for the rest of the room */
@@ -474,7 +457,6 @@ static void hotplug_job(void *arg)
 	}
 	pthread_mutex_unlock(&c->write_lock);
 	lxm_info("the host's CPUs have changed: %u can be used", cpuset_count(&usable));
-	job_done(c);
 }
 
 /* Loop thread. */
@@ -490,11 +472,8 @@ static void on_uevent(int fd, uint32_t revents, void *arg)
 		text[n] = 0;
 		cpu |= strstr(text, "/devices/system/cpu/cpu") != NULL;
 	}
-	if (!cpu)
-		return;
-	pthread_mutex_lock(&c->lock);
-	run_job(c, hotplug_job);
-	pthread_mutex_unlock(&c->lock);
+	if (cpu)
+		worker_group_run(c->jobs, hotplug_job, c);
 }
 
 struct cpus *cpus_new(struct lxmd *d)
@@ -505,7 +484,7 @@ struct cpus *cpus_new(struct lxmd *d)
 	c->d = d;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->write_lock, NULL);
-	pthread_cond_init(&c->idle, NULL);
+	c->jobs = worker_group_new(d->workers);
 	cpus_host_read(&d->instances->cgroups, d->instances->cgroup_parent, &c->usable, &c->spread);
 	c->uevents = cpus_host_listen();
 	if (c->uevents >= 0 && loop_add(d->loop, c->uevents, EPOLLIN, on_uevent, c, &c->watch, &e) < 0)
@@ -526,14 +505,10 @@ void cpus_free(struct cpus *c)
 	if (!c)
 		return;
 	loop_call(c->d->loop, unwatch, c);
-	pthread_mutex_lock(&c->lock);
-	while (c->busy)
-		pthread_cond_wait(&c->idle, &c->lock);
-	pthread_mutex_unlock(&c->lock);
+	worker_group_free(c->jobs);
 	auto_fd_close(&c->uevents);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->write_lock);
-	pthread_cond_destroy(&c->idle);
 	free(c->rows);
 	free(c);
 }

@@ -311,7 +311,7 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 	forwards_start(d);
 	plugs_start(d, instance_devices_follow);
 	pthread_mutex_init(&in->lock, NULL);
-	pthread_cond_init(&in->idle, NULL);
+	in->jobs = worker_group_new(d->workers);
 	choose_parent(d, in->cgroup_parent);
 	r = open_ids(in, e);
 	if (r == 0)
@@ -352,12 +352,19 @@ int instances_start(struct lxmd *d, struct lxm_err *e)
 
 /* ---- the daemon goes down */
 
+struct unwatching {
+	struct lxmd *d;
+	bool again; /* out: a job may have come, or may bring something to watch */
+};
+
 /* Loop thread. Works on a copy: an instance that ends just now leaves the table on a worker. */
 static void unwatch(void *arg)
 {
+	struct unwatching *u = arg;
 	struct run **runs = NULL;
-	size_t k, n = run_list(arg, &runs);
+	size_t k, n = run_list(u->d, &runs);
 
+	u->again = worker_group_busy(u->d->instances->jobs);
 	for (k = 0; k < n; k++) {
 		loop_del(runs[k]->watch);
 		runs[k]->watch = NULL;
@@ -368,6 +375,28 @@ static void unwatch(void *arg)
 	free(runs);
 }
 
+/*
+ * Jobs come from what is watched, and bring more to watch: a reboot another guest, a start another monitor. Nothing more comes once
+ * the loop thread has seen that none is under way, and watches nothing.
+ */
+int instances_quiet(struct lxmd *d, int timeout_ms)
+{
+	int64_t until = lxm_mono_ms() + timeout_ms, now;
+	struct unwatching u = { .d = d };
+
+	if (!d->instances)
+		return 0;
+	do {
+		now = lxm_mono_ms();
+		/* those that stop instances hear of their end first */
+		if (worker_group_wait(d->instances->jobs, now < until ? until - now : 0) < 0)
+			return -EBUSY;
+		execs_stop(d);
+		loop_call(d->loop, unwatch, &u);
+	} while (u.again);
+	return 0;
+}
+
 void instances_stop(struct lxmd *d)
 {
 	struct instances *in = d->instances;
@@ -375,26 +404,18 @@ void instances_stop(struct lxmd *d)
 
 	if (!in)
 		return;
-	if (d->loop) {
-		execs_stop(d);
-		loop_call(d->loop, unwatch, d);
-	}
-	pthread_mutex_lock(&in->lock);
-	while (in->ending)
-		pthread_cond_wait(&in->idle, &in->lock);
-	pthread_mutex_unlock(&in->lock);
 	lxcfs_stop(in->lxcfs, in->n == 0);
 	if (in->host_goes && in->n == 0)
 		networks_leave_host(d);
 	guests_stop(d);
 	forwards_stop(d);
 	plugs_stop(d);
+	cpus_free(in->cpus);
 	for (k = 0; k < in->n; k++)
 		run_unref(in->v[k]);
 	if (!in->n)
 		cgroup_parent_remove(&in->cgroups, in->cgroup_parent);
 	free(in->v);
-	cpus_free(in->cpus);
 	files_free(d, in->files);
 	boot_restarts_free(in->restarts);
 	rows_cache_free(in->rows);
@@ -405,7 +426,7 @@ void instances_stop(struct lxmd *d)
 	apparmor_free(in->apparmor);
 	idmap_pool_deinit(&in->ids);
 	pthread_mutex_destroy(&in->lock);
-	pthread_cond_destroy(&in->idle);
+	worker_group_free(in->jobs);
 	free(in);
 	d->instances = NULL;
 }

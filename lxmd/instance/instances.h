@@ -19,7 +19,12 @@ int instances_start(struct lxmd *d, struct lxm_err *e);
 /** Start what boot.autostart and the last state ask for, in order, on a worker. When the API answers. */
 void instances_autostart(struct lxmd *d);
 
-/** Let go of the monitors; instances run on. Main thread, after http has stopped. */
+/**
+ * Let go of the monitors, and wait for what works for instances: starts without a client, and what follows an end. Instances run on.
+ * Main thread, after http and operations have stopped. Returns 0, or -EBUSY when the time is up.
+ */
+int instances_quiet(struct lxmd *d, int timeout_ms);
+/** Main thread, after instances_quiet(). */
 void instances_stop(struct lxmd *d);
 
 /** Stop every running instance cleanly, by boot.stop.priority, within each one's boot.host_shutdown_timeout;

@@ -174,16 +174,11 @@ void run_remove(struct run *r)
 static void end_job(void *arg)
 {
 	struct run *r = arg;
-	struct instances *in = r->d->instances;
 
 	instance_ended(r);
 	if (r->mon_pidfd >= 0 && spawn_wait(r->mon_pidfd, 10000, NULL) == -ETIMEDOUT)
 		lxm_warn("monitor of instance '%s' does not end", r->name);
 	run_unref(r);
-	pthread_mutex_lock(&in->lock);
-	if (--in->ending == 0)
-		pthread_cond_broadcast(&in->idle);
-	pthread_mutex_unlock(&in->lock);
 }
 
 void run_set_guest(struct run *r, struct guest *g)
@@ -203,17 +198,12 @@ void run_set_guest(struct run *r, struct guest *g)
 /* Loop thread: nothing more comes from this monitor. */
 static void hang_up(struct run *r)
 {
-	struct instances *in = r->d->instances;
-
 	loop_del(r->watch);
 	r->watch = NULL;
 	auto_fd_close(&r->mon_sock);
 	set_phase(r, RUN_ENDED);
 	run_set_guest(r, NULL);
-	pthread_mutex_lock(&in->lock);
-	in->ending++;
-	pthread_mutex_unlock(&in->lock);
-	workers_run(r->d->workers, end_job, run_ref(r));
+	worker_group_run(r->d->instances->jobs, end_job, run_ref(r));
 }
 
 /* Worker: make what a HELLO brought the run's own. */
@@ -275,7 +265,7 @@ static bool on_message(struct run *r, const struct mon_msg *m, int *fds, size_t 
 		b = lxm_alloc(sizeof(*b));
 		b->run = run_ref(r);
 		mon_take_hello(m, fds, nfds, &b->hello);
-		workers_run(r->d->workers, reboot_job, b);
+		worker_group_run(r->d->instances->jobs, reboot_job, b);
 		return true;
 	case MON_STOPPED:
 		pthread_mutex_lock(&r->lock);
@@ -285,7 +275,7 @@ static bool on_message(struct run *r, const struct mon_msg *m, int *fds, size_t 
 		pthread_mutex_unlock(&r->lock);
 		break;
 	case MON_PARKED:
-		workers_run(r->d->workers, adopt_job, run_ref(r));
+		worker_group_run(r->d->instances->jobs, adopt_job, run_ref(r));
 		break;
 	case MON_ERROR:
 		lxm_warn("instance '%s': monitor: %s", r->name, m->text);

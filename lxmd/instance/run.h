@@ -31,6 +31,7 @@ struct rows_cache;
 struct spawner;
 struct thrash;
 struct usage_cache;
+struct worker_group;
 
 /* d->instances. Everything but the table is set at start and never changes. */
 struct instances {
@@ -46,6 +47,7 @@ struct instances {
 	struct cpus *cpus; /* who runs on which CPUs: cpus.c */
 	struct rows_cache *rows; /* what the database says: rows.c */
 	struct usage_cache *usages; /* what they use: usage_all.c */
+	struct worker_group *jobs; /* what works for instances and is no operation: their ends, reboots, starts without a client */
 	uint32_t exec_grace_s; /* how long exec sessions wait for the next lxmd, and then for a client */
 
 	pthread_mutex_t lock;
@@ -54,8 +56,6 @@ struct instances {
 	struct run **v;	  /* guarded by lock; sorted by id; each holds a reference */
 	size_t n, cap;	  /* guarded by lock */
 	bool host_goes;	  /* guarded by lock: instances_shutdown() was called */
-	unsigned int ending; /* guarded by lock: ends being cleaned up on workers */
-	pthread_cond_t idle; /* signalled when `ending` becomes 0 */
 };
 
 enum run_phase {

@@ -99,7 +99,6 @@ static void tell(const struct thrash *t, bool slow)
 static void act_job(void *arg)
 {
 	struct thrash *t = arg;
-	struct instances *in = t->d->instances;
 	struct lxm_err e = { 0 };
 	bool slow, changed = false;
 
@@ -115,22 +114,13 @@ static void act_job(void *arg)
 	if (changed)
 		tell(t, slow);
 	thrash_unref(t);
-	pthread_mutex_lock(&in->lock);
-	if (--in->ending == 0)
-		pthread_cond_broadcast(&in->idle);
-	pthread_mutex_unlock(&in->lock);
 }
 
-/* Loop thread. The end of lxmd waits for the job as for those that clean up behind instances. */
+/* Loop thread. */
 static void act(struct thrash *t, bool slow)
 {
-	struct instances *in = t->d->instances;
-
 	__atomic_store_n(&t->wanted, slow, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&in->lock);
-	in->ending++;
-	pthread_mutex_unlock(&in->lock);
-	workers_run(t->d->workers, act_job, thrash_ref(t));
+	worker_group_run(t->d->instances->jobs, act_job, thrash_ref(t));
 }
 
 /* ---- loop thread: hearing */
