@@ -8,6 +8,8 @@
 #include <getopt.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,8 @@
 
 #define OPS_END_MS  10000
 #define HTTP_END_MS 5000
+#define JOBS_END_MS 10000
+#define END_S	    25 /* for all of it: a service manager waits 30 s */
 #define NOFILE_WANTED 131072u
 
 static void usage(FILE *to)
@@ -105,26 +109,90 @@ static int start(struct lxmd *d, struct lxm_err *e)
 	return r;
 }
 
-/* The way down. */
-static void stop(struct lxmd *d)
+/* ---- the way down */
+
+/* Ends the process when a part waits for what does not come, as an answer of a file system that is gone. Instances need none of us. */
+static void *end_guard(void *arg)
 {
-	if (schedule_stop(d->schedule, OPS_END_MS) < 0 || (d->ops && ops_stop(d->ops, OPS_END_MS) < 0) || http_stop(d, HTTP_END_MS) < 0) {
-		/* Threads still work: what they use must not be freed under them. */
-		lxm_warn("some operations or requests did not end in time; leaving without them");
-		_exit(0);
-	}
-	idle_stop(d->idle);
-	instances_stop(d);
-	networks_stop(d);
-	images_stop(d);
-	storage_stop(d);
+	const char *_Atomic *part = arg;
+
+	(void)sleep(END_S);
+	lxm_error("%s did not end within %d s; leaving without it", *part, END_S);
+	_exit(0);
+}
+
+static void watch_end(const char *_Atomic *part)
+{
+	pthread_t t;
+	int r = pthread_create(&t, NULL, end_guard, part);
+
+	if (r == 0)
+		r = pthread_detach(t);
+	if (r)
+		lxm_warn("watch over the end: %s", strerror(r));
+}
+
+/* Threads still work: what they use must not be freed under them. */
+static void leave(const char *part)
+{
+	lxm_warn("%s did not end in time; leaving without them", part);
+	_exit(0);
+}
+
+static void stop_core(struct lxmd *d)
+{
 	if (d->loop)
 		daemon_stop_core(d);
-	trust_stop(d);
-	audit_stop(d);
-	identity_stop(d);
+}
+
+static void stop_memory(struct lxmd *d)
+{
+	idle_stop(d->idle);
+}
+
+static void close_databases(struct lxmd *d)
+{
 	db_cluster_close(d->db);
 	db_node_close(d->node);
+}
+
+static void stop(struct lxmd *d)
+{
+	/* static: the guard may look at it when main() has returned */
+	static const char *_Atomic part = "tasks";
+	static const struct {
+		const char *name;
+		void (*stop)(struct lxmd *d);
+	} parts[] = {
+		{ "giving memory back", stop_memory },
+		{ "instances", instances_stop },
+		{ "networks", networks_stop },
+		{ "images", images_stop },
+		{ "storage", storage_stop },
+		{ "threads", stop_core },
+		{ "trust", trust_stop },
+		{ "the audit log", audit_stop },
+		{ "identity", identity_stop },
+		{ "databases", close_databases },
+	};
+	size_t i;
+
+	watch_end(&part);
+	if (schedule_stop(d->schedule, OPS_END_MS) < 0)
+		leave("tasks");
+	part = "operations";
+	if (d->ops && ops_stop(d->ops, OPS_END_MS) < 0)
+		leave("some operations");
+	part = "requests";
+	if (http_stop(d, HTTP_END_MS) < 0)
+		leave("some requests");
+	part = "work for instances";
+	if (instances_quiet(d, JOBS_END_MS) < 0)
+		leave("some starts and stops of instances");
+	for (i = 0; i < LXM_ARRAY_LEN(parts); i++) {
+		part = parts[i].name;
+		parts[i].stop(d);
+	}
 }
 
 static void reload(struct lxmd *d)

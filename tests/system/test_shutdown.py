@@ -1,9 +1,13 @@
 """`lxmd shutdown`: the daemon alone, or with its instances as when the host goes down."""
+import http.client
 import os
 import subprocess
+import threading
 
 from conftest import create
 from harness import images
+from harness.daemon import Daemon
+from harness.instance import wait_until
 
 
 def gone(pid):
@@ -61,3 +65,54 @@ def test_two_at_once_wait_for_one_end(own_daemon, busybox_tar):
     own_daemon.proc = None
     own_daemon.start()
     inst.wait_status("Running", 10)
+
+
+def test_an_end_amid_requests_on_open_connections():
+    """libmicrohttpd aborts when it is ended while a request waits for its worker."""
+    daemon = Daemon("amid")
+    try:
+        daemon.start()
+        served = [0] * 16
+        begun = threading.Barrier(len(served) + 1)
+
+        def ask(k):
+            c = daemon.rest.http()
+            try:
+                c.connect()
+                begun.wait(20)
+                while True:
+                    c.request("GET", "/1.0/instances?recursion=2")
+                    reply = c.getresponse()
+                    reply.read()
+                    if reply.getheader("Connection") == "close":
+                        return
+                    assert reply.status == 200
+                    served[k] += 1
+            except (OSError, http.client.HTTPException):
+                pass
+
+        clients = [threading.Thread(target=ask, args=(k,)) for k in range(len(served))]
+        for c in clients:
+            c.start()
+        begun.wait(20)
+        wait_until(lambda: all(served), 20)
+        daemon.stop()
+        for c in clients:
+            c.join(20)
+        assert not any(c.is_alive() for c in clients)
+        assert "did not end" not in daemon.log.read_text()
+    finally:
+        problems = daemon.discard()
+        assert not problems, "\n".join(problems)
+
+
+def test_an_end_while_instances_are_being_started(own_daemon, busybox_tar):
+    images.import_image(own_daemon.rest, busybox_tar, "testimage")
+    instances = [create(own_daemon, "testimage", name=f"d{i}", start=False, config={"boot.autostart": "true"}) for i in range(4)]
+    own_daemon.stop()
+    own_daemon.start()  # starts them
+    own_daemon.stop()
+    assert "did not end" not in own_daemon.log.read_text()
+    own_daemon.start()
+    for inst in instances:
+        inst.wait_status("Running", 10)
