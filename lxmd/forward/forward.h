@@ -70,7 +70,7 @@ int64_t loop_now(void);
 int source_want(struct source *s, uint32_t events);
 /** Forget the source and close its descriptor; safe to repeat. */
 void source_close(struct source *s);
-/** Take nothing from a listener for now: until loop_resume(), which is also called once nothing has happened for a while. */
+/** Take nothing from a listener until loop_resume(), which is also called when nothing has happened for a while. */
 void listener_pause(struct listener *l);
 /** There is room for connections again. */
 void loop_resume(void);
