@@ -63,7 +63,8 @@ static const char sets[] =
 	"\tset target6 {\n\t\ttypeof iifname . @th,64,128\n\t}\n"
 	"\tset net4 {\n\t\ttype ifname . ipv4_addr\n\t\tflags interval\n\t}\n"
 	"\tset net6 {\n\t\ttype ifname . ipv6_addr\n\t\tflags interval\n\t}\n"
-	"\tset nettarget6 {\n\t\ttypeof iifname . @th,64,128\n\t\tflags interval\n\t}\n";
+	"\tset nettarget6 {\n\t\ttypeof iifname . @th,64,128\n\t\tflags interval\n\t}\n"
+	"\tset asks6 {\n\t\ttype ifname\n\t\tsize 65535\n\t\tflags dynamic,timeout\n\t\ttimeout 1h\n\t}\n";
 
 /* Proxied, reversed and oddly sized ARP is nobody's; an address may be probed for only by who may have it. */
 static const char chain_arp[] =
@@ -99,6 +100,10 @@ static const char chain_ip4[] =
 	"\t\tmeta protocol ip iifname . ip saddr @net4 accept\n"
 	"\t\tdrop\n\t}\n";
 
+/* Leases of DHCPv6 hang on identifiers that a client makes up and that lie anywhere in its message; dnsmasq keeps so many of both families
+ * for a whole network. What can be bounded is how many a NIC asks for while one lasts. */
+#define ASKS6 "10/minute burst 30 packets"
+
 /* Solicitations and advertisements: plain, with at most one option, and that one the NIC's own MAC (or, from ::, the random
  * number of duplicate address detection). A first fragment has to show what it carries: TCP, UDP, SCTP, UDP-Lite, ESP, AH, GRE.
  * Protocols are numbers: names would need the host's /etc/protocols. */
@@ -130,6 +135,7 @@ static const char chain_ip6[] =
 	"\t\tmeta protocol ip6 exthdr frag exists jump fragment\n"
 	"\t\tmeta protocol ip6 icmpv6 type { 134, 137, 138 } drop\n"
 	"\t\tmeta protocol ip6 icmpv6 type { 133, 135, 136 } jump ndp\n"
+	"\t\tmeta protocol ip6 udp dport 547 update @asks6 { iifname limit rate over " ASKS6 " } drop\n"
 	"\t\tiifname != @v6 accept\n"
 	"\t\tmeta protocol ip6 udp sport 547 drop\n"
 	"\t\tmeta protocol ip6 udp dport 546 drop\n"

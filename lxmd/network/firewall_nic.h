@@ -6,7 +6,7 @@
 
 /*
  * One NIC that is filtered; everything is borrowed. A filtered NIC always keeps to its MAC, sends no router
- * advertisements, redirects and frames to the bridge itself (STP, LLDP), and asks for leases under its MAC only.
+ * advertisements, redirects and frames to the bridge itself (STP, LLDP), and asks for leases under its MAC only, by DHCPv6 ten times a minute.
  */
 struct fw_nic {
 	const char *host; /* host end of the veth pair */
