@@ -87,7 +87,7 @@ def test_a_few_quick_reboots_do_not_wait(of_init):
 
 def test_an_init_that_ends_at_once_was_started(of_init):
     inst = of_init("exit 3\n")
-    for _ in range(30):
+    for _ in range(30 if SLOW < 10 else 10):
         inst.rest.change("PUT", inst.path + "/state", json={"action": "start"})
         wait_until(lambda: inst.status == "Stopped")
 
