@@ -8,6 +8,7 @@ from harness.host import HostState
 from harness.rest import OperationFailed
 from harness.tenants import World
 
+pytestmark = pytest.mark.host_only("what lxmd itself counts and shares out")
 ROOT = {"root": {"type": "disk", "path": "/", "pool": "default"}}
 
 
