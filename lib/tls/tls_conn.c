@@ -1,11 +1,10 @@
 /*
- * TLS connections of a client, see tls_conn.h. OpenSSL over a BIO of our own, which sends with MSG_NOSIGNAL and remembers errno. A pinned
+ * TLS connections of a client, see tls_conn.h: dialling, handshake, and whom to believe (tls_io.c moves the bytes). A pinned
  * server is judged inside the handshake, before our certificate goes out, and once more at its end, because a resumed handshake asks
  * nobody. No state but the session list; any thread, one for a connection.
  */
 #include "lib/tls/tls_conn.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -14,7 +13,6 @@
 #include <openssl/x509v3.h>
 #include <arpa/inet.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -25,178 +23,17 @@
 #include "lib/base/str.h"
 #include "lib/base/time.h"
 #include "lib/tls/tcp_race.h"
+#include "lib/tls/tls_io.h"
 #include "lib/tls/tls_sessions.h"
 
 #define DEFAULT_MS    10000
 #define KEEPALIVE_S   30 /* of silence before the kernel asks whether the peer is still there */
 #define CIPHERS_12    "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-struct tls {
-	SSL *ssl;
-	int fd;		/* borrowed from the lxm_conn */
-	int err;	/* errno of the last failed transfer, 0 at the end of the stream */
-	bool broken;	/* a fatal error: nothing may be sent any more, not even a farewell */
-	bool mute;	/* the peer takes nothing any more; what it has sent before is still to be read */
-	bool refused;	/* our judgement of the server's certificate */
-	bool any;	/* every certificate is fine, for a look at it */
-	bool young;	/* the session that was offered need not be replaced yet */
-	struct lxm_tls_key key;
-	struct lxm_tls_sessions *sessions;
-	const struct lxm_tls_target *target; /* during the handshake only */
-	char fingerprint[65];
-};
-
 LXM_AUTO_PTR(x509, X509, X509_free)
 LXM_AUTO_PTR(ssl_ctx, SSL_CTX, SSL_CTX_free)
 LXM_AUTO_PTR(bio, BIO, BIO_free_all)
 LXM_AUTO_PTR(pkey, EVP_PKEY, EVP_PKEY_free)
-
-/* ---- bytes: the BIO below OpenSSL */
-
-static int transferred(BIO *b, ssize_t n, int direction)
-{
-	struct tls *t = BIO_get_data(b);
-
-	BIO_clear_retry_flags(b);
-	if (n >= 0) {
-		t->err = 0;
-		return (int)n;
-	}
-	t->err = errno;
-	if (errno == EAGAIN || errno == EINTR)
-		BIO_set_flags(b, BIO_FLAGS_SHOULD_RETRY | direction);
-	return -1;
-}
-
-static int bio_write(BIO *b, const char *data, int n)
-{
-	struct tls *t = BIO_get_data(b);
-
-	return transferred(b, send(t->fd, data, (size_t)n, MSG_NOSIGNAL), BIO_FLAGS_WRITE);
-}
-
-static int bio_read(BIO *b, char *data, int n)
-{
-	struct tls *t = BIO_get_data(b);
-
-	return transferred(b, recv(t->fd, data, (size_t)n, 0), BIO_FLAGS_READ);
-}
-
-static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
-{
-	return cmd == BIO_CTRL_FLUSH;
-}
-
-static BIO_METHOD *bio_method;
-
-static void make_bio_method(void)
-{
-	bio_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "lxm socket");
-	BIO_meth_set_write(bio_method, bio_write);
-	BIO_meth_set_read(bio_method, bio_read);
-	BIO_meth_set_ctrl(bio_method, bio_ctrl);
-}
-
-/* ---- the open connection */
-
-/* What a failed SSL_read or SSL_write means. A blocking socket says EAGAIN when it has been silent for too long. */
-static ssize_t why(struct tls *t, int ret)
-{
-	int kind = SSL_get_error(t->ssl, ret);
-
-	if (kind == SSL_ERROR_ZERO_RETURN)
-		return 0;
-	if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) {
-		if (t->err == EAGAIN && !(fcntl(t->fd, F_GETFL) & O_NONBLOCK))
-			return -ETIMEDOUT;
-		return t->err == EINTR ? -EINTR : -EAGAIN;
-	}
-	t->broken = true;
-	if (kind == SSL_ERROR_SYSCALL && t->err)
-		return -t->err;
-	switch (ERR_GET_REASON(ERR_peek_error())) {
-	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
-	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-	case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
-	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
-	case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
-	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-		return -EKEYREJECTED; /* our certificate, that is */
-	default:
-		return -ECONNRESET;
-	}
-}
-
-static ssize_t tls_read(struct lxm_conn *c, void *data, size_t n)
-{
-	struct tls *t = c->state;
-	int r;
-
-	if (t->broken)
-		return -ECONNRESET;
-	ERR_clear_error();
-	r = SSL_read(t->ssl, data, n > INT32_MAX ? INT32_MAX : (int)n);
-	return r > 0 ? r : why(t, r);
-}
-
-static ssize_t tls_write(struct lxm_conn *c, const void *data, size_t n)
-{
-	struct tls *t = c->state;
-	ssize_t r;
-
-	if (t->broken || t->mute)
-		return -EPIPE;
-	ERR_clear_error();
-	r = SSL_write(t->ssl, data, n > INT32_MAX ? INT32_MAX : (int)n);
-	if (r > 0)
-		return r;
-	if (SSL_get_error(t->ssl, (int)r) == SSL_ERROR_SYSCALL) {
-		t->mute = true;
-		return t->err ? -t->err : -EPIPE;
-	}
-	r = why(t, (int)r);
-	return r ? r : -EPIPE;
-}
-
-/* Idle means: no data and no end, whatever else (new session tickets) has come meanwhile, which this takes in. */
-static bool tls_idle(struct lxm_conn *c)
-{
-	struct tls *t = c->state;
-	char byte;
-	int r;
-
-	if (t->broken || t->mute)
-		return false;
-	lxm_conn_nonblock(c, true);
-	ERR_clear_error();
-	r = SSL_peek(t->ssl, &byte, 1);
-	r = r > 0 ? r : (int)why(t, r);
-	lxm_conn_nonblock(c, false);
-	return r == -EAGAIN;
-}
-
-static void tls_free(struct tls *t)
-{
-	SSL_free(t->ssl);
-	free(t);
-}
-
-static void tls_close(struct lxm_conn *c)
-{
-	struct tls *t = c->state;
-
-	if (!t->broken && !t->mute) {
-		lxm_conn_nonblock(c, true); /* the farewell waits for nobody */
-		ERR_clear_error();
-		(void)SSL_shutdown(t->ssl);
-	}
-	ERR_clear_error();
-	tls_free(t);
-	auto_fd_close(&c->fd);
-}
-
-static const struct lxm_conn_ops tls_ops = { tls_read, tls_write, tls_close, tls_idle };
 
 /* ---- whom to believe */
 
@@ -238,7 +75,7 @@ static bool is_pinned(const struct lxm_tls_target *target, X509 *cert)
 /* Called in the handshake, before anything of ours is sent. */
 static int judge(X509_STORE_CTX *store, void *arg)
 {
-	struct tls *t = arg;
+	struct lxm_tls *t = arg;
 	X509 *cert = X509_STORE_CTX_get0_cert(store);
 
 	fingerprint(cert, t->fingerprint);
@@ -272,7 +109,7 @@ static int use_own_cert(SSL_CTX *ctx, const struct lxm_tls_target *target, struc
 
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
-	struct tls *t = SSL_get_app_data(ssl);
+	struct lxm_tls *t = SSL_get_app_data(ssl);
 
 	if (t->sessions && !t->any && !(SSL_session_reused(ssl) && t->young))
 		lxm_tls_sessions_keep(t->sessions, &t->key, session);
@@ -318,7 +155,7 @@ static bool is_number(const char *host)
 	return inet_pton(AF_INET, host, raw) == 1 || inet_pton(AF_INET6, host, raw) == 1;
 }
 
-static int name_server(struct tls *t, const char *host)
+static int name_server(struct lxm_tls *t, const char *host)
 {
 	const char *name = t->target->server_name ? t->target->server_name : host;
 	bool number = is_number(name);
@@ -332,7 +169,7 @@ static int name_server(struct tls *t, const char *host)
 	return SSL_set1_host(t->ssl, name) == 1 ? 0 : -EINVAL;
 }
 
-static void offer_session(struct tls *t)
+static void offer_session(struct lxm_tls *t)
 {
 	SSL_SESSION *s;
 
@@ -347,7 +184,7 @@ static void offer_session(struct tls *t)
 }
 
 /* Why the handshake failed, in words. Returns the errno value. */
-static int handshake_error(struct tls *t, int kind, char *text, size_t room)
+static int handshake_error(struct lxm_tls *t, int kind, char *text, size_t room)
 {
 	unsigned long err = ERR_peek_error();
 	long verify = SSL_get_verify_result(t->ssl);
@@ -386,7 +223,7 @@ static int handshake_error(struct tls *t, int kind, char *text, size_t room)
 }
 
 /* To the end of the handshake within the target's time. Returns 0, or -errno with the reason in text. */
-static int shake_hands(struct tls *t, char *text, size_t room)
+static int shake_hands(struct lxm_tls *t, char *text, size_t room)
 {
 	int ms = t->target->handshake_ms > 0 ? t->target->handshake_ms : DEFAULT_MS;
 	int64_t until = lxm_mono_ms() + ms;
@@ -416,7 +253,7 @@ static int shake_hands(struct tls *t, char *text, size_t room)
 }
 
 /* The same judgement at the end: of a resumed session nobody was asked. */
-static int judge_again(struct tls *t, char *text, size_t room)
+static int judge_again(struct lxm_tls *t, char *text, size_t room)
 {
 	lxm_auto(x509) X509 *cert = SSL_get1_peer_certificate(t->ssl);
 
@@ -444,26 +281,12 @@ static void set_socket(int fd, const struct lxm_tls_target *target)
 	}
 }
 
-static BIO *make_bio(struct tls *t)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	BIO *b;
-
-	pthread_once(&once, make_bio_method);
-	b = BIO_new(bio_method);
-	if (b) {
-		BIO_set_data(b, t);
-		BIO_set_init(b, 1);
-	}
-	return b;
-}
-
 /* TLS on one open socket (taken). Returns 0, or -errno with the reason in text. */
 static int secure(struct lxm_tls_target *target, SSL_CTX *ctx, bool any, int fd, const char *address, const char *host,
 		  struct lxm_conn *conn_out, char *text, size_t room)
 {
-	struct tls *t = lxm_alloc(sizeof(*t));
-	struct lxm_conn conn = { .ops = &tls_ops, .fd = fd, .state = t };
+	struct lxm_tls *t = lxm_alloc(sizeof(*t));
+	struct lxm_conn conn = { .ops = &lxm_tls_ops, .fd = fd, .state = t };
 	BIO *bio = NULL;
 	int r;
 
@@ -476,7 +299,7 @@ static int secure(struct lxm_tls_target *target, SSL_CTX *ctx, bool any, int fd,
 	t->broken = true; /* until the handshake is done */
 	lxm_tls_key_of(target, address, &t->key);
 	t->ssl = SSL_new(ctx);
-	bio = t->ssl ? make_bio(t) : NULL;
+	bio = t->ssl ? lxm_tls_bio(t) : NULL;
 	r = bio ? 0 : -ENOMEM;
 	if (r == 0) {
 		SSL_set_bio(t->ssl, bio, bio);
@@ -560,7 +383,7 @@ int lxm_tls_fetch_cert(struct lxm_tls_target *target, char **pem_out, struct lxm
 
 	if (r < 0)
 		return r;
-	cert = SSL_get1_peer_certificate(((struct tls *)conn.state)->ssl);
+	cert = SSL_get1_peer_certificate(((struct lxm_tls *)conn.state)->ssl);
 	if (!cert || !b || PEM_write_bio_X509(b, cert) != 1)
 		return lxm_err_set(e, EPROTO, "'%s' shows no certificate", target->address);
 	n = BIO_get_mem_data(b, &data);
