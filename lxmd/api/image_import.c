@@ -181,10 +181,9 @@ static int post_bytes(struct request *rq, struct lxm_err *e)
 	lxm_auto(upload) struct upload *u = lxm_alloc(sizeof(*u));
 	lxm_auto(fd_close) int fd = -1;
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Importing image", .may_cancel = true,
-				.run = upload_run, .free_arg = upload_free, .caller = rq_caller(rq) };
+				.run = upload_run, .free_arg = upload_free };
 	uint64_t size = 0;
 	char boundary[80];
-	struct op *op;
 	int r;
 
 	u->meta_fd = u->rootfs_fd = -1;
@@ -204,8 +203,7 @@ static int post_bytes(struct request *rq, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	spec.arg = LXM_TAKE(u, NULL);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }
 
 int api_image_done(struct op *op, const char *project, const char *fp, struct lxm_err *e)

@@ -173,8 +173,7 @@ int api_image_publish(struct request *rq, const json_t *body, const json_t *sour
 	lxm_auto(publish) struct publish *p = lxm_alloc(sizeof(*p));
 	lxm_auto(instance) struct instance in = { 0 };
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Publishing instance", .may_cancel = true,
-				.run = publish_run, .free_arg = publish_free, .caller = rq_caller(rq) };
-	struct op *op;
+				.run = publish_run, .free_arg = publish_free };
 	int r = read_body(rq, body, source, p, e);
 
 	if (r == 0)
@@ -184,6 +183,5 @@ int api_image_publish(struct request *rq, const json_t *body, const json_t *sour
 	p->project = lxm_strdup(rq_project(rq));
 	spec.resources = instance_resources(p->instance);
 	spec.arg = LXM_TAKE(p, NULL);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }

@@ -48,8 +48,7 @@ int api_image_pull(struct request *rq, json_t *body, json_t *source, struct lxm_
 {
 	lxm_auto(pull) struct pull *p = lxm_alloc(sizeof(*p));
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Downloading image", .may_cancel = true,
-				.run = pull_run, .free_arg = pull_free, .caller = rq_caller(rq) };
-	struct op *op;
+				.run = pull_run, .free_arg = pull_free };
 	int r;
 
 	p->source = json_deep_copy(source);
@@ -60,6 +59,5 @@ int api_image_pull(struct request *rq, json_t *body, json_t *source, struct lxm_
 		return r;
 	p->project = lxm_strdup(rq_project(rq));
 	spec.arg = LXM_TAKE(p, NULL);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }

@@ -92,8 +92,7 @@ int api_image_export_post(struct request *rq, struct lxm_err *e)
 	lxm_auto(db_image) struct db_image im = { 0 };
 	lxm_auto(push) struct push *p = lxm_alloc(sizeof(*p));
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Sending image", .may_cancel = true,
-				.run = push_run, .free_arg = push_free, .caller = rq_caller(rq) };
-	struct op *op;
+				.run = push_run, .free_arg = push_free };
 	json_t *body;
 	int r = rq_need_json(rq, &body, e);
 
@@ -108,6 +107,5 @@ int api_image_export_post(struct request *rq, struct lxm_err *e)
 	memcpy(p->fp, im.fingerprint, sizeof(p->fp));
 	spec.resources = json_pack("{s:[o]}", "images", js_url("/1.0/images/%s", im.fingerprint));
 	spec.arg = LXM_TAKE(p, NULL);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }

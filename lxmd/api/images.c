@@ -183,16 +183,14 @@ int api_image_delete(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(db_image) struct db_image im = { 0 };
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Deleting image", .run = delete_run,
-				.free_arg = job_free, .caller = rq_caller(rq) };
-	struct op *op;
+				.free_arg = job_free };
 	int r = image_get_fp(rq->d, rq_project(rq), rq_arg(rq, 0), &im, e);
 
 	if (r < 0)
 		return r;
 	spec.resources = resources_of(&im);
 	spec.arg = job_new(rq, &im);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }
 
 static int refresh_run(struct op *op, void *arg, struct lxm_err *e)
@@ -210,16 +208,14 @@ int api_image_refresh_post(struct request *rq, struct lxm_err *e)
 {
 	lxm_auto(db_image) struct db_image im = { 0 };
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Refreshing image", .may_cancel = true, .run = refresh_run,
-				.free_arg = job_free, .caller = rq_caller(rq) };
-	struct op *op;
+				.free_arg = job_free };
 	int r = image_get_fp(rq->d, rq_project(rq), rq_arg(rq, 0), &im, e);
 
 	if (r < 0)
 		return r;
 	spec.resources = resources_of(&im);
 	spec.arg = job_new(rq, &im);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }
 
 int api_image_secret_post(struct request *rq, struct lxm_err *e)

@@ -177,21 +177,17 @@ static int update_run(struct op *op, void *arg, struct lxm_err *e)
 static int start_job(struct request *rq, const struct instance *i, const char *what,
 		     int (*run)(struct op *, void *, struct lxm_err *), struct job *j, struct lxm_err *e)
 {
-	struct op *op;
-	int r;
 
 	j->id = i->row.id;
-	r = op_new(rq->d,
-		   &(struct op_spec){ .cls = OP_TASK,
-				      .project = i->row.project,
-				      .description = what,
-				      .resources = instance_resources(i->row.name),
-				      .caller = rq_caller(rq),
-				      .run = run,
-				      .free_arg = job_free,
-				      .arg = j },
-		   &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq,
+			    &(struct op_spec){ .cls = OP_TASK,
+					       .project = i->row.project,
+					       .description = what,
+					       .resources = instance_resources(i->row.name),
+					       .run = run,
+					       .free_arg = job_free,
+					       .arg = j },
+			    e);
 }
 
 static int restore_run(struct op *op, void *arg, struct lxm_err *e)

@@ -61,17 +61,14 @@ static int delete_run(struct op *op, void *arg, struct lxm_err *e)
 static int start_job(struct request *rq, const struct instance *i, const char *what, bool may_cancel,
 		     int (*run)(struct op *, void *, struct lxm_err *), struct job *j, struct lxm_err *e)
 {
-	struct op_spec spec = { .cls = OP_TASK, .project = i->row.project, .description = what, .caller = rq_caller(rq),
+	struct op_spec spec = { .cls = OP_TASK, .project = i->row.project, .description = what,
 				.resources = instance_resources(i->row.name), .may_cancel = may_cancel, .run = run, .free_arg = job_free,
 				.arg = j };
-	struct op *op;
-	int r;
 
 	j->id = i->row.id;
 	/* clients take the name from just this form */
 	json_object_set_new(spec.resources, "backups", json_pack("[o]", js_url("/1.0/backups/%s", j->name)));
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }
 
 int api_instance_backups_get(struct request *rq, struct lxm_err *e)

@@ -149,9 +149,8 @@ static int fill_row(struct request *rq, struct import_job *j, struct lxm_err *e)
 int api_instance_import(struct request *rq, struct lxm_err *e)
 {
 	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = "Restoring backup", .may_cancel = true,
-				.caller = rq_caller(rq), .run = import_run, .free_arg = import_free };
+				.run = import_run, .free_arg = import_free };
 	lxm_auto(import_job) struct import_job *j = lxm_alloc(sizeof(*j));
-	struct op *op;
 	int r;
 
 	j->source.fd = rq_take_body_fd(rq, &j->source.size);
@@ -163,6 +162,5 @@ int api_instance_import(struct request *rq, struct lxm_err *e)
 	j->n = (struct instance_new){ .i = &j->i, .source = SOURCE_BACKUP, .backup = &j->source, .image = j->image };
 	spec.resources = instance_resources(j->i.row.name);
 	spec.arg = LXM_TAKE(j, NULL);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }

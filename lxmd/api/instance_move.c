@@ -86,11 +86,10 @@ static int read_place(json_t *body, const struct instance *i, struct job *j, str
 int instance_move_post(struct request *rq, const struct instance *i, json_t *body, struct lxm_err *e)
 {
 	struct op_spec spec = { .cls = OP_TASK, .project = i->row.project, .description = "Moving instance", .run = move_run,
-				.free_arg = job_free, .caller = rq_caller(rq) };
+				.free_arg = job_free };
 	lxm_auto(job) struct job *j = lxm_alloc(sizeof(*j));
 	lxm_auto(instance) struct instance other = { 0 };
 	lxm_auto(pool_unref) struct pool *to = NULL;
-	struct op *op;
 	int r = read_place(body, i, j, e);
 
 	if (r < 0)
@@ -115,6 +114,5 @@ int instance_move_post(struct request *rq, const struct instance *i, json_t *bod
 	j->id = i->row.id;
 	spec.resources = instance_resources(j->name ? j->name : i->row.name);
 	spec.arg = LXM_TAKE(j, NULL);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }

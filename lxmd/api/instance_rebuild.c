@@ -53,8 +53,7 @@ int api_instance_rebuild_post(struct request *rq, struct lxm_err *e)
 	lxm_auto(instance) struct instance i = { 0 };
 	lxm_auto(job) struct job *j = lxm_alloc(sizeof(*j));
 	struct op_spec spec = { .cls = OP_TASK, .description = "Rebuilding instance", .may_cancel = true, .run = rebuild_run,
-				.free_arg = job_free, .caller = rq_caller(rq) };
-	struct op *op;
+				.free_arg = job_free };
 	json_t *body;
 	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
 
@@ -73,6 +72,5 @@ int api_instance_rebuild_post(struct request *rq, struct lxm_err *e)
 	spec.project = i.row.project;
 	spec.resources = instance_resources(i.row.name);
 	spec.arg = LXM_TAKE(j, NULL);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }

@@ -83,17 +83,14 @@ static int update_run(struct op *op, void *arg, struct lxm_err *e)
 static int start_job(struct request *rq, const struct instance *i, const char *what,
 		     int (*run)(struct op *, void *, struct lxm_err *), struct job *j, struct lxm_err *e)
 {
-	struct op_spec spec = { .cls = OP_TASK, .project = i->row.project, .description = what, .caller = rq_caller(rq),
+	struct op_spec spec = { .cls = OP_TASK, .project = i->row.project, .description = what,
 				.resources = instance_resources(i->row.name), .run = run, .free_arg = job_free, .arg = j };
-	struct op *op;
-	int r;
 
 	j->id = i->row.id;
 	if (j->name)
 		json_object_set_new(spec.resources, "instances_snapshots",
 				    json_pack("[o]", js_url("/1.0/instances/%s/snapshots/%s", i->row.name, j->name)));
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }
 
 static json_t *list_url(struct request *rq, const struct instance *i, const struct db_snapshot *s)

@@ -126,7 +126,6 @@ int api_instance_state_put(struct request *rq, struct lxm_err *e)
 	lxm_auto(instance) struct instance i = { 0 };
 	struct state_change c;
 	struct state_job *j;
-	struct op *op;
 	json_t *body;
 	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &i, e);
 
@@ -138,16 +137,14 @@ int api_instance_state_put(struct request *rq, struct lxm_err *e)
 		return r;
 	j = lxm_alloc(sizeof(*j));
 	*j = (struct state_job){ i.row.id, c };
-	r = op_new(rq->d,
-		   &(struct op_spec){ .cls = OP_TASK,
-				      .project = i.row.project,
-				      .description = actions[c.action].text,
-				      .resources = instance_resources(i.row.name),
-				      .may_cancel = c.action == STATE_STOP || c.action == STATE_RESTART,
-				      .caller = rq_caller(rq),
-				      .run = state_run,
-				      .free_arg = free,
-				      .arg = j },
-		   &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq,
+			    &(struct op_spec){ .cls = OP_TASK,
+					       .project = i.row.project,
+					       .description = actions[c.action].text,
+					       .resources = instance_resources(i.row.name),
+					       .may_cancel = c.action == STATE_STOP || c.action == STATE_RESTART,
+					       .run = state_run,
+					       .free_arg = free,
+					       .arg = j },
+			    e);
 }

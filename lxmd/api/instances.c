@@ -301,7 +301,6 @@ int api_instances_put(struct request *rq, struct lxm_err *e)
 {
 	json_t *body, *state = NULL;
 	struct bulk *b;
-	struct op *op;
 	int r = rq_need_json(rq, &body, e);
 
 	if (r == 0)
@@ -319,14 +318,12 @@ int api_instances_put(struct request *rq, struct lxm_err *e)
 		bulk_free(b);
 		return r;
 	}
-	r = op_new(rq->d,
-		   &(struct op_spec){ .cls = OP_TASK,
-				      .project = rq_project(rq),
-				      .description = "Changing the state of all instances",
-				      .caller = rq_caller(rq),
-				      .run = bulk_run,
-				      .free_arg = bulk_free,
-				      .arg = b },
-		   &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq,
+			    &(struct op_spec){ .cls = OP_TASK,
+					       .project = rq_project(rq),
+					       .description = "Changing the state of all instances",
+					       .run = bulk_run,
+					       .free_arg = bulk_free,
+					       .arg = b },
+			    e);
 }

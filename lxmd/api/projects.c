@@ -329,10 +329,8 @@ int api_project_post(struct request *rq, struct lxm_err *e)
 	struct op_spec spec = { .cls = OP_TASK,
 				.description = "Renaming project",
 				.run = rename_run,
-				.free_arg = rename_free,
-				.caller = rq_caller(rq) };
+				.free_arg = rename_free };
 	struct rename *n;
-	struct op *op;
 	json_t *body;
 	int r = rq_need_json(rq, &body, e);
 
@@ -350,6 +348,5 @@ int api_project_post(struct request *rq, struct lxm_err *e)
 	n->name = lxm_strdup(name);
 	n->to = lxm_strdup(to);
 	spec.arg = n;
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }

@@ -95,12 +95,10 @@ json_t *volume_resources(const struct db_volume *v)
 
 static int begin(struct request *rq, struct job *j, const char *what, int (*run)(struct op *, void *, struct lxm_err *), struct lxm_err *e)
 {
-	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = what, .caller = rq_caller(rq), .may_cancel = true,
+	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = what, .may_cancel = true,
 				.resources = volume_resources(&j->to), .run = run, .free_arg = job_free, .arg = j };
-	struct op *op;
-	int r = op_new(rq->d, &spec, &op, e);
 
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }
 
 /* Both locks, and the source as it is now. */

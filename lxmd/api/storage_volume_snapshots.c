@@ -82,16 +82,13 @@ static int update_run(struct op *op, void *arg, struct lxm_err *e)
 
 static int begin(struct request *rq, struct job *j, const char *what, int (*run)(struct op *, void *, struct lxm_err *), struct lxm_err *e)
 {
-	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = what, .caller = rq_caller(rq), .run = run,
+	struct op_spec spec = { .cls = OP_TASK, .project = rq_project(rq), .description = what, .run = run,
 				.free_arg = job_free, .arg = j };
 	lxm_auto(json) json_t *volume = volume_resources(&j->v);
-	struct op *op;
-	int r;
 
 	spec.resources = json_pack("{s:[o]}", "storage_volume_snapshots", volume_snapshot_url(&j->v, &j->s, false));
 	json_object_update(spec.resources, volume);
-	r = op_new(rq->d, &spec, &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq, &spec, e);
 }
 
 /* Clients take this PUT for one that answers when all is done. */

@@ -164,7 +164,6 @@ int api_template_build(struct request *rq, const json_t *source, struct lxm_err 
 	lxm_auto(pick) struct recipe_pick p = { 0 };
 	const char *name = NULL;
 	bool rebuild = false;
-	struct op *op;
 	struct job *j;
 	int r = dirfd < 0 ? dirfd : js_need_str(source, "name", &name, e);
 
@@ -176,15 +175,13 @@ int api_template_build(struct request *rq, const json_t *source, struct lxm_err 
 		return r;
 	j = lxm_alloc(sizeof(*j));
 	*j = (struct job){ lxm_strdup(rq_project(rq)), lxm_strdup(name), rebuild };
-	r = op_new(rq->d,
-		   &(struct op_spec){ .cls = OP_TASK,
-				      .project = rq_project(rq),
-				      .description = "Building image from template",
-				      .may_cancel = true,
-				      .caller = rq_caller(rq),
-				      .run = job_run,
-				      .free_arg = job_free,
-				      .arg = j },
-		   &op, e);
-	return r < 0 ? r : reply_op_start(rq, op);
+	return reply_op_new(rq,
+			    &(struct op_spec){ .cls = OP_TASK,
+					       .project = rq_project(rq),
+					       .description = "Building image from template",
+					       .may_cancel = true,
+					       .run = job_run,
+					       .free_arg = job_free,
+					       .arg = j },
+			    e);
 }

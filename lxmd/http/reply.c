@@ -196,6 +196,16 @@ int reply_op_start(struct request *rq, struct op *op)
 	return 0;
 }
 
+int reply_op_new(struct request *rq, struct op_spec *spec, struct lxm_err *e)
+{
+	struct op *op;
+	int r;
+
+	spec->caller = rq_caller(rq);
+	r = op_new(rq->d, spec, &op, e);
+	return r < 0 ? r : reply_op_start(rq, op);
+}
+
 int reply_file(struct request *rq, int fd, uint64_t size, const char *content_type,
 	       const struct lxm_kv *headers)
 {

@@ -22,6 +22,7 @@
 
 struct lxmd;
 struct op;
+struct op_spec;
 struct route;
 struct ws;
 struct filter;
@@ -121,6 +122,8 @@ int reply_op(struct request *rq, struct op *op);
  * op_start() + reply_op() + op_unref() in one: the usual end of an async handler.
  */
 int reply_op_start(struct request *rq, struct op *op);
+/** op_new() for the caller of the request, and reply_op_start(). @spec: `caller` is filled in here. */
+int reply_op_new(struct request *rq, struct op_spec *spec, struct lxm_err *e);
 /**
  * 200 with the bytes of a file from its start; Content-Length is set.
  *
