@@ -68,17 +68,20 @@ static inline int sys_pidfd_signal_group(int pidfd, int sig)
 }
 
 /*
- * Default action for every signal. The raw call reaches 32 and 33 too, which glibc keeps to itself and which a parent may
+ * Default action for every signal, and none blocked. The raw call reaches 32 and 33 too, which glibc keeps to itself and which a parent may
  * have left ignored (GNU make does). Async-signal-safe.
  */
-static inline void sys_signals_default(void)
+static inline void sys_signals_reset(void)
 {
 	const uint64_t dfl[4] = { 0 }; /* struct sigaction of the kernel: handler, flags, restorer, mask */
+	sigset_t none;
 	int sig;
 
 	for (sig = 1; sig <= 64; sig++)
 		if (sig != SIGKILL && sig != SIGSTOP)
 			(void)syscall(SYS_rt_sigaction, sig, dfl, NULL, sizeof(uint64_t));
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static inline int sys_close_range(unsigned int first, unsigned int last, unsigned int flags)

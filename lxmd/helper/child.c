@@ -157,15 +157,6 @@ static int limits(const struct exec_job *j, struct lxm_err *e)
 	return 0;
 }
 
-static void signals_default(void)
-{
-	sigset_t none;
-
-	sys_signals_default();
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* As execvpe() of libc, but by the job's PATH and without a shell for files of unknown format. */
 static int execute(const struct exec_job *j)
 {
@@ -203,7 +194,7 @@ int child_exec(struct session *s, struct lxm_err *e)
 	/* a filter takes CAP_SYS_ADMIN, so it is loaded before the identity changes; its list leaves set*id alone */
 	if (filter(s, e) < 0 || identity(j, e) < 0)
 		return 126;
-	signals_default();
+	sys_signals_reset();
 	(void)umask(022);
 	(void)sys_close_range(3, ~0U, 0);
 	if (directory(j, e) < 0 || limits(j, e) < 0)

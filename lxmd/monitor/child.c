@@ -268,15 +268,6 @@ static int stage_terminal(struct start *s, struct lxm_err *e)
 	return 0;
 }
 
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	sys_signals_default();
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int exec_init(struct start *s, struct lxm_err *e)
 {
 	static char *argv[1025], *envp[4097];
@@ -290,7 +281,7 @@ static int exec_init(struct start *s, struct lxm_err *e)
 		else if (p.kind == PLAN_ENV)
 			envp[ne++] = (char *)p.u.text.s;
 	}
-	reset_signals();
+	sys_signals_reset();
 	if (lxm_send_fds(s->sock, &told, sizeof(told), NULL, 0, 0) < 0)
 		_exit(1);
 	/* s->sock is close-on-exec like all others; the range call is the second fence */

@@ -165,12 +165,9 @@ static int caller_open(struct call *c)
 static void answer_one(struct call *c, int64_t (*fn)(struct call *c)) __attribute__((noreturn));
 static void answer_one(struct call *c, int64_t (*fn)(struct call *c))
 {
-	sigset_t none;
 	int r;
 
-	sys_signals_default();
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	sys_signals_reset();
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)alarm(DEADLINE_S);
 	r = caller_open(c);
