@@ -91,12 +91,10 @@ static uint32_t exec_grace(void)
 
 static void hold_ids(struct lxmd *d, const struct instance *i)
 {
-	uint64_t base, size;
+	uint32_t base, size;
 
-	if (lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.base"), &base) == 0 &&
-	    lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.size"), &size) == 0 && base <= UINT32_MAX &&
-	    size <= UINT32_MAX && base != d->instances->ids.first)
-		idmap_pool_hold(&d->instances->ids, i->row.id, (uint32_t)base, (uint32_t)size);
+	if (instance_ids(i, &base, &size) && base != d->instances->ids.first)
+		idmap_pool_hold(&d->instances->ids, i->row.id, base, size);
 }
 
 /* What runs beside it runs on, or again. */

@@ -125,6 +125,8 @@ int instance_destroy(struct lxmd *d, const struct instance *i, struct lxm_err *e
  */
 int instance_take_ids(struct lxmd *d, const struct instance *i, const struct caller *caller, struct lxm_kv *changes, struct lxm_err *e);
 
+/** The host ids that its last start recorded. Any thread. False, and zeros, when there are none. */
+bool instance_ids(const struct instance *i, uint32_t *base, uint32_t *size);
 /** The id map that the recorded range and raw.idmap give; empty when privileged. idmap_deinit() it. Any thread. Returns 0 or -EINVAL. */
 int instance_idmap(const struct instance *i, struct idmap *map, struct lxm_err *e);
 /**

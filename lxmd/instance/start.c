@@ -33,18 +33,29 @@
 
 #define START_TIMEOUT_MS 60000
 
+bool instance_ids(const struct instance *i, uint32_t *base, uint32_t *size)
+{
+	uint64_t b, n;
+
+	*base = *size = 0;
+	if (lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.base"), &b) < 0 ||
+	    lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.size"), &n) < 0 || b > UINT32_MAX || n > UINT32_MAX)
+		return false;
+	*base = (uint32_t)b;
+	*size = (uint32_t)n;
+	return true;
+}
+
 int instance_idmap(const struct instance *i, struct idmap *map, struct lxm_err *e)
 {
-	uint64_t base, size;
+	uint32_t base, size;
 
 	memset(map, 0, sizeof(*map));
 	if (instance_privileged(i))
 		return 0;
-	if (lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.base"), &base) < 0 ||
-	    lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.size"), &size) < 0 || base > UINT32_MAX ||
-	    size > UINT32_MAX)
+	if (!instance_ids(i, &base, &size))
 		return lxm_err_set(e, EINVAL, "instance '%s' has no id range recorded", i->row.name);
-	return idmap_compose((uint32_t)base, (uint32_t)size, lxm_kv_get(&i->config, "raw.idmap"), map, e);
+	return idmap_compose(base, size, lxm_kv_get(&i->config, "raw.idmap"), map, e);
 }
 
 /* Size that the configuration asks for. */
@@ -66,8 +77,7 @@ static int wanted_ids(const struct instance *i, uint32_t *size, uint32_t *base, 
 
 int instance_idmap_next(struct lxmd *d, const struct instance *i, struct idmap *map, struct lxm_err *e)
 {
-	uint64_t had_base = 0, had_size = 0;
-	uint32_t size, want;
+	uint32_t size, want, had_base, had_size;
 	bool shared;
 	int r;
 
@@ -77,9 +87,8 @@ int instance_idmap_next(struct lxmd *d, const struct instance *i, struct idmap *
 	r = wanted_ids(i, &size, &want, &shared, e);
 	if (r < 0)
 		return r;
-	(void)lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.base"), &had_base);
-	(void)lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.size"), &had_size);
-	return idmap_compose(had_base && had_base <= UINT32_MAX && had_size == size ? (uint32_t)had_base : d->instances->ids.first, size,
+	(void)instance_ids(i, &had_base, &had_size);
+	return idmap_compose(had_base && had_size == size ? had_base : d->instances->ids.first, size,
 			     lxm_kv_get(&i->config, "raw.idmap"), map, e);
 }
 
@@ -119,8 +128,7 @@ static int check_id_share(struct lxmd *d, const struct instance *i, uint32_t siz
 int instance_take_ids(struct lxmd *d, const struct instance *i, const struct caller *caller, struct lxm_kv *changes, struct lxm_err *e)
 {
 	struct idmap_pool *ids = &d->instances->ids;
-	uint64_t had_base = 0, had_size = 0;
-	uint32_t size = 0, base = 0, want = 0;
+	uint32_t size = 0, base = 0, want = 0, had_base, had_size;
 	bool shared = false;
 	int r;
 
@@ -133,8 +141,7 @@ int instance_take_ids(struct lxmd *d, const struct instance *i, const struct cal
 	r = wanted_ids(i, &size, &want, &shared, e);
 	if (r < 0)
 		return r;
-	(void)lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.base"), &had_base);
-	(void)lxm_parse_u64(lxm_kv_get(&i->row.config, "volatile.idmap.size"), &had_size);
+	(void)instance_ids(i, &had_base, &had_size);
 	/* files on disk carry no shifted ids, so a new range costs nothing: keep the old one only while it fits */
 	if (had_base && had_size == size && (want ? want == had_base : (had_base == ids->first) == shared))
 		return 0;
