@@ -38,30 +38,10 @@ static int dir_clone_volume(struct pool *pool, const char *from, const char *tmp
 	return r;
 }
 
-static int dir_root(struct pool *pool, const char *vol, struct volume_root *out, struct lxm_err *e)
-{
-	out->kind = VOLUME_ROOT_BIND;
-	out->lower = lxm_asprintf("%s/%s/rootfs", pool->path, vol);
-	out->dir = NULL;
-	return 0;
-}
-
-static int dir_usage(struct pool *pool, const char *vol, struct volume_usage *out, struct lxm_err *e)
-{
-	uint64_t n = 0;
-	int r = lxm_du_at(pool->dirfd, vol, &n);
-
-	if (r < 0)
-		return lxm_err_set(e, -r, "count the space of '%s': %s", vol, strerror(-r));
-	out->used = n;
-	out->total = 0;
-	return 0;
-}
-
 const struct storage_driver driver_dir = {
 	.name = "dir",
 	.create_volume = dir_create_volume,
 	.clone_volume = dir_clone_volume,
-	.root = dir_root,
-	.usage = dir_usage,
+	.root = volume_root_bind,
+	.usage = volume_usage_count,
 };

@@ -106,27 +106,11 @@ static int overlay_root(struct pool *pool, const char *vol, struct volume_root *
 	char base[65];
 
 	volume_base(pool, vol, base);
-	if (*base) {
-		out->kind = VOLUME_ROOT_OVERLAY;
-		out->lower = lxm_asprintf("%s/images/%s/rootfs", pool->path, base);
-		out->dir = lxm_asprintf("%s/%s", pool->path, vol);
-	} else {
-		out->kind = VOLUME_ROOT_BIND;
-		out->lower = lxm_asprintf("%s/%s/rootfs", pool->path, vol);
-		out->dir = NULL;
-	}
-	return 0;
-}
-
-static int overlay_usage(struct pool *pool, const char *vol, struct volume_usage *out, struct lxm_err *e)
-{
-	uint64_t n = 0;
-	int r = lxm_du_at(pool->dirfd, vol, &n);
-
-	if (r < 0)
-		return lxm_err_set(e, -r, "count the space of '%s': %s", vol, strerror(-r));
-	out->used = n;
-	out->total = 0;
+	if (!*base)
+		return volume_root_bind(pool, vol, out, e);
+	out->kind = VOLUME_ROOT_OVERLAY;
+	out->lower = lxm_asprintf("%s/images/%s/rootfs", pool->path, base);
+	out->dir = lxm_asprintf("%s/%s", pool->path, vol);
 	return 0;
 }
 
@@ -138,5 +122,5 @@ const struct storage_driver driver_overlay = {
 	.clone_volume = overlay_clone_volume,
 	.prepare = overlay_prepare,
 	.root = overlay_root,
-	.usage = overlay_usage,
+	.usage = volume_usage_count,
 };

@@ -87,6 +87,10 @@ int volume_set_base(struct pool *pool, const char *vol, const char *image, struc
 int volume_put_in_place(struct pool *pool, const char *tmp, const struct volume_id *v, struct lxm_err *e);
 /** Throw away what was built as `tmp`; fine if there is nothing. */
 void volume_undo_tmp(struct pool *pool, const char *tmp);
+/** storage_driver.root of a volume that is a whole tree. */
+int volume_root_bind(struct pool *pool, const char *vol, struct volume_root *out, struct lxm_err *e);
+/** storage_driver.usage where files have to be counted. */
+int volume_usage_count(struct pool *pool, const char *vol, struct volume_usage *out, struct lxm_err *e);
 
 /* ---- shift.c */
 

@@ -301,3 +301,25 @@ int pool_volume_image(struct pool *pool, const struct volume_id *v, char out[65]
 		volume_base(pool, path, out);
 	return r;
 }
+
+/* ---- what drivers of plain directories have in common */
+
+int volume_root_bind(struct pool *pool, const char *vol, struct volume_root *out, struct lxm_err *e)
+{
+	out->kind = VOLUME_ROOT_BIND;
+	out->lower = lxm_asprintf("%s/%s/rootfs", pool->path, vol);
+	out->dir = NULL;
+	return 0;
+}
+
+int volume_usage_count(struct pool *pool, const char *vol, struct volume_usage *out, struct lxm_err *e)
+{
+	uint64_t n = 0;
+	int r = lxm_du_at(pool->dirfd, vol, &n);
+
+	if (r < 0)
+		return lxm_err_set(e, -r, "count the space of '%s': %s", vol, strerror(-r));
+	out->used = n;
+	out->total = 0;
+	return 0;
+}
