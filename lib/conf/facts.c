@@ -54,7 +54,6 @@ static const struct conf_fact refusals[] = {
 	{ "network-bridge", "security.acls*", acls },
 	{ "network-bridge", "tunnel.*", "a tunnel made on the host can join the bridge there" },
 	{ "network-bridge", "ipv4.ovn.* ipv6.ovn.*", ovn },
-	{ "network-bridge", "ipv4.routes ipv6.routes", "a NIC's `ipv4.routes` and `ipv6.routes` lead subnets to the instance that has them" },
 	{ "network-physical", "dns.nameservers ipv4.* ipv6.*", "for OVN routers behind the network; lxm has none" },
 	{ "network-acl", "*", acls },
 	{ "network-forward", "*", "lxm has no network forwards; a proxy device with `nat=true` does the same for one instance" },

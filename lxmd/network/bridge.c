@@ -21,6 +21,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/tables.h"
 #include "lxmd/network/bridge_conf.h"
+#include "lxmd/network/bridge_routes.h"
 #include "lxmd/network/netlink.h"
 #include "lxmd/network/network_priv.h"
 #include "lxmd/network/subnet.h"
@@ -326,6 +327,8 @@ static int link_start(struct network *n, const struct bridge_conf *c, bool *made
 		r = nl_link_up(rtnl, l.index, true, e);
 	if (r == 0)
 		r = addrs_ensure(rtnl, l.index, c, !*made_out && !n->up, e);
+	if (r == 0)
+		r = bridge_routes_ensure(rtnl, n, l.index, *made_out, &c->routes, e);
 	if (r == 0 && *made_out)
 		ports_rejoin(rtnl, n, l.index);
 	return r;
@@ -464,6 +467,7 @@ static int bridge_stop(struct network *n, struct lxm_err *e)
 	if (there) {
 		int r2 = nl_link_del(rtnl, l.index, r < 0 ? NULL : e);
 
+		lxm_strv_deinit(&n->routes);
 		if (r == 0)
 			r = r2;
 	}

@@ -13,6 +13,7 @@ void bridge_conf_deinit(struct bridge_conf *c)
 	free(c->ranges4);
 	free(c->ranges6);
 	free(c->search);
+	lxm_strv_deinit(&c->routes);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -294,6 +295,23 @@ static int domain_check(const char *key, const char *s, const char *also, struct
 	return strlen(s) > 253 ? lxm_err_set(e, EINVAL, "%s: longer than 253 characters", key) : 0;
 }
 
+static int routes_get(const struct lxm_kv *kv, const char *key, const char *address, bool has, struct lxm_strv *out, struct lxm_err *e)
+{
+	lxm_auto(strv) struct lxm_strv parts = { 0 };
+	size_t i;
+
+	lxm_strv_split(&parts, lxm_kv_or(kv, key, ""), ',');
+	if (parts.n && !has)
+		return lxm_err_set(e, EINVAL, "%s needs %s: without it nothing of that family leads to the bridge", key, address);
+	for (i = 0; i < parts.n; i++) {
+		const char *p = parts.v[i] + strspn(parts.v[i], " ");
+
+		if (*p && !lxm_strv_has(out, p))
+			lxm_strv_add(out, p);
+	}
+	return 0;
+}
+
 int bridge_conf_parse(const char *bridge, const struct lxm_kv *kv, struct bridge_conf *out, struct lxm_err *e)
 {
 	const char *mac = lxm_kv_get(kv, "bridge.hwaddr"), *mtu = lxm_kv_get(kv, "bridge.mtu");
@@ -316,6 +334,10 @@ int bridge_conf_parse(const char *bridge, const struct lxm_kv *kv, struct bridge
 		r = parse4(&c, kv, e);
 	if (r == 0)
 		r = parse6(&c, kv, e);
+	if (r == 0)
+		r = routes_get(kv, "ipv4.routes", "ipv4.address", c.has4, &c.routes, e);
+	if (r == 0)
+		r = routes_get(kv, "ipv6.routes", "ipv6.address", c.has6, &c.routes, e);
 	if (r < 0) {
 		bridge_conf_deinit(&c);
 		return r;

@@ -35,6 +35,8 @@ struct bridge_conf {
 
 	char domain[256], dns_mode[16];
 	char *search; /* owned, or NULL */
+
+	struct lxm_strv routes; /* subnets behind it, of both families */
 };
 void bridge_conf_deinit(struct bridge_conf *c);
 LXM_AUTO_STRUCT(bridge_conf, struct bridge_conf, bridge_conf_deinit)

@@ -115,6 +115,7 @@ void network_object_free(struct network *n)
 	if (n->dirfd >= 0)
 		(void)close(n->dirfd);
 	lxm_kv_deinit(&n->config);
+	lxm_strv_deinit(&n->routes);
 	free(n->name);
 	free(n->description);
 	free(n->dir);

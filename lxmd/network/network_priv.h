@@ -29,6 +29,7 @@ struct network {
 	bool dhcp4, dhcp6;
 	uint32_t mtu; /* 0: default */
 	char gateway4[32], gateway6[64]; /* "10.1.0.1/16", "" without */
+	struct lxm_strv routes;		 /* ipv4.routes and ipv6.routes in force; only under `change` */
 	char why[300];			 /* not up because of */
 	unsigned int ports_at_most; /* upper estimate of the ports in use, see network_port_get() */
 	char ports[IFNAMSIZ];	    /* "veth" and 5 hex digits: names of its ports begin so */

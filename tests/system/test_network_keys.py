@@ -1,8 +1,10 @@
 """Keys of managed bridges, each read by its effect: in what a guest is told by DHCP and can reach, and in what the host has for it. Each is changed
 while a guest is on the bridge, and unset again; test_networks.py and test_nic_types.py have those of the other types."""
+import errno
 import json
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -132,6 +134,47 @@ def test_the_link(net):
     assert have == {"10.251.80.1"}
     net.put()
     assert {a["local"] for a in net.link()["addr_info"] if a["scope"] == "global"} == {"10.251.78.1", "fd42:251:78::1"}
+
+
+def own_routes():
+    return {row["dst"] for family in "46" for row in json.loads(run("ip", f"-{family}", "-j", "route", "show", "dev", NET))
+            if row["dst"].startswith(("198.51.104.", "fd77:104:"))}
+
+
+def reached(address):
+    """Somebody behind the bridge says that nobody listens there."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as s:
+        s.settimeout(1)
+        return s.connect_ex((address, 9)) == errno.ECONNREFUSED
+
+
+def test_subnets_behind_it(net):
+    """ipv4.routes, ipv6.routes: made, changed, kept apart from those of NICs, undone where one cannot be had, unset."""
+    net.inst.sh("ip addr add 198.51.104.9/32 dev eth7; ip -6 addr add fd77:104::9/128 dev eth7")
+    net.set(ipv4__routes="198.51.104.0/26, 198.51.104.64/26", ipv6__routes="fd77:104::/64")
+    assert own_routes() == {"198.51.104.0/26", "198.51.104.64/26", "fd77:104::/64"}
+    wait_until(lambda: reached("198.51.104.9") and reached("fd77:104::9"))
+    net.set(ipv4__routes="198.51.104.0/26", ipv6__routes="")
+    assert own_routes() == {"198.51.104.0/26"}
+    run("ip", "route", "add", "198.51.104.128/26", "dev", NET)
+    try:
+        wanted = {"ipv4.routes": "198.51.104.64/26,198.51.104.128/26", "bridge.mtu": "1300"}
+        assert "198.51.104.128/26" in net.rest.refused("PATCH", net.path, {"config": wanted}, statuses=(409,))
+        assert own_routes() == {"198.51.104.0/26", "198.51.104.128/26"} and net.link()["mtu"] == 1450
+        assert net.rest.read(net.path)["config"]["ipv4.routes"] == "198.51.104.0/26"
+        net.set(ipv4__routes="")
+        assert own_routes() == {"198.51.104.128/26"}
+    finally:
+        run("ip", "route", "del", "198.51.104.128/26", "dev", NET)
+    assert "ipv6.address" in net.rest.refused("PATCH", net.path, {"config": {"ipv6.address": "none", "ipv6.routes": "fd77:104::/64"}})
+    for bad in ("198.51.104.1/33", "x", "fd77::/64"):
+        assert net.rest.patch(net.path, {"config": {"ipv4.routes": bad}}).status == 400
+    # a bridge that was deleted comes back with them
+    net.set(ipv4__routes="198.51.104.0/26")
+    run("ip", "link", "del", NET)
+    net.rest.change("PATCH", net.path, {"description": "again"})
+    assert own_routes() == {"198.51.104.0/26"}
 
 
 def test_what_a_lease_tells(net):
