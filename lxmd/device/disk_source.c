@@ -98,8 +98,6 @@ int disk_volume_check(const struct device_ctx *c, bool instance, struct lxm_err 
 	if (r < 0 || !instance)
 		return r;
 	r = db_read(c->d->db, lookup_tx, &l, e);
-	if (r == 0 && l.row.content != DB_FILESYSTEM)
-		r = lxm_err_set(e, EINVAL, "a container cannot have volume '%s' of content type 'block'", name);
 	db_volume_deinit(&l.row);
 	return r;
 }

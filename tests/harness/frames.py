@@ -42,8 +42,8 @@ def eth(src, kind, payload, dst=BROADCAST, tags=()):
     return head + struct.pack("!H", kind) + payload
 
 
-def arp(op, sender_mac, sender_ip, target_ip, target_mac="00:00:00:00:00:00", hlen=6, plen=4):
-    return struct.pack("!HHBBH", 1, IP4, hlen, plen, op) + mac(sender_mac) + ip4(sender_ip) + mac(target_mac) + ip4(target_ip)
+def arp(op, sender_mac, sender_ip, target_ip, target_mac="00:00:00:00:00:00", hlen=6, plen=4, htype=1, ptype=IP4):
+    return struct.pack("!HHBBH", htype, ptype, hlen, plen, op) + mac(sender_mac) + ip4(sender_ip) + mac(target_mac) + ip4(target_ip)
 
 
 def checksum(data):

@@ -122,5 +122,12 @@ def test_the_proxy_of_the_administrator_is_no_exception_to_itself(tenant, rest, 
     try:
         assert tenant(*requests(tenant, "image.example:80")["url"]) != ""
         assert len(ear.heard) == 1 and ear.heard[0].startswith(b"HEAD http://image.example")
+        # what goes past the proxy reaches nothing else there
+        other = Ear()
+        rest.change("PATCH", "/1.0", {"config": {"core.proxy_ignore_hosts": "127.0.0.1"}})
+        assert tenant(*requests(tenant, f"127.0.0.1:{other.port}")["url"]) != ""
+        heard = list(other.heard)
+        other.close()
+        assert heard == []
     finally:
-        rest.change("PATCH", "/1.0", {"config": {"core.proxy_http": ""}})
+        rest.change("PATCH", "/1.0", {"config": {"core.proxy_http": "", "core.proxy_ignore_hosts": ""}})

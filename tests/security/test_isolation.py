@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from harness import backups
 from harness.daemon import Daemon
 from harness.host import HostState
 from harness.rest import OperationFailed
@@ -238,6 +239,19 @@ def test_somebody_elses_mac_shows_no_lease(world, blue):
     attempt(blue, "PATCH", "instances/blueinst", nic)
     assert world.mac not in blue.get(f"networks/{world.net}/leases", query={"project": "blue"}).body.decode()
     attempt(blue, "PATCH", "instances/blueinst", {"devices": {}})
+
+
+def test_an_import_does_not_tell_whose_mac_is_taken(world, blue):
+    """Where a MAC is known to be somebody's the instance gets another one: only of what the tenant may see."""
+    macs = {}
+    for name, mac in (("taken", world.mac), ("free", "00:16:3e:0f:0e:0d")):
+        data = backups.tarball(backups.index(name, config={"volatile.eth0.hwaddr": mac}, pool=world.red.pool))
+        reply = blue.request("POST", "instances", data=data, headers=backups.headers(name, world.red.pool), query={"project": "blue"})
+        assert reply.status == 202, reply.error
+        blue.wait(reply.json["operation"])
+        macs[mac] = blue.read(f"instances/{name}", query={"project": "blue"})["config"].get("volatile.eth0.hwaddr")
+        blue.change("DELETE", f"instances/{name}", query={"project": "blue"})
+    assert set(macs.items()) == {(m, m) for m in macs}
 
 
 def test_shared_objects_are_read_only(world, blue):

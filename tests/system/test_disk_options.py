@@ -141,6 +141,8 @@ def test_block_device(rest, box, device, loop, start):
     device()
     assert mount_of(box) is None and box.sh("ls /mnt/d") == ""
     device(source=dev, readonly="true")
+    own = next(line for line in open(f"/proc/{box.pid}/mountinfo") if " /mnt/d " in line).split(" - ")[1].split()[2].split(",")
+    assert "ro" in own, "the device itself is not written to"
     assert "ro" in mount_of(box)[0] and box.sh("cat /mnt/d/f") == "kept\n"
     assert box.exec("touch", "/mnt/d/g").code != 0
     device()

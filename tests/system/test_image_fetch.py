@@ -316,6 +316,8 @@ def test_launch_from_a_server_caches_the_image(rest, server, pull, parts):
     asked = len(server.seen)
     rest.change("POST", "instances", {"name": second, "source": source})
     assert len(server.seen) == asked
+    # what one certificate has vouched for is not given to who expects another one
+    rest.refused("POST", "instances", {"name": fresh_name(), "source": {**source, "certificate": ""}})
     # who wants the image itself keeps it
     pull(alias="bb/1")
     assert not rest.read(f"images/{fp}")["cached"]

@@ -428,6 +428,22 @@ def test_kernel_limits_count_from_the_next_start(instance):
     assert int(look()[1]) == min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1 << 30) or look()[1] not in ("350", "400")
 
 
+def test_each_kernel_limit_is_the_one_that_its_name_says(instance):
+    names = {"as": "address space", "core": "core file size", "cpu": "cpu time", "data": "data size", "fsize": "file size", "locks": "file locks",
+             "memlock": "locked memory", "msgqueue": "msgqueue size", "nice": "nice priority", "nofile": "open files", "nproc": "processes",
+             "rss": "resident set", "rtprio": "realtime priority", "rttime": "realtime timeout", "sigpending": "pending signals", "stack": "stack size"}
+    want = {}
+    for n, name in enumerate(names):
+        hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}", 10))[1]  # 10: locks
+        most = 1 << 46 if hard == resource.RLIM_INFINITY else hard // 2  # nobody has to have the right to raise one
+        if most > len(names):
+            want[name] = (most - n, most - n + 1)
+    inst = instance(config={f"limits.kernel.{name}": f"{soft}:{hard}" for name, (soft, hard) in want.items()})
+    text = Path(f"/proc/{inst.pid}/limits").read_text()
+    got = {name: re.search(rf"^Max {shown}\s+(\d+)\s+(\d+)", text, re.M) for name, shown in names.items()}
+    assert {name: tuple(map(int, found.groups())) for name, found in got.items() if found and name in want} == want and len(want) > 8, text
+
+
 def test_oom_priority(instance):
     def look():
         return Path(f"/proc/{inst.pid}/oom_score_adj").read_text().strip()

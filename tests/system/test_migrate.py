@@ -277,25 +277,61 @@ def message(text):
     return b"LXM1" + struct.pack("<I", len(text)) + text
 
 
-@pytest.mark.parametrize("offer,stream", [
-    (b'{"type":"offer","version":9}', b""),
-    (b'{"type":"offer","version":1,"snapshots":[{"name":"../x","created_at":1}]}', b""),
-    (b'{"type":"offer","version":1,"image":"../../etc"}', b""),
-    (b"[" * 5000, b""),
-    (b'{"type":"offer","version":1}', b"\0" * 64),
-    (b'{"type":"offer","version":1}', b"d\0\0\0\xff\xff\xff\xff"),
-], ids=["version", "name", "image", "deep", "zeros", "long"])
-def test_hostile_sources(pair, box, offer, stream):
+SNAP = b'{"name":"s","created_at":1}'
+
+
+@pytest.mark.parametrize("offer,stream,says", [
+    (b'{"type":"offer","version":9}', b"", "version 9"),
+    (b'{"type":"offer","version":1,"snapshots":[{"name":"../x","created_at":1}]}', b"", "name"),
+    (b'{"type":"offer","version":1,"snapshots":[' + SNAP + b"," + SNAP + b"]}", b"", "two snapshots of one name"),
+    (b'{"type":"offer","version":1,"image":"../../etc"}', b"", "fingerprint"),
+    (b"[" * 5000, b"", "no object"),
+    (None, b"", "too long"),
+    (b'{"type":"offer","version":1}', b"\0" * 64, ""),
+    (b'{"type":"offer","version":1}', b"d\0\0\0\xff\xff\xff\xff", ""),
+], ids=["version", "name", "twice", "image", "deep", "endless", "zeros", "long"])
+def test_hostile_sources(pair, box, offer, stream, says):
     a, b = pair
     op = b.rest.start_op("POST", "instances", json={"name": "c2", "source": {"type": "migration", "mode": "push"}})
     control, fs = socket_of(b, op, "control"), socket_of(b, op, "fs")
-    control.send_binary(message(offer))
+    control.send_binary(message(offer) if offer else b"LXM1\xff\xff\xff\xff")
     if stream:
         fs.send_binary(stream)
-    with pytest.raises(OperationFailed):
+    with pytest.raises(OperationFailed, match=says):
         b.rest.wait(op)
     control.close(), fs.close()
     assert b.rest.get("instances/c2").status == 404 and clean(b) == []
+
+
+def test_a_project_without_snapshots_takes_none(pair, box):
+    _, b = pair
+    b.rest.change("POST", "projects", json={"name": "fenced", "config": {"restricted": "true", "features.profiles": "false"}})
+    query = {"project": "fenced"}
+    op = b.rest.start_op("POST", "instances", query=query, json={"name": "c2", "source": {"type": "migration", "mode": "push"}})
+    control, fs = socket_of(b, op, "control"), socket_of(b, op, "fs")
+    control.send_binary(message(b'{"type":"offer","version":1,"snapshots":[' + SNAP + b"]}"))
+    with pytest.raises(OperationFailed, match="restricted.snapshots"):
+        b.rest.wait(op)
+    control.close(), fs.close()
+    assert b.rest.read("instances", query=query) == []
+    b.rest.change("DELETE", "projects/fenced")
+
+
+def test_what_the_source_does_not_call_whole_is_not_kept(pair, box):
+    """All bytes are there, but not its last word: it may have found that something went wrong."""
+    a, b = pair
+    box().stop()
+    once = []
+
+    def twist(name, way, data):
+        if name == "control" and b'"done"' in data and not once:
+            once.append(way)
+            return data.replace(b'"done"', b'"dome"')
+        return data
+
+    errors = Transfer(a, b, "c1", "c2", relay={"twist": twist}).errors()
+    assert once and "out of order" in errors[1], errors
+    assert b.rest.read("instances") == [] and clean(b) == []
 
 
 def test_damage_on_the_way_shows(pair, box):

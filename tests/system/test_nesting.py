@@ -40,6 +40,7 @@ unshare -Urm sh -c 'mount -t overlay o -o userxattr,lowerdir=lower,upperdir=uppe
 def test_an_overlay_lies_on_scratch_but_not_on_the_root(nest):
     done = nest.exec("sh", "-c", "mkdir -p /scratch/1; " + OVERLAY, "sh", "/scratch/1")
     assert done.out.decode().split() == ["above", "a", "c"], done
+    assert "nodev" in nest.sh("grep ' /scratch ' /proc/mounts")
     assert nest.sh("cat /scratch/1/lower/a /scratch/1/upper/a").split() == ["below", "above"]
     done = nest.exec("sh", "-c", "mkdir -p /tmp/1; " + OVERLAY, "sh", "/tmp/1")
     assert done.code != 0

@@ -14,6 +14,8 @@ RAW = """# as copied from elsewhere
 lxc.sysctl.net.ipv4.ip_default_ttl = 77
 lxc.prlimit.nofile = 333:444
  lxc.environment = GREETING=hello = world
+lxc.cap.drop = sys_admin
+lxc.cap.drop =
 lxc.cap.drop = net_raw
 lxc.cap.drop=sys_nice mknod
 lxc.init.cmd = /root/first one two
@@ -87,6 +89,7 @@ def test_translated_lines_have_their_effect(box):
     ("lxc.init.cmd = sh -c true", "absolute"),
     ("lxc.include = /etc/passwd", "no translation"),
     ("lxc.nonsense = 1", "no translation"),
+    ("lxc.prlimit. = 1", "no translation"),
     ("nonsense", "KEY = VALUE"),
 ])
 def test_any_other_line_is_refused_by_its_number(box, line, says):
@@ -135,6 +138,7 @@ def test_a_policy_of_its_own_is_all_there_is(box):
     assert denied.code != 0 and b"Permission denied" in denied.err
     assert box.sh("uname") == "\n"  # busybox does not look at the error
     assert box.exec("mknod", "/root/null", "c", "1", "3").code != 0  # nor are calls answered
+    assert "nodev" in box.sh("grep ' / ' /proc/mounts")  # so no nodes are honoured for their sake
     box.rest.wait(put(box).json["operation"])
     box.restart()
     box.sh("mkdir /root/denied; rmdir /root/denied; uname")
