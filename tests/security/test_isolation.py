@@ -12,7 +12,7 @@ from harness.rest import OperationFailed
 from harness.tenants import World
 from harness.tls import Certificate
 
-pytestmark = pytest.mark.host_only("lxmd alone decides what a tenant sees")
+pytestmark = pytest.mark.host_only("lxmd alone decides what a tenant sees; paths on the kernel's side: test_restricted_paths.py")
 
 LISTS = ("instances", "images", "images/aliases", "profiles", "networks", "operations", "storage-pools", "projects", "templates",
          "storage-pools/{pool}/volumes", "storage-pools/{pool}/volumes/custom", "storage-pools/{pool}/volumes/container",
