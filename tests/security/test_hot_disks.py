@@ -78,4 +78,4 @@ def test_a_node_needs_our_dev(rest, instance, tmp_path):
     inst.sh("mkdir /fake && mount --bind /fake /dev")
     rest.refused("PATCH", f"instances/{inst.name}", {"devices": {"z": {
         "type": "unix-char", "source": "/dev/zero", "path": "/dev/z"}}}, statuses=(400, 409, 500))
-    assert inst.sh("ls /fake") == ""
+    assert "z" not in inst.sh("ls /fake").split()  # a script that says something to /dev/null has made a file by now
