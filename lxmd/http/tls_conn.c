@@ -6,10 +6,9 @@
  *
  * Everything here runs on the connection's loop. What a connection needs of others comes in with it.
  */
-#include "lxmd/http/tls_conn.h"
+#include "lxmd/http/tls_conn_priv.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,47 +16,11 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
-#include "lxmd/http/limits.h"
 #include "lxmd/http/proxy_header.h"
 
-#define LINGER_MS    2000   /* after our goodbye */
-#define SWEEP_MS     1000
-#define TRIM_FALL    256    /* connections gone after which their memory goes back to the system */
 #define ROUNDS	     8	    /* buffers that one connection may move before others have their turn */
 
-enum state { STATE_PROXY, STATE_HANDSHAKE, STATE_OPEN, STATE_CLOSING };
-
-/* Bytes that the other side did not take yet. */
-struct kept {
-	char *data;
-	size_t off, len;
-};
-
-struct tls_conn {
-	struct tls_loop *l;
-	struct tls_conn *next, *prev;
-	struct tls_peer *peer;
-	SSL *ssl;
-	struct sockaddr_storage from;
-	int fd, inner;			/* -1: none (yet) */
-	struct loop_watch *fd_watch, *inner_watch;
-	uint32_t fd_events, inner_events;
-	enum state state;
-	bool proxied;
-	bool read_wants_write;		/* TLS has to send before it can go on reading */
-	bool in_eof;			/* the client sends nothing more */
-	bool out_eof;			/* we send nothing more */
-	bool lost;			/* the client is gone; what it said before is still handed on */
-	bool inner_ended;		/* libmicrohttpd has closed its end; what it said is still in ours */
-	int64_t since_ms;		/* of the state */
-	int64_t active_ms;
-	int64_t head_ms;		/* since when headers are coming in, 0: they are not */
-	unsigned int head_after;	/* peer->requests then */
-	struct kept to_client, to_inner;
-	struct proxy_header *proxy;
-};
-
-static void set_state(struct tls_conn *c, enum state state)
+void tls_conn_state(struct tls_conn *c, enum tls_state state)
 {
 	c->state = state;
 	c->since_ms = lxm_mono_ms();
@@ -73,7 +36,7 @@ static void drop_inner(struct tls_conn *c)
 	auto_fd_close(&c->inner);
 }
 
-static void conn_free(struct tls_conn *c)
+void tls_conn_free(struct tls_conn *c)
 {
 	drop_inner(c);
 	loop_del(c->fd_watch);
@@ -103,7 +66,7 @@ static void linger(struct tls_conn *c)
 	ERR_clear_error();
 	free(LXM_TAKE(c->to_client.data, NULL));
 	free(LXM_TAKE(c->to_inner.data, NULL));
-	set_state(c, STATE_CLOSING);
+	tls_conn_state(c, STATE_CLOSING);
 }
 
 static void mod(struct loop_watch *w, uint32_t *have, uint32_t want)
@@ -308,7 +271,7 @@ static bool handshake(struct tls_conn *c)
 	if (r == 1) {
 		peer_read_certificate(c->peer, c->ssl);
 		(void)peer_identify(c->l->d, c->l->ca, c->peer, &who);
-		set_state(c, STATE_OPEN);
+		tls_conn_state(c, STATE_OPEN);
 		return true;
 	}
 	switch (SSL_get_error(c->ssl, r)) {
@@ -353,8 +316,7 @@ static bool read_proxy_header(struct tls_conn *c)
 
 /* ---- events */
 
-/* Goes on with a connection after an event. It may be gone afterwards. */
-static void step(struct tls_conn *c)
+void tls_conn_step(struct tls_conn *c)
 {
 	bool ok = true;
 	ssize_t n;
@@ -371,14 +333,14 @@ static void step(struct tls_conn *c)
 	if (c->state == STATE_CLOSING) {
 		n = recv(c->fd, c->l->scratch, TLS_SCRATCH, 0);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			conn_free(c);
+			tls_conn_free(c);
 		return;
 	}
 	if (c->state == STATE_OPEN) {
 		flush_inner(c);
 		ok = c->lost ? c->to_inner.data != NULL : read_client(c) && write_client(c);
 		if (!ok) {
-			conn_free(c);
+			tls_conn_free(c);
 			return;
 		}
 		if (c->out_eof && !c->to_client.data) {
@@ -389,7 +351,7 @@ static void step(struct tls_conn *c)
 	set_events(c);
 }
 
-static void on_client(int fd, uint32_t events, void *arg)
+void tls_conn_event(int fd, uint32_t events, void *arg)
 {
 	struct tls_conn *c = arg;
 
@@ -398,11 +360,11 @@ static void on_client(int fd, uint32_t events, void *arg)
 		loop_del(LXM_TAKE(c->fd_watch, NULL));
 		c->lost = true;
 		if (c->state != STATE_OPEN || !c->to_inner.data) {
-			conn_free(c);
+			tls_conn_free(c);
 			return;
 		}
 	}
-	step(c);
+	tls_conn_step(c);
 }
 
 static void on_inner(int fd, uint32_t events, void *arg)
@@ -415,147 +377,5 @@ static void on_inner(int fd, uint32_t events, void *arg)
 		c->inner_ended = true;
 		free(LXM_TAKE(c->to_inner.data, NULL));
 	}
-	step(c);
-}
-
-/* ---- begin and end */
-
-/* Of that host only, unless from is NULL. */
-static bool evict(struct tls_loop *l, const struct sockaddr_storage *from)
-{
-	struct tls_conn *c, *found = NULL;
-
-	for (c = l->conns; c; c = c->next) {
-		if (atomic_load(&c->peer->known) || (from && (c->proxied || !addr_same_host(from, &c->from))))
-			continue;
-		if (!found || c->active_ms <= found->active_ms) /* of equals the oldest, which comes last */
-			found = c;
-	}
-	if (found)
-		conn_free(found);
-	return found != NULL;
-}
-
-bool tls_conn_evict(struct tls_loop *l)
-{
-	return evict(l, NULL);
-}
-
-static unsigned int count_from(const struct tls_loop *l, const struct sockaddr_storage *from)
-{
-	unsigned int n = 0;
-	struct tls_conn *c;
-
-	for (c = l->conns; c; c = c->next)
-		n += !c->proxied && addr_same_host(from, &c->from);
-	return n;
-}
-
-/* Half of all places are the most that one host gets; nobody is turned away while somebody unknown does nothing. */
-static bool has_room(struct tls_loop *l, const struct tls_arrival *a)
-{
-	if (l->closing)
-		return false;
-	if (l->n >= l->max)
-		return tls_conn_evict(l);
-	if (l->n >= l->max / 2 && !a->proxied && count_from(l, &a->from) >= l->max / 2)
-		return evict(l, &a->from);
-	return true;
-}
-
-static void sweep(void *arg);
-
-void tls_conn_begin(void *arrival)
-{
-	struct tls_arrival *a = arrival;
-	struct tls_loop *l = a->l;
-	struct tls_conn *c;
-
-	if (!has_room(l, a)) {
-		(void)close(a->fd);
-		SSL_CTX_free(a->ctx);
-		free(a);
-		return;
-	}
-	c = lxm_alloc(sizeof(*c));
-	c->l = l;
-	c->fd = a->fd;
-	c->inner = -1;
-	c->from = a->from;
-	c->proxied = a->proxied;
-	c->peer = peer_new(a->kind);
-	addr_text(&a->from, c->peer->address);
-	set_state(c, a->proxied ? STATE_PROXY : STATE_HANDSHAKE);
-	c->active_ms = c->since_ms;
-	c->next = l->conns;
-	if (c->next)
-		c->next->prev = c;
-	l->conns = c;
-	l->n++;
-	l->most = l->n > l->most ? l->n : l->most;
-	if (!l->sweep)
-		l->sweep = loop_timer(l->loop, SWEEP_MS, sweep, l);
-	c->ssl = SSL_new(a->ctx);
-	SSL_CTX_free(a->ctx);
-	c->fd_events = EPOLLIN;
-	if (!c->ssl || SSL_set_fd(c->ssl, c->fd) != 1 ||
-	    loop_add(l->loop, c->fd, EPOLLIN, on_client, c, &c->fd_watch, NULL) < 0) {
-		conn_free(c);
-	} else {
-		SSL_set_accept_state(c->ssl);
-		step(c);
-	}
-	free(a);
-}
-
-/* False when nothing was sent for so long that the connection shall go. */
-static bool head_in_time(struct tls_conn *c, int64_t now_ms)
-{
-	if (!c->head_ms)
-		return true;
-	if (atomic_load(&c->peer->upgraded) || atomic_load(&c->peer->in_request) || atomic_load(&c->peer->requests) != c->head_after)
-		c->head_ms = 0;
-	return !c->head_ms || now_ms - c->head_ms < http_limits()->head_s * 1000;
-}
-
-/* Ends what has taken too long. Runs while there are connections. */
-static void sweep(void *arg)
-{
-	struct tls_loop *l = arg;
-	int64_t now_ms = lxm_mono_ms();
-	struct tls_conn *c, *next;
-
-	for (c = l->conns; c; c = next) {
-		int64_t age = now_ms - c->since_ms;
-		bool late;
-
-		next = c->next;
-		switch (c->state) {
-		case STATE_CLOSING:
-			late = age > LINGER_MS;
-			break;
-		case STATE_OPEN:
-			/* later idle times are libmicrohttpd's to end */
-			late = c->inner < 0 ? age > http_limits()->idle_s * 1000 : !head_in_time(c, now_ms);
-			break;
-		default:
-			late = age > http_limits()->handshake_s * 1000;
-		}
-		if (late)
-			conn_free(c);
-	}
-	/* the heap would keep for ever what a crowd needed once */
-	if (l->n + TRIM_FALL <= l->most && l->n <= l->most / 2) {
-		l->most = l->n;
-		(void)malloc_trim(0);
-	}
-	l->sweep = l->n ? loop_timer(l->loop, SWEEP_MS, sweep, l) : 0;
-}
-
-void tls_conn_end_all(struct tls_loop *l)
-{
-	l->closing = true;
-	(void)loop_timer_cancel(l->loop, LXM_TAKE(l->sweep, 0));
-	while (l->conns)
-		conn_free(l->conns);
+	tls_conn_step(c);
 }
