@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Checks the shape of the tree: who includes and calls what (table in `rooms`), documented headers, size, SQL's home,
+"""Checks the shape of the tree: who includes and calls what (table in `rooms`), documented headers, size, SQL's home, close-on-exec,
 a test of the effect of every key (effects.py).
 
     tests/lint/check.py        from the top of the tree; prints FILE:LINE: what is wrong; ends 1 if there is anything
@@ -13,6 +13,10 @@ import effects
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MAX_LINES = 800
+MAX_FUNCTION = 80
+# descriptors that these make are born close-on-exec; a flag that is not said here in words is the caller's
+BORN = re.compile(r"(?<![\w.>])(open|openat|socket|socketpair|accept4|pipe2|epoll_create1|memfd_create|inotify_init1|eventfd|signalfd|timerfd_create)\s*\(")
+FLAG_WORD = re.compile(r"\b(O|SOCK|EFD|SFD|TFD|MFD|IN|EPOLL)_[A-Z]+\b")
 # _new/_free, _init/_deinit, _ref/_unref mean the same everywhere (doc/style.md section 2)
 OBVIOUS = re.compile(r"_(deinit|free|ref|unref)$")
 SQL = re.compile(r'"\s*(SELECT\s.+\sFROM\s|INSERT\s+(OR\s+\w+\s+)?INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|CREATE\s+TABLE\s)')
@@ -74,6 +78,9 @@ class Check:
         code = blank(text)
         self.includes(path, room, text)
         self.calls(path, room, code)
+        self.descriptors(path, code)
+        if path.endswith(".c"):
+            self.functions(path, code)
         if room != "db":
             for match in SQL.finditer(text):
                 self.say(path, text.count("\n", 0, match.start()) + 1, "SQL outside db/")
@@ -101,6 +108,28 @@ class Check:
             rooms = self.tables["calls"].get(match.group(1))
             if rooms is not None and room not in rooms and path not in rooms:
                 self.say(path, code.count("\n", 0, match.start()) + 1, f"{match.group(1)}() has no place in '{room}'")
+
+    def descriptors(self, path, code):
+        for match in BORN.finditer(code):
+            end, depth = match.end(), 1
+            while depth and end < len(code):
+                depth += {"(": 1, ")": -1}.get(code[end], 0)
+                end += 1
+            args = code[match.end():end]
+            if match.group(1) in self.tables["inherited"].get(path, ()):
+                continue
+            if FLAG_WORD.search(args) and "CLOEXEC" not in args and not re.search(r"\b(flags|type)\b", args):
+                self.say(path, code.count("\n", 0, match.start()) + 1, f"{match.group(1)}() without CLOEXEC")
+
+    def functions(self, path, code):
+        begun = None
+        for number, line in enumerate(code.splitlines(), 1):
+            if line == "{":
+                begun = number
+            elif line.startswith("}") and begun:
+                if number - begun + 1 > MAX_FUNCTION:
+                    self.say(path, begun, f"a function of {number - begun + 1} lines: more than one job (limit {MAX_FUNCTION})")
+                begun = None
 
     def docstrings(self, path, text):
         """A prototype needs a comment above it in the same paragraph; a group may share one, and the words of a
