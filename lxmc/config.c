@@ -58,13 +58,8 @@ int verb_config_show(struct cli *cli, struct lxm_err *e)
 {
 	const struct entity *ent = cli->n_args ? &entity_instance : &entity_server;
 	lxm_auto(json) json_t *o = NULL, *shown = NULL;
-	struct client *c;
-	char *url;
-	int r;
+	int r = entity_read(cli, ent, &o, e);
 
-	r = entity_url(cli, ent, &c, &url, e);
-	if (r == 0)
-		r = client_get(c, url, &o, e);
 	if (r < 0)
 		return r;
 	if (cli_has(cli, "expanded") && cli->n_args) {

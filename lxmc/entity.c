@@ -234,17 +234,21 @@ int verb_entity_list(struct cli *cli, struct lxm_err *e)
 	return out_list(cli, &t, kept, e);
 }
 
+int entity_read(struct cli *cli, const struct entity *ent, json_t **out, struct lxm_err *e)
+{
+	struct client *c;
+	char *url;
+	int r = entity_url(cli, ent, &c, &url, e);
+
+	return r < 0 ? r : client_get(c, url, out, e);
+}
+
 int verb_entity_show(struct cli *cli, struct lxm_err *e)
 {
 	const struct entity *ent = cli->verb->data;
 	lxm_auto(json) json_t *o = NULL;
-	struct client *c;
-	char *url;
-	int r;
+	int r = entity_read(cli, ent, &o, e);
 
-	r = entity_url(cli, ent, &c, &url, e);
-	if (r == 0)
-		r = client_get(c, url, &o, e);
 	return r < 0 ? r : out_object(cli, o, ent->order, e);
 }
 
@@ -396,13 +400,8 @@ int verb_entity_get(struct cli *cli, struct lxm_err *e)
 	lxm_auto(json) json_t *o = NULL;
 	lxm_auto(free) char *text = NULL;
 	const json_t *v;
-	struct client *c;
-	char *url;
-	int r;
+	int r = entity_read(cli, ent, &o, e);
 
-	r = entity_url(cli, ent, &c, &url, e);
-	if (r == 0)
-		r = client_get(c, url, &o, e);
 	if (r < 0)
 		return r;
 	v = cli_has(cli, "property") ? o : json_object_get(o, cli_has(cli, "expanded") ? "expanded_config" : "config");

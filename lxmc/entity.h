@@ -34,6 +34,9 @@ extern const struct entity entity_instance, entity_profile, entity_network, enti
 int entity_url(struct cli *cli, const struct entity *ent, struct client **client_out, char **url_out,
 	       struct lxm_err *e);
 
+/** That object, as GET says it. */
+int entity_read(struct cli *cli, const struct entity *ent, json_t **out, struct lxm_err *e);
+
 /* A change to an object: gets what GET said (all keys), edits it in place. Returns 0, 1 for "nothing to do", < 0. */
 typedef int (*entity_edit_fn)(json_t *object, void *arg, struct lxm_err *e);
 

@@ -228,10 +228,9 @@ static int on_is_dir(struct sftp *s, uint8_t type, struct sftp_in *in, void *arg
 	return item_end(i);
 }
 
-/* A directory that is there already is fine. */
-static int on_made(struct sftp *s, uint8_t type, struct sftp_in *in, void *arg, struct lxm_err *e)
+/* What could not be made may be there already: asked for by `verb`. */
+static int made_or_there(struct item *i, uint8_t type, struct sftp_in *in, uint8_t verb, sftp_answer_fn on_there, struct lxm_err *e)
 {
-	struct item *i = arg;
 	struct sftp_in peek = *in;
 	size_t at;
 
@@ -239,9 +238,14 @@ static int on_made(struct sftp *s, uint8_t type, struct sftp_in *in, void *arg, 
 		return item_end(i);
 	if (type != SFTP_STATUS || sftp_get_u32(&peek) != SFTP_FAILURE)
 		return failed(i, type, in, e);
-	sftp_put_str(sftp_request(s, SFTP_STAT, &at), i->path);
-	sftp_queue(s, at, on_is_dir, i);
+	sftp_put_str(sftp_request(i->p->s, verb, &at), i->path);
+	sftp_queue(i->p->s, at, on_there, i);
 	return 0;
+}
+
+static int on_made(struct sftp *s, uint8_t type, struct sftp_in *in, void *arg, struct lxm_err *e)
+{
+	return made_or_there(arg, type, in, SFTP_STAT, on_is_dir, e);
 }
 
 static int on_is_link(struct sftp *s, uint8_t type, struct sftp_in *in, void *arg, struct lxm_err *e)
@@ -260,17 +264,7 @@ static int on_is_link(struct sftp *s, uint8_t type, struct sftp_in *in, void *ar
 
 static int on_linked(struct sftp *s, uint8_t type, struct sftp_in *in, void *arg, struct lxm_err *e)
 {
-	struct item *i = arg;
-	struct sftp_in peek = *in;
-	size_t at;
-
-	if (is_ok(type, in))
-		return item_end(i);
-	if (type != SFTP_STATUS || sftp_get_u32(&peek) != SFTP_FAILURE)
-		return failed(i, type, in, e);
-	sftp_put_str(sftp_request(s, SFTP_READLINK, &at), i->path);
-	sftp_queue(s, at, on_is_link, i);
-	return 0;
+	return made_or_there(arg, type, in, SFTP_READLINK, on_is_link, e);
 }
 
 /* ---- the walk */
