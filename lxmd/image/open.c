@@ -42,6 +42,16 @@ int image_open(struct lxmd *d, const char *fp, int *meta_fd, int *rootfs_fd, str
 	return 0;
 }
 
+/* The file that has the metadata; the name for messages is kept in `name`. */
+static void describe_first(const char *fp, int meta, int rootfs, char name[32], struct unpack_spec *out)
+{
+	(void)snprintf(name, 32, "image '%.12s'", fp);
+	out->name = name;
+	out->fd = meta;
+	out->size = size_of(meta);
+	out->part = rootfs < 0 ? IMAGE_UNIFIED : IMAGE_METADATA;
+}
+
 int image_unpack_into(struct lxmd *d, const char *fp, int dirfd, const char *dir_path, struct op *op, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int meta = -1, rootfs = -1, root = -1;
@@ -52,11 +62,7 @@ int image_unpack_into(struct lxmd *d, const char *fp, int dirfd, const char *dir
 
 	if (r < 0)
 		return r;
-	snprintf(name, sizeof(name), "image '%.12s'", fp);
-	spec.name = name;
-	spec.fd = meta;
-	spec.size = size_of(meta);
-	spec.part = rootfs < 0 ? IMAGE_UNIFIED : IMAGE_METADATA;
+	describe_first(fp, meta, rootfs, name, &spec);
 	r = image_unpack(&spec, dirfd, dir_path, NULL, e);
 	if (r == 0 && rootfs >= 0) {
 		spec.fd = rootfs;
@@ -88,11 +94,7 @@ int image_metadata(struct lxmd *d, const char *fp, struct image_metadata *out, s
 
 	if (r < 0)
 		return r;
-	snprintf(name, sizeof(name), "image '%.12s'", fp);
-	spec.name = name;
-	spec.fd = meta;
-	spec.size = size_of(meta);
-	spec.part = rootfs < 0 ? IMAGE_UNIFIED : IMAGE_METADATA;
+	describe_first(fp, meta, rootfs, name, &spec);
 	r = image_peek_metadata(&spec, &text, e);
 	return r < 0 ? r : image_metadata_parse(text.data ? text.data : "", text.len, out, e);
 }

@@ -246,15 +246,21 @@ int image_get_fp(struct lxmd *d, const char *project, const char *prefix, struct
 
 /* ---- deleting */
 
-static int delete_row(struct db_tx *tx, void *arg, struct lxm_err *e)
+/* The image, in the project whose images that project uses. */
+static int own_row(struct db_tx *tx, const struct count_tx *a, struct db_image *out, struct lxm_err *e)
 {
 	lxm_auto(free) char *project = NULL;
-	struct count_tx *a = arg;
-	struct db_image row = { 0 };
 	int r = db_project_for(tx, a->project, DB_FEATURE_IMAGES, &project, e);
 
-	if (r == 0)
-		r = db_image_get(tx, project, a->fp, &row, e);
+	return r == 0 ? db_image_get(tx, project, a->fp, out, e) : r;
+}
+
+static int delete_row(struct db_tx *tx, void *arg, struct lxm_err *e)
+{
+	struct count_tx *a = arg;
+	struct db_image row = { 0 };
+	int r = own_row(tx, a, &row, e);
+
 	if (r == 0)
 		r = db_image_delete(tx, row.id, e);
 	if (r == 0)
@@ -287,13 +293,10 @@ int image_delete(struct lxmd *d, const char *project, const char *fp, struct lxm
 
 static int touch_row(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
-	lxm_auto(free) char *project = NULL;
 	struct count_tx *a = arg;
 	struct db_image row = { 0 };
-	int r = db_project_for(tx, a->project, DB_FEATURE_IMAGES, &project, e);
+	int r = own_row(tx, a, &row, e);
 
-	if (r == 0)
-		r = db_image_get(tx, project, a->fp, &row, e);
 	if (r == 0)
 		r = db_image_set_last_used(tx, row.id, lxm_now(), e);
 	db_image_deinit(&row);
