@@ -292,7 +292,7 @@ static void op_give_up(void *arg)
 	if (op_enter(op)) {
 		if (op->spec.cancel)
 			op->spec.cancel(op, op->spec.arg);
-		end(op, API_FAILURE, "Timed out waiting for websockets to connect");
+		end(op, API_FAILURE, OP_NOBODY_CAME);
 		op_leave(op);
 	}
 	op_unref(op);

@@ -27,6 +27,9 @@ enum op_class { OP_TASK, OP_WEBSOCKET, OP_TOKEN };
 /* What run() answers when the work goes on, driven by events: somebody calls op_finish() later. */
 #define OP_LATER 1
 
+/* How an operation fails for whose websockets nobody came in time. */
+#define OP_NOBODY_CAME "Timed out waiting for websockets to connect"
+
 #define OP_SECRET_LEN 64 /* hex digits of a websocket secret */
 
 struct op_spec {

@@ -198,7 +198,7 @@ static void cancel_program(void *arg)
 	session_unref(arg);
 }
 
-/* Loop thread: an adopted session for which nobody came in time. */
+/* Loop thread: an adopted session for which nobody came in time. Whoever ends the operation first says the same. */
 static void give_up(void *arg)
 {
 	struct session *x = arg;
@@ -206,6 +206,7 @@ static void give_up(void *arg)
 	if (!x->waiting)
 		return;
 	x->waiting = false;
+	lxm_err_set(&x->err, ETIMEDOUT, OP_NOBODY_CAME);
 	if (x->exited)
 		session_check_end(x);
 	else

@@ -49,7 +49,8 @@ def tidy(world):
             rest.change("DELETE", f"instances/{i['name']}", query=q)
         for kind, field in (("images", "fingerprint"), ("profiles", "name"), ("storage-pools/default/volumes/custom", "name")):
             for o in rest.read(kind, query={**q, "recursion": 1}):
-                if o.get("project", p["name"]) == p["name"] and o[field] != "default":
+                # a snapshot of a volume is in the list as well, and goes with it
+                if o.get("project", p["name"]) == p["name"] and o[field] != "default" and "/" not in o[field]:
                     rest.change("DELETE", f"{kind}/{rest_quote(o[field])}", query=q)
     world.blue.clear = world.red.clear = lambda: None
     for project in ("red", "blue"):
