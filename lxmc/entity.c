@@ -194,7 +194,8 @@ int entity_change(struct client *c, const struct entity *ent, const char *url, e
 	for (i = 0; i < RETRIES; i++) {
 		lxm_err_clear(e);
 		r = change_once(c, ent, url, fn, arg, e);
-		if (r >= 0 || !e || (e->http != 412 && e->http != 409 && !strstr(e->msg, " is busy")))
+		/* the last two are words of an operation that had begun */
+		if (r >= 0 || !e || (e->http != 412 && e->http != 409 && !strstr(e->msg, " is busy") && !strstr(e->msg, " changed meanwhile")))
 			break;
 		nanosleep(&pause, NULL);
 		pause.tv_nsec *= 2;
