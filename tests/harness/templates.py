@@ -3,7 +3,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from . import images
+from . import host, images
 from .daemon import TOP
 
 
@@ -27,9 +27,15 @@ def ensure(daemon, name, timeout=600):
     if daemon.rest.get(f"images/aliases/{name.replace('/', '%2F')}").status == 200:
         return name
     kept = cache_dir() / key(name)
-    if kept.exists():
-        images.import_image(daemon.rest, kept.read_bytes(), name, timeout=timeout)
-        return name
+    with host.alone(kept.stem):  # another lane may be building it
+        if not kept.exists():
+            return build(daemon, name, kept, timeout)
+    images.import_image(daemon.rest, kept.read_bytes(), name, timeout=timeout)
+    return name
+
+
+def build(daemon, name, kept, timeout):
+    """Has the image made and keeps it."""
     built = daemon.lxmc("image", "build", name, timeout=timeout)
     assert built.code == 0, built
     fingerprint = daemon.rest.read(f"images/aliases/{name.replace('/', '%2F')}")["target"]

@@ -1,4 +1,6 @@
 """Disks that come to a running instance which does not wish us well."""
+import re
+
 import pytest
 
 
@@ -21,14 +23,19 @@ def remove(rest, inst):
     return rest.change("PUT", f"instances/{inst.name}", {k: now[k] for k in ("config", "profiles", "description")} | {"devices": {}})
 
 
-def host_mounts():
+def host_mounts(inst, source):
+    """All but those in directories and namespaces of other daemons and tests, which come and go."""
+    def counts(line):
+        return str(source) in line or str(inst.daemon.dir) in line or not re.search(r"/tmp/|/run/netns/", line)
+
     with open("/proc/self/mountinfo") as f:
-        return f.read()
+        return list(filter(counts, f))
 
 
 @pytest.mark.parametrize("link", ["/..", "/../../../../..", "/proc/1/root", "/proc/self/root"])
 def test_links_at_the_target_stay_inside(rest, instance, source, link):
-    inst, before = instance(), host_mounts()
+    inst = instance()
+    before = host_mounts(inst, source)
     inst.sh(f"ln -s {link} /lure")
     try:
         add(rest, inst, "/lure/mnt", source)
@@ -36,10 +43,10 @@ def test_links_at_the_target_stay_inside(rest, instance, source, link):
         assert link.startswith("/proc")  # magic links are no way at all
     else:
         assert inst.sh("cat /mnt/f") == "seen" and not link.startswith("/proc")
-        assert host_mounts() == before
+        assert host_mounts(inst, source) == before
         remove(rest, inst)
         assert inst.sh("ls /mnt") == ""
-    assert host_mounts() == before
+    assert host_mounts(inst, source) == before
 
 
 def test_what_is_missing_is_made_with_the_instances_rights(rest, instance, source, tmp_path_factory):
@@ -78,4 +85,5 @@ def test_a_node_needs_our_dev(rest, instance, tmp_path):
     inst.sh("mkdir /fake && mount --bind /fake /dev")
     rest.refused("PATCH", f"instances/{inst.name}", {"devices": {"z": {
         "type": "unix-char", "source": "/dev/zero", "path": "/dev/z"}}}, statuses=(400, 409, 500))
-    assert "z" not in inst.sh("ls /fake").split()  # a script that says something to /dev/null has made a file by now
+    # the image's own init may still redirect something to /dev/null: to an ordinary file by now
+    assert inst.sh("find /fake ! -type d ! -name null; find /fake ! -type d ! -type f") == ""

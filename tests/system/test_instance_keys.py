@@ -8,6 +8,7 @@ import pytest
 
 from conftest import IMAGE, create
 from harness import images
+from harness.host import alone
 from harness.instance import wait_until
 
 
@@ -162,10 +163,11 @@ def test_autostart_order_delay_and_the_last_state(lone):
             "second": {"boot.autostart": "true", "boot.autostart.priority": "5"},
             "never": {"boot.autostart": "false"}, "ran": {}, "off": {}}
     insts = {name: create(lone, IMAGE, name=name, start=name in ("never", "ran"), config=config) for name, config in want.items()}
-    lone.lxmd("shutdown", "--instances", check=True)
-    assert lone.proc.wait(20) == 0
-    lone.proc = None
-    lone.start()
+    with alone("init"):  # nobody takes the bridge's name while it is gone
+        lone.lxmd("shutdown", "--instances", check=True)
+        assert lone.proc.wait(20) == 0
+        lone.proc = None
+        lone.start()
     for name in ("first", "second", "ran"):
         insts[name].wait_status("Running", 10)
     assert insts["never"].status == insts["off"].status == "Stopped"
@@ -184,14 +186,16 @@ def test_stop_priority_timeout_and_action(lone):
         inst.sh(deaf)
     pids = {inst.name: inst.pid for inst in (slow, forced, last)}
     began, ended = time.monotonic(), {}
-    going = subprocess.Popen([lone.bin("lxmd"), "shutdown", "--instances"], env=lone.env())
-    while len(ended) < 3 and time.monotonic() - began < 30:
-        for name, pid in pids.items():
-            if name not in ended and not os.path.exists(f"/proc/{pid}"):
-                ended[name] = time.monotonic() - began
-        time.sleep(0.01)
-    assert going.wait(30) == 0 and lone.proc.wait(20) == 0
-    lone.proc = None
+    with alone("init"):
+        going = subprocess.Popen([lone.bin("lxmd"), "shutdown", "--instances"], env=lone.env())
+        while len(ended) < 3 and time.monotonic() - began < 30:
+            for name, pid in pids.items():
+                if name not in ended and not os.path.exists(f"/proc/{pid}"):
+                    ended[name] = time.monotonic() - began
+            time.sleep(0.01)
+        assert going.wait(30) == 0 and lone.proc.wait(20) == 0
+        lone.proc = None
+        lone.start()
     assert ended["forced"] < ended["slow"] < ended["last"] and ended["slow"] - ended["forced"] >= 1.8, ended
 
 

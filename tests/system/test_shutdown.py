@@ -7,6 +7,7 @@ import threading
 from conftest import create
 from harness import images
 from harness.daemon import Daemon
+from harness.host import alone
 from harness.instance import wait_until
 
 
@@ -30,12 +31,13 @@ def test_shutdown_with_instances_stops_them_and_start_brings_them_back(own_daemo
     pids = [inst.pid for inst in instances]
     networks = [n["name"] for n in own_daemon.rest.read("networks?recursion=1") if n["managed"]]
     assert networks and all(map(on_host, networks))
-    own_daemon.lxmd("shutdown", "--instances", check=True)
-    assert own_daemon.proc.wait(10) == 0
-    own_daemon.proc = None
-    assert all(map(gone, pids))
-    assert not any(map(on_host, networks)), "neither bridge nor firewall nor dnsmasq stays"
-    own_daemon.start()
+    with alone("init"):  # nobody takes the bridge's name while it is gone
+        own_daemon.lxmd("shutdown", "--instances", check=True)
+        assert own_daemon.proc.wait(10) == 0
+        own_daemon.proc = None
+        assert all(map(gone, pids))
+        assert not any(map(on_host, networks)), "neither bridge nor firewall nor dnsmasq stays"
+        own_daemon.start()
     for inst in instances:
         inst.wait_status("Running", 10)
     assert stays_off.status == "Stopped"
@@ -59,11 +61,12 @@ def test_two_at_once_wait_for_one_end(own_daemon, busybox_tar):
     images.import_image(own_daemon.rest, busybox_tar, "testimage")
     inst = create(own_daemon, "testimage", name="d0")
     pid = inst.pid
-    going = [subprocess.Popen([own_daemon.bin("lxmd"), "shutdown", "--instances", "--timeout=20"], env=own_daemon.env()) for _ in range(3)]
-    assert [p.wait(30) for p in going] == [0, 0, 0]
-    assert own_daemon.proc.wait(10) == 0 and gone(pid)
-    own_daemon.proc = None
-    own_daemon.start()
+    with alone("init"):
+        going = [subprocess.Popen([own_daemon.bin("lxmd"), "shutdown", "--instances", "--timeout=20"], env=own_daemon.env()) for _ in range(3)]
+        assert [p.wait(30) for p in going] == [0, 0, 0]
+        assert own_daemon.proc.wait(10) == 0 and gone(pid)
+        own_daemon.proc = None
+        own_daemon.start()
     inst.wait_status("Running", 10)
 
 
