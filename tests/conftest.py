@@ -10,7 +10,7 @@
 
 Environment: LXM_BUILD chooses the build directory (default build), LXM_KEEP=1 keeps the daemon's directory after a
 failure, LXM_QUICK=1 leaves out what is marked slow, LXM_VM=1 what is marked host_only. After LXM_END (seconds since 1970) no test
-begins.
+begins. With `-n 2` two lanes run side by side (harness/lanes.py).
 """
 import os
 import signal
@@ -24,13 +24,14 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from harness import images  # noqa: E402
+from harness import images, lanes  # noqa: E402
 from harness.daemon import SLOW, Daemon  # noqa: E402
 from harness.host import HostState, alone  # noqa: E402
 from harness.instance import Instance, fresh_name  # noqa: E402
 
 IMAGE = "testimage"
 END = float(os.environ.get("LXM_END", "inf"))  # seconds since 1970
+NO_TURN = "no turn: time is up"
 
 
 # ---- the run as a whole
@@ -41,6 +42,7 @@ def pytest_configure(config):
         pytest.exit(f"{Daemon.bin('lxmd')} is not built: run make", 2)
     # a shell that runs the suite in its background ignores it, and so would all that tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    lanes.setup(config)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -88,8 +90,14 @@ def pytest_runtest_call(item):
     signal.signal(signal.SIGALRM, before)
 
 
-def pytest_runtest_teardown(item):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
     if time.time() > END:
+        pytest.skip(NO_TURN)
+
+
+def pytest_runtest_teardown(item):
+    if time.time() > END and os.environ.get("LXM_VM"):  # tests/vm/run knows what should have run
         item.session.shouldstop = "time is up"
 
 
@@ -100,7 +108,9 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     daemon = item.funcargs.get("own_daemon") or item.funcargs.get("daemon") if hasattr(item, "funcargs") else None
     if daemon and report.failed:
-        report.sections.append(("lxmd log", daemon.log_tail(6000, getattr(item, "log_start", 0))))
+        lines = daemon.log_tail(100000, getattr(item, "log_start", 0)).splitlines(keepends=True)
+        told = [line for line in lines if "debug   GET" not in line]  # tests that wait ask all the time
+        report.sections.append(("lxmd log", "".join(told)[-6000:]))
     if report.failed and os.environ.get("LXM_VM"):  # at once: the machine may not come to its end
         item.config.get_terminal_writer().line(f"\n{report.longreprtext[-1500:]}")
 
@@ -223,10 +233,24 @@ def host_state():
     return HostState
 
 
+def no_turn(terminalreporter):
+    """Tests that did not begin because time was up."""
+    return [r.nodeid for r in terminalreporter.getreports("skipped") if NO_TURN in str(r.longrepr)]
+
+
+def pytest_sessionfinish(session):
+    terminal = session.config.pluginmanager.getplugin("terminalreporter")
+    if terminal and no_turn(terminal):
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+
 def pytest_terminal_summary(terminalreporter):
     """Adds "passed failed" to the file LXM_COUNTS, from which tests/check makes its closing line."""
+    waiting = no_turn(terminalreporter)
+    if waiting:
+        terminalreporter.line(f"TIME IS UP: {len(waiting)} tests had no turn, from {waiting[0]} on")
     path = os.environ.get("LXM_COUNTS")
     if path:
         count = {kind: len(terminalreporter.getreports(kind)) for kind in ("passed", "failed", "error")}
         with open(path, "a") as f:
-            f.write(f"{count['passed']} {count['failed'] + count['error']}\n")
+            f.write(f"{count['passed']} {count['failed'] + count['error'] + len(waiting)}\n")

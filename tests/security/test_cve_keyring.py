@@ -2,6 +2,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from conftest import create
 from harness import images
 from harness.probe import probe
@@ -15,6 +17,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+@pytest.mark.alone
 def test_no_key_of_lxmd_reaches_a_container(own_daemon, busybox_tar, monkeypatch):
     own_daemon.stop()
     real = subprocess.Popen

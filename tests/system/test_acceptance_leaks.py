@@ -18,6 +18,7 @@ def launch_and_delete(daemon, create, image, how_many, failures):
             return
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_hundred_launches_leave_nothing(daemon, image, instance, host_state):

@@ -298,6 +298,7 @@ def test_nothing_is_written_for_whom_nothing_is_asked(instance):
 IN_VM = (Path(__file__).resolve().parents[1] / "vm/settings").exists()
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not IN_VM or len(ONLINE) != 2, reason="CPUs are switched off in the virtual machine only")
 def test_a_cpu_goes_off_line_and_comes_back(instance):
     switch = Path(f"/sys/devices/system/cpu/cpu{CPU_B}/online")
@@ -362,6 +363,7 @@ def test_disk_ceilings(instance, pool_disk):
     assert cgroups.io(inst.pid) == {}
 
 
+@pytest.mark.alone
 def test_disk_ceilings_hold(instance, pool_disk):
     inst = instance(devices=root(limits_max="512KiB"))
     assert direct(inst, "write") > 0.7, "512 KiB at 512 KiB each second, with the kernel's slice of grace"
@@ -517,6 +519,7 @@ def test_another_lxmd_knows_who_runs_where(own_daemon, busybox_tar):
 
 
 # ---- an instance that waits for memory without end
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_one_that_waits_for_memory_is_held_back(instance, daemon, pool_disk, tmp_path):

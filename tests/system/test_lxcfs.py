@@ -161,6 +161,7 @@ def test_files_are_read_only_and_the_hosts_mounts_stay_out(lxmd, small, open_end
 
 # ---- its death
 
+@pytest.mark.alone
 def test_killed_it_is_replaced_in_running_instances(lxmd, small, open_end):
     """Also in a mount namespace that was unshared inside, as services of systemd have them."""
     own = small.sh("unshare -m --propagation slave sh -c 'mount -t tmpfs none /mnt; exec sleep 1000' >/dev/null 2>&1 & echo $!").strip()

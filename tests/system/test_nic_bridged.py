@@ -95,6 +95,7 @@ def passes(box, network, inward):
     return count
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("key, inward", [("limits.ingress", True), ("limits.egress", False)])
 def test_rates(boxes, network, key, inward):
     """Some hundred milliseconds' worth passes at once, the rest does not; the other direction is free."""

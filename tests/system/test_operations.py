@@ -41,6 +41,7 @@ def test_a_running_operation_is_listed_and_found(rest, box):
     rest.wait(op)
 
 
+@pytest.mark.alone
 def test_wait_ends_with_its_time_or_with_the_operation(rest, box):
     op = sleeper(rest, box, 2)
     path = f"operations/{op['id']}/wait"
