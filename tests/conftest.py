@@ -240,12 +240,14 @@ def no_turn(terminalreporter):
 
 def pytest_sessionfinish(session):
     terminal = session.config.pluginmanager.getplugin("terminalreporter")
-    if terminal and no_turn(terminal):
+    if lanes.is_whole(session.config) and terminal and no_turn(terminal):
         session.exitstatus = pytest.ExitCode.INTERRUPTED
 
 
 def pytest_terminal_summary(terminalreporter):
     """Adds "passed failed" to the file LXM_COUNTS, from which tests/check makes its closing line."""
+    if not lanes.is_whole(terminalreporter.config):
+        return
     waiting = no_turn(terminalreporter)
     if waiting:
         terminalreporter.line(f"TIME IS UP: {len(waiting)} tests had no turn, from {waiting[0]} on")

@@ -23,9 +23,14 @@ from .host import HostState, processes
 LEFT = 6  # exit status of pytest: something stayed on the host
 
 
+def is_whole(config):
+    """Is this the process that was called, and not one of its lanes?"""
+    return not hasattr(config, "workerinput")
+
+
 def setup(config):
     """Called once in each process, before anything is collected."""
-    part = Lane(config) if hasattr(config, "workerinput") else Whole(config)
+    part = Whole(config) if is_whole(config) else Lane(config)
     config.pluginmanager.register(part, "lxm-lanes")
 
 
