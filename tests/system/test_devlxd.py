@@ -131,6 +131,9 @@ def test_images_only_where_they_are_allowed(instance, rest, image):
         whole = rest.get(f"images/{found['fingerprint']}/export").body
         head, _, body = guest.raw(inst, f"GET {path} HTTP/1.1\r\n\r\n".encode()).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 OK") and body == whole
+        for now, status in (("false", 403), ("true", 200), ("", 403)):
+            rest.change("PATCH", inst.path, {"config": {"security.devlxd.images": now}})
+            assert guest.raw(inst, f"GET {path} HTTP/1.1\r\nHost: lxd\r\nConnection: close\r\n\r\n".encode()).startswith(b"HTTP/1.1 %d " % status), now
     finally:
         rest.change("PATCH", f"images/{found['fingerprint']}", {"public": False})
 

@@ -79,10 +79,23 @@ def test_raw_idmap_shows_a_hosts_user_and_takes_him_away_again(instance, patch, 
 
 def test_idmap_base_and_isolation(instance, patch):
     base = str(int(instance().sh("cat /proc/self/uid_map").split()[1]) + 10 * 65536)
-    inst = instance(config={"security.idmap.base": base})
-    assert inst.sh("cat /proc/self/uid_map").split() == ["0", base, "65536"]
-    shared = [instance(config={"security.idmap.isolated": "false"}).sh("cat /proc/self/uid_map") for _ in range(2)]
-    assert shared[0] == shared[1] != inst.sh("cat /proc/self/uid_map")
+    inst, *shared = [instance(config=config) for config in ({"security.idmap.base": base, "security.idmap.size": "131072"},
+                                                            *[{"security.idmap.isolated": "false"}] * 2)]
+
+    def ids(inst):
+        return inst.sh("cat /proc/self/uid_map").split()[1:]
+
+    assert ids(inst) == [base, "131072"] and ids(shared[0]) == ids(shared[1])
+    for box, now in ((inst, {"base": str(int(base) + 65536), "size": "70000"}), (shared[0], {"isolated": ""})):
+        box.stop()
+        patch(box, **{f"security__idmap__{k}": v for k, v in now.items()})
+        box.start()
+    assert ids(inst) == [str(int(base) + 65536), "70000"] and ids(shared[0]) != ids(shared[1])
+    inst.stop()
+    patch(inst, security__idmap__base="", security__idmap__size="")
+    inst.start()
+    assert ids(inst)[0] != str(int(base) + 65536) and ids(inst)[1] == "65536"
+    assert len({ids(i)[0] for i in (inst, *shared)}) == 3
 
 
 # ---- environment, user
@@ -98,7 +111,7 @@ def test_environment_reaches_init_and_each_new_command(instance, patch):
 
 
 def test_user_keys_come_and_go_live(instance, patch):
-    """How the guest reads them is seen in test_devlxd.py."""
+    """For people and scripts; how the guest reads them is seen in test_key_matrix.py."""
     inst = instance(config={"user.colour": "red"})
     patch(inst, user__colour="blue")
     assert inst.get()["expanded_config"]["user.colour"] == "blue"
@@ -160,30 +173,40 @@ def age(inst):
 
 def test_autostart_order_delay_and_the_last_state(lone):
     want = {"first": {"boot.autostart": "true", "boot.autostart.priority": "10", "boot.autostart.delay": "1"},
-            "second": {"boot.autostart": "true", "boot.autostart.priority": "5"},
-            "never": {"boot.autostart": "false"}, "ran": {}, "off": {}}
+            "second": {"boot.autostart": "true", "boot.autostart.priority": "5", "boot.autostart.delay": "60"},
+            "third": {"boot.autostart": "true", "boot.autostart.priority": "99"},
+            "never": {"boot.autostart": "false"}, "ran": {}, "off": {"boot.autostart": "true"}}
     insts = {name: create(lone, IMAGE, name=name, start=name in ("never", "ran"), config=config) for name, config in want.items()}
+    # unset again: nothing of them counts
+    for name, key in (("second", "boot.autostart.delay"), ("third", "boot.autostart.priority"), ("off", "boot.autostart")):
+        lone.rest.change("PATCH", insts[name].path, {"config": {key: ""}})
     with alone("init"):  # nobody takes the bridge's name while it is gone
         lone.lxmd("shutdown", "--instances", check=True)
         assert lone.proc.wait(20) == 0
         lone.proc = None
         lone.start()
-    for name in ("first", "second", "ran"):
+    for name in ("first", "second", "third", "ran"):
         insts[name].wait_status("Running", 10)
     assert insts["never"].status == insts["off"].status == "Stopped"
     ticks = os.sysconf("SC_CLK_TCK")
     assert age(insts["second"]) - age(insts["first"]) >= 0.9 * ticks
+    assert age(insts["second"]) <= age(insts["third"])
 
 
 def test_stop_priority_timeout_and_action(lone):
     """The one that will not stop is killed after its time, at once with force-stop; lower priorities wait for it."""
     deaf = "printf '::sysinit:/etc/init.d/rcS\\n::shutdown:/bin/sleep 100\\n' > /etc/inittab; kill -HUP 1"
     stays_off = {"boot.autostart": "false"}
-    slow = create(lone, IMAGE, name="slow", config={**stays_off, "boot.stop.priority": "5", "boot.host_shutdown_timeout": "2"})
+    slow = create(lone, IMAGE, name="slow", config={**stays_off, "boot.stop.priority": "5", "boot.host_shutdown_timeout": "200"})
     forced = create(lone, IMAGE, name="forced", config={**stays_off, "boot.stop.priority": "9", "boot.host_shutdown_action": "force-stop"})
-    last = create(lone, IMAGE, name="last", config=stays_off)
+    last = create(lone, IMAGE, name="last", config={**stays_off, "boot.stop.priority": "99", "boot.host_shutdown_timeout": "0"})
     for inst in (slow, forced):
         inst.sh(deaf)
+    # changed and unset while they run: one would be killed at once, and first of all
+    lone.rest.change("PATCH", slow.path, {"config": {"boot.host_shutdown_timeout": "2"}})
+    lone.rest.change("PATCH", forced.path, {"config": {"boot.host_shutdown_action": ""}})
+    lone.rest.change("PATCH", forced.path, {"config": {"boot.host_shutdown_action": "force-stop"}})
+    lone.rest.change("PATCH", last.path, {"config": {"boot.stop.priority": "", "boot.host_shutdown_timeout": ""}})
     pids = {inst.name: inst.pid for inst in (slow, forced, last)}
     began, ended = time.monotonic(), {}
     with alone("init"):

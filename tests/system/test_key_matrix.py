@@ -4,10 +4,12 @@ import ctypes
 import json
 import os
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from harness import cgroups, guest
 from harness.probe import probe
 
 TAG = os.getpid() % 10000
@@ -64,6 +66,90 @@ def test_calls_that_no_container_needs_and_the_32_bit_ones(instance):
     assert got.get("compat_open_by_handle_at", "ENOSYS") in ("ENOSYS", "EPERM")
     again(inst)
     assert all(answers())
+
+
+# ---- many keys of one instance at once
+def expiry(inst, snap):
+    """Hours until a snapshot expires; 0: never."""
+    until = inst.rest.read(f"{inst.path}/snapshots/{snap}")["expires_at"]
+    made = inst.rest.read(f"{inst.path}/snapshots/{snap}")["created_at"]
+    if until.startswith("0001"):
+        return 0
+    return round((datetime.fromisoformat(until[:19]) - datetime.fromisoformat(made[:19])).total_seconds() / 3600)
+
+
+def snapshot_as_told(inst):
+    """(name, hours it stays) of a snapshot for which nobody says either."""
+    inst.rest.change("POST", f"{inst.path}/snapshots", {})
+    name = inst.rest.read(f"{inst.path}/snapshots")[0].rsplit("/", 1)[1]
+    found = (name, expiry(inst, name))
+    inst.rest.change("DELETE", f"{inst.path}/snapshots/{name}")
+    return found
+
+
+def told(inst):
+    """What the guest is told of each key in TOLD, None: nothing. On one connection."""
+    asked = "".join(f"GET /1.0/config/{key} HTTP/1.1\r\nHost: lxd\r\n\r\n" for key in TOLD)
+    text = guest.raw(inst, asked[:-2].encode() + b"Connection: close\r\n\r\n")
+    replies = [guest.parse(b"HTTP/1.1 " + part) for part in text.split(b"HTTP/1.1 ")[1:]]
+    return {key: reply.text if reply.status == 200 else None for key, reply in zip(TOLD, replies, strict=True)}
+
+
+def nests(inst):
+    return inst.exec("unshare", "-Urmpf", "sh", "-c", "mount -t proc p /mnt").code == 0
+
+
+def weight(inst):
+    return int(cgroups.read(inst.pid, "cpu", "cpu.shares", "cpu.weight"))
+
+
+# key: what it is at the start and after a change; what is read; what that is at the start, after the change and without the key
+TOLD = {"cloud-init.user-data": ("#!a", "#!b"), "cloud-init.vendor-data": ("#!c", "#!d"), "user.user-data": ("#!e", "#!f"),
+        "user.vendor-data": ("#!g", "#!h"), "cloud-init.network-config": ("version: 1", "version: 2"),
+        "user.network-config": ("version: 1", "version: 2"), "user.colour": ("red", "blue")}
+LIVE = {
+    "limits.cpu.priority": ("4", "7", weight, (94, 97, 100) if cgroups.is_v2("cpu") else (1018, 1021, 1024)),
+    "snapshots.pattern": ("one%d", "two%d", lambda i: snapshot_as_told(i)[0], ("one0", "two0", "snap0")),
+    "snapshots.expiry": ("2H", "3d", lambda i: snapshot_as_told(i)[1], (2, 72, 0)),
+    **{key: (one, two, None, (one, two, None)) for key, (one, two) in TOLD.items()},
+}
+NEXT_START = {
+    "security.nesting": ("true", "false", nests, (True, False, False)),
+}
+INTERCEPT = {"mknod": "null", "setxattr": "opaque_tmpfs", "sysinfo": "sysinfo_limit", "sched_setscheduler": "leave_idle"}
+
+
+def test_keys_from_the_start_changed_and_unset(instance):
+    """All at once: those that are live count at once, the others with the next start."""
+    rows, calls = LIVE | NEXT_START, [f"security.syscalls.intercept.{call}" for call in INTERCEPT]
+    inst = instance(config={"limits.memory": "48MiB"} | {key: row[0] for key, row in rows.items()} | dict.fromkeys(calls, "true"))
+
+    def patch(config):
+        inst.rest.change("PATCH", inst.path, {"config": config})
+
+    def check(live, later):
+        found = told(inst) | {key: row[2](inst) for key, row in rows.items() if row[2]}
+        assert found == {key: row[3][live if key in LIVE else later] for key, row in rows.items()}
+
+    def answers():
+        found = probe(inst, "intercept")
+        return {call for call, tried in INTERCEPT.items() if found[tried] == "ok"}
+
+    check(0, 0)
+    assert answers() == set(INTERCEPT)
+    for phase in (1, 2):
+        patch({key: row[1] if phase == 1 else "" for key, row in LIVE.items()})
+        check(phase, 0)
+    inst.stop()
+    patch({key: row[1] for key, row in rows.items()} | dict.fromkeys(calls, "false"))
+    inst.start()
+    check(1, 1)
+    assert not answers()
+    inst.stop()
+    patch({key: "" for key in [*rows, *calls]})
+    inst.start()
+    check(2, 2)
+    assert not answers()
 
 
 # ---- bridged NICs

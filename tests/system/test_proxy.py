@@ -323,6 +323,7 @@ def test_nat(daemon, rest, box, instance, echo):
     with pytest.raises(ConnectionRefusedError):
         ask((gateway, p))
     devices(other, eth0=eth0, web=web)
-    other.stop()
-    listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
-    assert f"{mine} ." not in listed
+    for action, there in ((other.stop, False), (other.start, True), (other.stop, False)):
+        action()
+        listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+        assert (f"{mine} ." in listed) == there

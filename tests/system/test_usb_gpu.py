@@ -164,6 +164,24 @@ def test_of_several_nodes_all_come_or_none(box, taken):
         box.sh(f"rmdir /dev/{taken}")
 
 
+def test_owners_and_choice_of_each_type(box):
+    """gid, mode, uid and what chooses the device: from a start on, changed while it runs, unset."""
+    one = {"mode": "0640", "uid": "5", "gid": "6"}
+    box.stop()
+    devices(box, u={"type": "usb", "serial": "A1", **one}, h={"type": "unix-hotplug", "productid": "0825", **one},
+            g={"type": "gpu", "pci": "0000:00:02.0", **one})
+    box.start()
+    at_start = nodes(box)
+    assert at_start == {USB1: "1:3 640 5:6", "usb/hiddev0": "1:8 640 5:6", "dri/card0": "1:3 640 5:6", "dri/renderD128": "1:5 640 5:6"}
+    two = {"mode": "0604", "uid": "7"}
+    devices(box, u={"type": "usb", "busnum": "1", "devnum": "3", **two}, h={"type": "unix-hotplug", "productid": "c52b", **two},
+            g={"type": "gpu", "vendorid": "8086", "productid": "9a49", **two})
+    assert nodes(box) == {USB2: "1:5 604 7:0", "ttyUSB0": "1:7 604 7:0", "dri/card1": "1:7 604 7:0"}
+    devices(box, u={"type": "usb"}, h={"type": "unix-hotplug", "vendorid": "046d"}, g={"type": "gpu"})
+    assert {path: what.split(" ", 1)[1] for path, what in nodes(box).items()} == dict.fromkeys(
+        (USB1, USB2, "ttyUSB0", "usb/hiddev0", "dri/card0", "dri/renderD128", "dri/card1"), "660 0:0")
+
+
 def test_what_is_required_must_be_there(box):
     with pytest.raises((OperationFailed, RestError), match="required"):
         devices(box, u={"type": "usb", "vendorid": "ffff", "required": "true"})

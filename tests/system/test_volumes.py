@@ -67,6 +67,10 @@ def test_readonly_and_unmapped(volume, instance):
     inst = instance(devices={"d": {**DISK, "source": name, "readonly": "true"}})
     assert inst.sh("stat -c %u /data; touch /data/x 2>&1 || true").splitlines()[0] == "65534"
     assert "ro" in inst.sh("grep ' /data ' /proc/mounts").split()[3].split(",")
+    inst.stop()
+    inst.rest.change("PATCH", f"{BASE}/{name}", {"config": {"security.unmapped": ""}})
+    inst.start()
+    assert inst.sh("stat -c %u /data").strip() == "0"
 
 
 @pytest.mark.host_only("turned away before anything reaches the kernel")
