@@ -254,3 +254,37 @@ def test_ipv6_addresses(net):
     assert "ra-only" in ranges()[0] and "udp dport 547" not in net.rules()
     net.set(ipv6__dhcp="")
     assert "ra-stateless" in ranges()[0] and "udp dport 547" in net.rules()
+
+
+MADE = {"ipv4.address": "10.251.81.1/24", "ipv4.nat": "true", "ipv4.nat.address": "10.251.79.123", "ipv4.dhcp.gateway": "10.251.81.253",
+        "ipv4.dhcp.ranges": "10.251.81.201-10.251.81.202", "ipv4.dhcp.expiry": "10m", "dns.domain": "inner.test", "dns.search": "a.test",
+        "ipv6.address": "fd42:251:81::1/64", "ipv6.nat": "true", "ipv6.nat.address": "fd42:251:79::123", "ipv6.dhcp.stateful": "true",
+        "ipv6.dhcp.ranges": "fd42:251:81::100-fd42:251:81::200", "ipv6.dhcp.expiry": "20m"}
+REDUCED = {"ipv4.address": "10.251.81.1/24", "ipv4.dhcp": "false", "ipv4.firewall": "false", "ipv4.routing": "false", "ipv4.nat": "false", "dns.mode": "none",
+           "ipv6.address": "fd42:251:81::1/64", "ipv6.dhcp": "false", "ipv6.firewall": "false", "ipv6.routing": "false", "ipv6.nat": "false"}
+
+
+@pytest.mark.parametrize("config", [MADE, REDUCED], ids=["more", "less"])
+def test_a_network_is_made_with_them(net, config):
+    """The same keys when the network is made, and no trace of them when they are gone."""
+    name, rest = f"lxmL{TAG}", net.rest
+    rest.change("POST", "networks", {"name": name, "config": config})
+    try:
+        def seen():
+            rules = run("nft", "list", "table", "inet", f"lxm_{name}", check=False)
+            conf = (net.dir.parent / name / "dnsmasq.conf").read_text()
+            found = {"ipv4.nat.address": "snat ip to 10.251.79.123" in rules, "ipv6.nat.address": "snat ip6 to fd42:251:79::123" in rules,
+                     "ipv4.dhcp.gateway": "10.251.81.253" in conf, "dns.domain": "inner.test" in conf, "dns.search": "a.test" in conf,
+                     "ranges": "10.251.81.201,10.251.81.202" in conf and "fd42:251:81::100,fd42:251:81::200" in conf,
+                     "expiry": bool(re.search("202,.*10m", conf)) and bool(re.search("::200,.*20m", conf))}
+            less = {"ipv4.dhcp": "udp dport 67" not in rules, "ipv6.dhcp": "udp dport 547" not in rules,
+                    "ipv4.firewall": "nfproto ipv4" not in rules, "ipv6.firewall": "nfproto ipv6" not in rules,
+                    "ipv4.routing": "reject with icmp port" in rules, "ipv6.routing": "reject with icmpv6 port" in rules,
+                    "dns.mode": "interface-name=" not in conf}
+            return set(found.values()), set(less.values())
+
+        assert seen() == (({True}, {False}) if config is MADE else ({False}, {True}))
+        rest.change("PUT", f"networks/{name}", {"config": {k: config[k] for k in ("ipv4.address", "ipv6.address")}})
+        assert seen() == ({False}, {False})
+    finally:
+        rest.change("DELETE", f"networks/{name}")
