@@ -258,11 +258,13 @@ def test_without_the_key_nothing_is_mounted(inst):
     inst.restart()
     probe.put(inst)
     assert mount(inst) == "EPERM"
-    inst.rest.change("PATCH", inst.path, {"config": {KEY: "true"}})
+    inst.rest.change("PATCH", inst.path, {"config": {KEY: "true", KEY + ".shift": "true"}})
     inst.restart()
     probe.put(inst)
     assert mount(inst) == "ok"  # and after a start the node of the device is there again
+    assert inst.sh("stat -c %u /mnt/a/users").strip() == "1000"
     inst.sh("umount /mnt/a")
+    patch(inst, shift="")
 
 
 def test_a_project_says_which(rest):

@@ -129,13 +129,23 @@ def test_settings_of_server_and_project(daemon, instance):
     daemon.rest.change("PATCH", "/1.0", {"config": {"backups.compression_algorithm": "zstd"}})
     try:
         assert backups.export(inst).startswith(b"\x28\xb5\x2f\xfd")
+        daemon.rest.change("PATCH", "projects/default", {"config": {"backups.compression_algorithm": "none"}})
+        assert backups.export(inst)[257:262] == b"ustar"
+        daemon.rest.change("PATCH", "projects/default", {"config": {"backups.compression_algorithm": ""}})
+        assert backups.export(inst).startswith(b"\x28\xb5\x2f\xfd")
     finally:
+        daemon.rest.change("PATCH", "projects/default", {"config": {"backups.compression_algorithm": ""}})
         daemon.rest.change("PATCH", "/1.0", {"config": {"backups.compression_algorithm": ""}})
+    assert backups.export(inst).startswith(b"\x1f\x8b")
     daemon.rest.change("PATCH", "projects/default", {"config": {"restricted": "true"}})
     try:
         assert "restricted.backups" in inst.rest.refused("POST", f"{inst.path}/backups", {"name": "b"})
+        daemon.rest.change("PATCH", "projects/default", {"config": {"restricted.backups": "allow"}})
+        backups.export(inst)
+        daemon.rest.change("PATCH", "projects/default", {"config": {"restricted.backups": ""}})
+        assert "restricted.backups" in inst.rest.refused("POST", f"{inst.path}/backups", {"name": "b"})
     finally:
-        daemon.rest.change("PATCH", "projects/default", {"config": {"restricted": ""}})
+        daemon.rest.change("PATCH", "projects/default", {"config": {"restricted": "", "restricted.backups": ""}})
 
 
 def test_where_an_import_goes(daemon, imported):

@@ -80,14 +80,19 @@ def test_snapshots_come_and_what_has_expired_goes(waits, daemon, instance, volum
     every = instance(config={"snapshots.schedule": "* * * * *", "snapshots.pattern": "auto%d"})
     still = instance(start=False, config={"snapshots.schedule": "* * * * *"})
     both = instance(start=False, config={"snapshots.schedule": "* * * * *", "snapshots.schedule.stopped": "true"})
+    late, off = instance(), instance(config={"snapshots.schedule": "* * * * *", "snapshots.schedule.stopped": "true"})
+    daemon.rest.change("PATCH", late.path, {"config": {"snapshots.schedule": "* * * * *"}})
+    daemon.rest.change("PATCH", off.path, {"config": {"snapshots.schedule": ""}})
+    daemon.rest.change("PATCH", still.path, {"config": {"snapshots.schedule.stopped": "true"}})
+    daemon.rest.change("PATCH", still.path, {"config": {"snapshots.schedule.stopped": ""}})
     snap(still, "old", expires_at=in_a_second())
     snap(still, "kept", expires_at="2099-01-01T00:00:00Z")
     backups.make(still, "brief", expires_at=in_a_second())
     backups.make(still, "lasting", expires_at="2099-01-01T00:00:00Z")
     shots = f"{volume}/snapshots?recursion=1"
-    wait_until(lambda: daemon.rest.read(shots) and names(every) and names(both) and names(still) == ["kept"] and kept(still) == ["lasting"], 100,
+    wait_until(lambda: daemon.rest.read(shots) and names(every) and names(late) and names(both) and names(still) == ["kept"] and kept(still) == ["lasting"], 100,
                lambda: f"{names(every)} {names(both)} {names(still)} {kept(still)}")
-    assert names(every)[0] == "auto0"
+    assert names(every)[0] == "auto0" and names(off) == []
     [shot] = daemon.rest.read(shots)[:1]
     made, until = (time.mktime(time.strptime(shot[k][:19], "%Y-%m-%dT%H:%M:%S")) for k in ("created_at", "expires_at"))
     assert shot["name"].endswith("vol0") and until - made == 2 * 3600

@@ -60,9 +60,6 @@ def test_nic(rest, box, forwarding, kind):  # noqa: F811
     base |= {"bridged": {"parent": bridge}, "p2p": {}, "routed": {"parent": forwarding.name, **ADDRESSES}}.get(kind, {"parent": forwarding.name})
     has_host_end = kind in ("p2p", "bridged", "routed")
     one, two = dict(ONE), dict(TWO)
-    if kind == "physical":
-        for keys in (one, two):
-            del keys["queue.tx.length"]
     own = links()[forwarding.name]
     if has_host_end:
         one |= {"host_name": f"{TAG}a", **RATES[0], **ROUTES[0]}
@@ -86,6 +83,8 @@ def test_nic(rest, box, forwarding, kind):  # noqa: F811
         assert (seen["in"], seen["out"], seen["priority"]) == (3000000, "3000000bytes", "5")
         assert seen["routes"] == {"203.0.113.128/25", "2001:db8:b::/48"} and f"{TAG}a" not in links()
 
+    if kind == "bridged":  # by the network's name as well
+        base = {"type": "nic", "network": bridge}
     devices(inst, live, **none, n={**base, "name": "nic2"})
     seen = nic_seen(inst)
     assert seen["mtu"] == str(links()[bridge]["mtu"] if kind == "bridged" else own["mtu"]) and not seen["routes"]

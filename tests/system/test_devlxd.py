@@ -117,7 +117,7 @@ def test_devlxd_is_taken_away_and_comes_back(instance, rest):
     assert bad.status >= 400, bad
     assert off.sh("ls /tmp/here") == ""
     off.sh("rm /dev/lxd")
-    rest.change("PATCH", off.path, {"config": {"security.devlxd": "true"}})
+    rest.change("PATCH", off.path, {"config": {"security.devlxd": ""}})
     assert guest.read(off, "/1.0/config/user.a") == "b"
 
 

@@ -226,7 +226,7 @@ def test_propagation(box, device, source, start, how, comes_in, goes_out):
         subprocess.run(["umount", "--recursive", where], check=True)
 
 
-def test_what_is_not_required(box, device, source):
+def test_what_is_not_required(rest, box, device, source):
     missing = source / "missing"
     device(source=str(missing), required="false")
     assert mount_of(box) is None
@@ -237,3 +237,4 @@ def test_what_is_not_required(box, device, source):
     assert "ro" in mount_of(box)[0]
     device()
     missing.rmdir()
+    assert "missing" in rest.refused("PATCH", box.path, {"devices": {"d": {"type": "disk", "path": "/mnt/d", "source": str(missing)}}}, statuses=(404,))

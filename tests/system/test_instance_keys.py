@@ -32,8 +32,12 @@ def test_protection_guards_against_every_kind_of_delete(rest, instance, lxmc, pa
         rest.change("PATCH", inst.path, {"profiles": ["default"]})
     finally:
         rest.change("DELETE", "profiles/guard")
-    inst.delete()
-    assert rest.get(inst.path).status == 404
+    # while it runs
+    inst.start()
+    patch(inst, security__protection__delete="true")
+    assert lxmc("delete", "-f", inst.name).code != 0
+    patch(inst, security__protection__delete="")
+    assert lxmc("delete", "-f", inst.name).code == 0 and rest.get(inst.path).status == 404
 
 
 def test_protection_of_owners_lets_an_instance_start_where_nothing_is_shifted(instance):

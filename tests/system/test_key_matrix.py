@@ -192,7 +192,8 @@ def test_options_of_bridged_nics(bridge, instance, daemon):
 
 def test_addresses_and_routes_of_bridged_nics(bridge, instance, daemon):
     base = {"type": "nic", "network": bridge, "name": "lan7", "hwaddr": "00:16:3e:77:00:03"}
-    inst = instance(devices={"n": {**base, "ipv4.address": "10.251.82.77", "ipv6.address": "fd42:251:82::77"}})
+    inst = instance(devices={"n": {**base, "ipv4.address": "10.251.82.77", "ipv6.address": "fd42:251:82::77",
+                                      "ipv4.routes.external": "198.51.100.128/25", "ipv6.routes.external": "2001:db8:83::/64"}})
 
     def lease():
         inst.sh("ip link set lan7 up; printf '#!/bin/sh\\n[ $1 = bound ] && echo $ip > /tmp/ip\\n' > /tmp/u; chmod 755 /tmp/u; rm -f /tmp/ip")
@@ -208,6 +209,7 @@ def test_addresses_and_routes_of_bridged_nics(bridge, instance, daemon):
     def routes():
         return subprocess.run("ip route show dev BR; ip -6 route show dev BR".replace("BR", bridge), shell=True, capture_output=True, text=True).stdout
 
+    assert "198.51.100.128/25" in routes() and "2001:db8:83::/64" in routes()
     assert lease() == "10.251.82.77" and "fd42:251:82::77" in reserved()
     put(ipv4__address="10.251.82.78", ipv6__address="fd42:251:82::78")
     assert lease() == "10.251.82.78" and "fd42:251:82::78" in reserved() and "::77" not in reserved()

@@ -274,6 +274,12 @@ def test_routed(rest, box, forwarding):
     assert inst.sh("ip -6 route | grep -c default || true").strip() == "0"
     assert "198.51.100.254/32" in ip("addr").stdout and "198.51.100.7" not in proxies()
     assert "fe80::7/128" in ip("addr").stdout and "2001:db8:9::/48 via 2001:db8::7 dev" in ip("-6", "route").stdout
+    assert "198.51.100.7" not in routes("table", "4242") and "2001:db8::7" not in ip("-6", "route", "show", "table", "4243", check=False).stdout
+    inst.stop()
+    devices(rest, inst, n=nic("routed", ipv4__address="198.51.100.7", ipv6__address="2001:db8::7"))
+    inst.start()
+    assert "default via 169.254.0.1" in inst.sh("ip route") and "default via fe80::1" in inst.sh("ip -6 route")
+    assert "198.51.100.254/32" not in ip("addr").stdout and "2001:db8:9::/48" not in ip("-6", "route").stdout
 
 
 def test_routed_asks_the_neighbours(box, forwarding):
@@ -393,6 +399,15 @@ def test_a_network_is_an_uplink(rest, box, wire, kind):
         assert inside(inst)["nic0"][1] == "1400"
         assert (wire.name in links()) == (kind == "macvlan")
         refused(lambda: rest.change("DELETE", f"networks/{name}"), "in use")
+        devices(rest, inst)
+        assert "nic0" not in inside(inst)
+        rest.change("PATCH", f"networks/{name}", {"config": {"mtu": "1300"}})
+        devices(rest, inst, n={"type": "nic", "network": name, "name": "nic0"})
+        assert inside(inst)["nic0"][1] == "1300"
+        devices(rest, inst)
+        rest.change("PATCH", f"networks/{name}", {"config": {"mtu": ""}})
+        devices(rest, inst, n={"type": "nic", "network": name, "name": "nic0"})
+        assert inside(inst)["nic0"][1] == "1500"
         inst.stop()
         assert wire.name in links()
         inst.remove()

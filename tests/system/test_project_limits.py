@@ -124,6 +124,24 @@ def test_the_next_instance_is_refused_and_leaves_nothing(project):
     assert p.state("instances") == (3, -1)
 
 
+ONE = {"limits.cpu": "1", "limits.memory": "64MiB", "limits.processes": "20"}
+
+
+@pytest.mark.parametrize("key, low, high", [("instances", "1", "2"), ("containers", "1", "2"), ("cpu", "1", "2"), ("memory", "64MiB", "128MiB"),
+                                            ("processes", "20", "40"), ("disk", "1GiB", "2GiB"), ("disk.pool.default", "1GiB", "2GiB")])
+def test_each_from_the_start_raised_and_unset(project, key, low, high):
+    key = key.replace(".", "__")
+    p = project(**{key: low})
+    p.add("a", ONE, "1GiB")
+    p.add_refused("b", ONE, "1GiB")
+    p.limit(**{key: high})
+    p.add("b", ONE, "1GiB")
+    p.add_refused("c", ONE, "1GiB")
+    p.limit(**{key: ""})
+    p.add("c", ONE, "1GiB")
+    assert p.names == ["a", "b", "c"]
+
+
 def test_the_refusal_comes_at_once(project):
     p = project(containers="0")
     reply = p.rest.post("instances", p.body("a"), query=p.query)
@@ -406,5 +424,9 @@ def test_networks_have_a_number(rest):
         assert "Networks limit has been reached" in said
         assert rest.get(f"networks/{link}").status == 404
         assert "there currently are" in rest.refused("PATCH", "projects/default", {"config": {"limits.networks": "0"}})
+        for limit in (str(was + 1), ""):
+            rest.change("PATCH", "projects/default", {"config": {"limits.networks": limit}})
+            rest.change("POST", "networks", {"name": link, "config": {"ipv4.address": "none", "ipv6.address": "none"}})
+            rest.change("DELETE", f"networks/{link}")
     finally:
         rest.change("PATCH", "projects/default", {"config": {"limits.networks": ""}})

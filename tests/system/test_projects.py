@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from conftest import create
 from harness.instance import fresh_name
 
 pytestmark = pytest.mark.host_only("rows of the database")
@@ -59,6 +60,36 @@ def test_profiles_fall_through_when_the_feature_is_off(rest, project):
         assert rest.read("profiles/default")["config"]["user.seen"] == "yes"
     finally:
         rest.change("PATCH", "profiles/default", {"config": {"user.seen": ""}})
+
+
+def test_features_are_of_its_own_or_of_default(rest, project, daemon):
+    """From its making, changed and unset: a profile, a volume and an image of the default project are seen in it, or are not."""
+    volumes, mark = "storage-pools/default/volumes/custom", fresh_name("seen")
+    paths = {"features.profiles": "profiles", "features.storage.volumes": volumes, "features.images": "images"}
+    rest.change("POST", "profiles", {"name": mark})
+    rest.change("POST", volumes, {"name": mark})
+    box = create(daemon, None, name=mark, start=False, source={"type": "none"})
+    image = rest.change("POST", "images", {"source": {"type": "instance", "name": mark}})["metadata"]["fingerprint"]
+    try:
+        name = project(config={**dict.fromkeys(paths, "true"), "features.networks": "false"})
+
+        def seen():
+            return {key for key, path in paths.items()
+                    if {url.split("?")[0].rsplit("/", 1)[1] for url in rest.read(path, query={"project": name})} & {mark, image}}
+
+        assert seen() == set()
+        for key in paths:
+            rest.change("PATCH", f"projects/{name}", {"config": {key: "false"}})
+            assert seen() == {key}
+            rest.change("PATCH", f"projects/{name}", {"config": {key: "true"}})
+            assert seen() == set()
+        rest.change("PATCH", f"projects/{name}", {"config": dict.fromkeys(paths, "")})
+        assert seen() == set(paths)
+    finally:
+        rest.change("DELETE", f"images/{image}")
+        box.remove()
+        rest.change("DELETE", f"profiles/{mark}")
+        rest.change("DELETE", f"{volumes}/{mark}")
 
 
 def test_features_change_in_empty_projects_only(rest, project):

@@ -194,8 +194,12 @@ def test_a_restored_instance_obeys_what_its_project_has_become(daemon, image, re
         with pytest.raises(Exception, match="security.nesting"):
             rest.change("PUT", "instances/c1", query=q, json={"restore": "s"})
         assert "security.nesting" not in rest.read("instances/c1", query=q)["config"]
-        with pytest.raises(Exception, match="restricted.snapshots"):
-            rest.change("POST", "instances/c1/snapshots", query=q, json={"name": "t"})
+        for rule, goes in (("", False), ("allow", True), ("", False)):
+            rest.change("PATCH", f"projects/{project}", {"config": {"restricted.snapshots": rule}})
+            if goes:
+                rest.change("POST", "instances/c1/snapshots", query=q, json={"name": "t"})
+            else:
+                assert "restricted.snapshots" in rest.refused("POST", "instances/c1/snapshots", {"name": "u"}, query=q, statuses=(400, 403))
         rest.change("DELETE", "instances/c1", query=q)
     finally:
         rest.delete(f"projects/{project}")

@@ -175,6 +175,9 @@ def test_defaults_of_the_pool(rest, volume, pool):
     rest.change("PATCH", f"storage-pools/{pool}", {"config": {"volume.user.a": "b", "volume.snapshots.expiry": "1w"}})
     rest.post(f"storage-pools/{pool}/volumes/custom", {"name": "v", "config": {"user.a": "own"}})
     assert rest.read(f"storage-pools/{pool}/volumes/custom/v")["config"] == {"user.a": "own", "snapshots.expiry": "1w"}
+    rest.change("PATCH", f"storage-pools/{pool}", {"config": {"volume.user.a": "", "volume.snapshots.expiry": ""}})
+    rest.post(f"storage-pools/{pool}/volumes/custom", {"name": "w"})
+    assert rest.read(f"storage-pools/{pool}/volumes/custom/w")["config"] == {}
 
 
 @pytest.mark.parametrize("body", [{"content_type": "block"}, {"config": {"size": "1GiB"}}, {"source": {"type": "nonsense"}},
