@@ -331,11 +331,13 @@ static int check_whole(struct plan_view *v, struct lxm_err *e)
 {
 	struct plan_step s;
 	uint32_t maps = 0, lowers = 0, root = 0;
-	size_t pos = 0;
+	size_t at = WIRE_HEADER, pos = at;
 
-	while (plan_next(v, &pos, &s)) {
+	for (; plan_next(v, &pos, &s); at = pos) {
 		const char *bad = check_step(&s);
 
+		if (!v->first[s.kind])
+			v->first[s.kind] = (uint32_t)at;
 		if (bad)
 			return lxm_err_set(e, EBADMSG, "plan step '%s': bad %s", kinds[s.kind].name, bad);
 		if (s.kind == PLAN_OPTIONS)
@@ -396,14 +398,21 @@ int plan_next(const struct plan_view *v, size_t *pos, struct plan_step *s)
 	return 1;
 }
 
+int plan_next_of(const struct plan_view *v, enum plan_kind kind, size_t *pos, struct plan_step *s)
+{
+	size_t at = *pos ? *pos : v->first[kind];
+
+	if (!at || wire_kind_at(&v->doc, at) != kind)
+		return 0;
+	*pos = at;
+	return plan_next(v, pos, s);
+}
+
 int plan_find(const struct plan_view *v, enum plan_kind kind, struct plan_step *s)
 {
 	size_t pos = 0;
 
-	while (plan_next(v, &pos, s))
-		if (s->kind >= kind)
-			return s->kind == kind;
-	return 0;
+	return plan_next_of(v, kind, &pos, s);
 }
 
 uint32_t plan_host_id(const struct plan_view *v, uint32_t which, uint32_t id)
@@ -413,8 +422,8 @@ uint32_t plan_host_id(const struct plan_view *v, uint32_t which, uint32_t id)
 
 	if (v->options & PLAN_PRIVILEGED)
 		return id;
-	while (plan_next(v, &pos, &s) && s.kind <= PLAN_IDMAP)
-		if (s.kind == PLAN_IDMAP && s.u.idmap.which & which && id >= s.u.idmap.inside && id - s.u.idmap.inside < s.u.idmap.count)
+	while (plan_next_of(v, PLAN_IDMAP, &pos, &s))
+		if (s.u.idmap.which & which && id >= s.u.idmap.inside && id - s.u.idmap.inside < s.u.idmap.count)
 			return s.u.idmap.host + (id - s.u.idmap.inside);
 	return UINT32_MAX;
 }

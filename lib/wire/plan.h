@@ -387,6 +387,7 @@ struct plan_view {
 	struct wire_doc doc;
 	struct wire_mapping mapping;
 	uint32_t options; /* flags of PLAN_OPTIONS */
+	uint32_t first[PLAN_KINDS]; /* where the steps of a kind begin, 0: there are none */
 };
 
 /**
@@ -412,6 +413,8 @@ int plan_nic_open(int fd, struct plan_view *view_out, struct plan_nic *n_out, st
 
 /** The next step; *pos starts at 0. Strings point into the view. Returns 1, 0 at the end. */
 int plan_next(const struct plan_view *v, size_t *pos, struct plan_step *s);
+/** The next step of that kind; the others are not even decoded. Returns 1, 0 at the end. */
+int plan_next_of(const struct plan_view *v, enum plan_kind kind, size_t *pos, struct plan_step *s);
 /** The first step of that kind. Returns 1, or 0 if there is none. */
 int plan_find(const struct plan_view *v, enum plan_kind kind, struct plan_step *s);
 /** "mount", "nic": for messages. */

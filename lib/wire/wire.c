@@ -14,7 +14,7 @@
 
 #include "lib/base/fd.h"
 
-#define HEADER 16u
+#define HEADER WIRE_HEADER
 #define PAD(n) (((n) + 7u) & ~(size_t)7u)
 
 static uint32_t get_u32(const unsigned char *p)
@@ -106,7 +106,7 @@ void wire_header(unsigned char out[16], const struct wire_format *f, uint32_t re
 	memcpy(out, h, sizeof(h));
 }
 
-/* Takes one field from *p, which has *left bytes; stores it into `base` unless that is NULL. */
+/* Takes one field from *p, which has *left bytes; stores it into `base`, or checks all of it where that is NULL. */
 static int get_field(const struct wire_field *f, const unsigned char **p, size_t *left, unsigned char *base)
 {
 	size_t n = f->type == WIRE_U64 ? 8 : 4;
@@ -128,8 +128,8 @@ static int get_field(const struct wire_field *f, const unsigned char **p, size_t
 	if (n > *left || n > field_max(f))
 		return -EBADMSG;
 	if (f->type == WIRE_STR) {
-		/* exactly one NUL, at the end */
-		if (n == 0 || memchr(*p, 0, n) != *p + n - 1)
+		/* exactly one NUL, at the end; one before it was looked for when the document was checked */
+		if (n == 0 || (*p)[n - 1] != 0 || (!base && memchr(*p, 0, n) != *p + n - 1))
 			return -EBADMSG;
 		s = (const char *)*p;
 		if (base)
@@ -247,6 +247,11 @@ int wire_next(const struct wire_doc *doc, size_t *pos, uint32_t *kind, void *fie
 	(void)r;
 	*pos = off + 8 + PAD(n);
 	return 1;
+}
+
+uint32_t wire_kind_at(const struct wire_doc *doc, size_t pos)
+{
+	return pos < doc->len ? get_u32(doc->data + pos) : 0;
 }
 
 int wire_decode(const struct wire_format *f, const void *data, size_t len, void *out, size_t size, struct lxm_err *e)

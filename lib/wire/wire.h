@@ -35,6 +35,7 @@ struct wire_field {
 	uint32_t max; /* largest string or bytes, 0: WIRE_STR_MAX */
 };
 
+#define WIRE_HEADER  16u /* bytes */
 #define WIRE_STR_MAX 4096u
 #define WIRE_FIELDS  12 /* most fields in one record */
 
@@ -85,6 +86,9 @@ int wire_check(const struct wire_format *f, const void *data, size_t len, struct
  * Returns 1, or 0 at the end.
  */
 int wire_next(const struct wire_doc *doc, size_t *pos, uint32_t *kind, void *fields);
+
+/** The kind of the record at pos, which is WIRE_HEADER or what wire_next() left; 0 at the end. */
+uint32_t wire_kind_at(const struct wire_doc *doc, size_t pos);
 
 /** Check a document and decode it into one struct that all its kinds fill, each some members of it; zeroed before. Returns 0 or -EBADMSG. */
 int wire_decode(const struct wire_format *f, const void *data, size_t len, void *out, size_t size, struct lxm_err *e);

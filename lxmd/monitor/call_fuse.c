@@ -26,9 +26,8 @@ static int join_all(const struct call *c)
 	size_t pos = 0;
 	int r = 0;
 
-	while (r == 0 && plan_next(c->plan, &pos, &p) && p.kind <= PLAN_CGROUP)
-		if (p.kind == PLAN_CGROUP)
-			r = call_join(c, &p.u.cgroup);
+	while (r == 0 && plan_next_of(c->plan, PLAN_CGROUP, &pos, &p))
+		r = call_join(c, &p.u.cgroup);
 	return r;
 }
 

@@ -66,11 +66,11 @@ static int take_device_rules(const struct call *c)
 
 	if (!plan_find(c->plan, PLAN_CGROUP_DEV, &p))
 		return -EPERM;
-	while (plan_next(c->plan, &pos, &p) && p.kind <= PLAN_CGROUP)
-		if (p.kind == PLAN_CGROUP && strcmp(p.u.cgroup.hier, "devices") == 0)
+	while (plan_next_of(c->plan, PLAN_CGROUP, &pos, &p))
+		if (strcmp(p.u.cgroup.hier, "devices") == 0)
 			return call_join(c, &p.u.cgroup);
-	for (pos = 0; plan_next(c->plan, &pos, &p) && p.kind <= PLAN_CGROUP;)
-		if (p.kind == PLAN_CGROUP && p.u.cgroup.flags & PLAN_CG_V2)
+	for (pos = 0; plan_next_of(c->plan, PLAN_CGROUP, &pos, &p);)
+		if (p.u.cgroup.flags & PLAN_CG_V2)
 			return call_join(c, &p.u.cgroup);
 	return -EPERM;
 }

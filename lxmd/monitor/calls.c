@@ -180,8 +180,8 @@ static bool is_ours(const struct call *c, uid_t uid)
 	struct plan_step p;
 	size_t pos = 0;
 
-	while (plan_next(c->plan, &pos, &p) && p.kind <= PLAN_IDMAP)
-		if (p.kind == PLAN_IDMAP && p.u.idmap.which & PLAN_MAP_UID && uid >= p.u.idmap.host && uid - p.u.idmap.host < p.u.idmap.count)
+	while (plan_next_of(c->plan, PLAN_IDMAP, &pos, &p))
+		if (p.u.idmap.which & PLAN_MAP_UID && uid >= p.u.idmap.host && uid - p.u.idmap.host < p.u.idmap.count)
 			return true;
 	return false;
 }
@@ -225,14 +225,14 @@ static uint64_t cgroup_number(const struct call *c, const char *v1_hier, const c
 	struct plan_step p;
 	size_t pos = 0;
 
-	while (plan_next(c->plan, &pos, &p) && p.kind <= PLAN_CGROUP) {
-		bool v2 = p.kind == PLAN_CGROUP && p.u.cgroup.flags & PLAN_CG_V2;
+	while (plan_next_of(c->plan, PLAN_CGROUP, &pos, &p)) {
+		bool v2 = p.u.cgroup.flags & PLAN_CG_V2;
 		lxm_auto(fd_close) int fd = -1;
 		char path[700], text[32];
 		uint64_t value;
 		ssize_t n;
 
-		if (p.kind != PLAN_CGROUP || (!v2 && strcmp(p.u.cgroup.hier, v1_hier) != 0))
+		if (!v2 && strcmp(p.u.cgroup.hier, v1_hier) != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s/%s", p.u.cgroup.mount, p.u.cgroup.path, v2 ? v2_file : v1_file);
 		fd = open(path, O_RDONLY | O_CLOEXEC);

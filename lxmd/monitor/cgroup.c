@@ -70,11 +70,9 @@ static int cgroup_of(const struct start *s, const char *hier)
 	size_t pos = 0;
 	int i = 0;
 
-	while (plan_next(&s->plan, &pos, &p) && p.kind <= PLAN_CGROUP)
-		if (p.kind == PLAN_CGROUP && strcmp(p.u.cgroup.hier, hier) == 0)
+	for (; plan_next_of(&s->plan, PLAN_CGROUP, &pos, &p); i++)
+		if (strcmp(p.u.cgroup.hier, hier) == 0)
 			return s->cgroup[i];
-		else if (p.kind == PLAN_CGROUP)
-			i++;
 	return -1;
 }
 
@@ -154,12 +152,9 @@ bool cgroup_clean(const struct plan_view *plan)
 	struct plan_step p;
 	size_t pos = 0;
 
-	while (plan_next(plan, &pos, &p)) {
-		lxm_auto(fd_close) int mount = -1;
+	while (plan_next_of(plan, PLAN_CGROUP, &pos, &p)) {
+		lxm_auto(fd_close) int mount = open(p.u.cgroup.mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-		if (p.kind != PLAN_CGROUP)
-			continue;
-		mount = open(p.u.cgroup.mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (mount < 0 || cgroup_rmdir_at(mount, p.u.cgroup.path) == 0)
 			continue;
 		/* init's namespace is dead, so what is left in here was put in from outside: exec sessions' helpers */

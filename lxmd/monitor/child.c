@@ -69,9 +69,8 @@ static int run(struct start *s, enum plan_kind kind, step_fn fn, struct lxm_err 
 	size_t pos = 0;
 	int r = 0;
 
-	while (r == 0 && plan_next(&s->plan, &pos, &p) && p.kind <= kind)
-		if (p.kind == kind)
-			r = fn(s, &p, e);
+	while (r == 0 && plan_next_of(&s->plan, kind, &pos, &p))
+		r = fn(s, &p, e);
 	return r;
 }
 
@@ -275,12 +274,10 @@ static int exec_init(struct start *s, struct lxm_err *e)
 	size_t pos = 0, na = 0, ne = 0;
 	struct plan_step p;
 
-	while (plan_next(&s->plan, &pos, &p)) {
-		if (p.kind == PLAN_ARG)
-			argv[na++] = (char *)p.u.text.s;
-		else if (p.kind == PLAN_ENV)
-			envp[ne++] = (char *)p.u.text.s;
-	}
+	while (plan_next_of(&s->plan, PLAN_ARG, &pos, &p))
+		argv[na++] = (char *)p.u.text.s;
+	for (pos = 0; plan_next_of(&s->plan, PLAN_ENV, &pos, &p);)
+		envp[ne++] = (char *)p.u.text.s;
 	sys_signals_reset();
 	if (lxm_send_fds(s->sock, &told, sizeof(told), NULL, 0, 0) < 0)
 		_exit(1);

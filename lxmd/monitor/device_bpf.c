@@ -144,9 +144,8 @@ int device_bpf_attach(const struct plan_view *plan, int cgroup, struct lxm_err *
 
 	if (map < 0)
 		return LXM_TAKE(map, -1);
-	while (plan_next(plan, &pos, &s))
-		if (s.kind == PLAN_CGROUP_DEV && n < MAX_RULES)
-			rules[n++] = s.u.cgroup_dev;
+	while (n < MAX_RULES && plan_next_of(plan, PLAN_CGROUP_DEV, &pos, &s))
+		rules[n++] = s.u.cgroup_dev;
 	prologue(&p);
 	ask_map(&p, map);
 	while (n)

@@ -35,9 +35,8 @@ int root_make(struct start *s, int *fd_out, struct lxm_err *e)
 		spec.attrs |= MOUNT_ATTR_RDONLY;
 	if (p.u.root.kind == PLAN_ROOT_OVERLAY)
 		spec.flags = ROOT_OVERLAY | (p.u.root.flags & PLAN_ROOT_VOLATILE ? ROOT_VOLATILE : 0);
-	while (plan_next(&s->plan, &pos, &p))
-		if (p.kind == PLAN_LOWER && spec.nlower < ROOT_LOWERS)
-			spec.lower[spec.nlower++] = p.u.lower.dir;
+	while (spec.nlower < ROOT_LOWERS && plan_next_of(&s->plan, PLAN_LOWER, &pos, &p))
+		spec.lower[spec.nlower++] = p.u.lower.dir;
 	return root_mount(&spec, fd_out, e);
 }
 
@@ -110,9 +109,8 @@ int dev_borrow(struct start *s, struct lxm_err *e)
 	/* who cannot make one can make none */
 	if (fstatat(s->dev, "null", &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return 0;
-	while (r == 0 && plan_next(&s->plan, &pos, &p))
-		if (p.kind == PLAN_DEV)
-			r = node_borrow(s, &p.u.dev, e);
+	while (r == 0 && plan_next_of(&s->plan, PLAN_DEV, &pos, &p))
+		r = node_borrow(s, &p.u.dev, e);
 	return r;
 }
 
@@ -131,8 +129,8 @@ static int dev_fill(struct start *s, int dev, struct lxm_err *e)
 	console = openat(dev, "console", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (console < 0)
 		return lxm_err_sys(e, "make '/dev/console'");
-	while (plan_next(&s->plan, &pos, &p)) {
-		int r = p.kind == PLAN_DEV ? node_make(s, dev, &p.u.dev, e) : 0;
+	while (plan_next_of(&s->plan, PLAN_DEV, &pos, &p)) {
+		int r = node_make(s, dev, &p.u.dev, e);
 
 		if (r < 0)
 			return r;

@@ -32,6 +32,18 @@
 #include "lxmd/monitor/intercept.h"
 #include "lxmd/monitor/netlink.h"
 
+/* Raising a hard limit takes a right that root inside has not; the monitor itself has no use for a low one. */
+static int rlimit_step_raise(struct start *s, const struct plan_step *p, struct lxm_err *e)
+{
+	struct rlimit r;
+
+	if (getrlimit((__rlimit_resource_t)p->u.rlimit.resource, &r) < 0 || r.rlim_max >= p->u.rlimit.hard)
+		return 0;
+	r.rlim_max = p->u.rlimit.hard;
+	(void)setrlimit((__rlimit_resource_t)p->u.rlimit.resource, &r);
+	return 0;
+}
+
 /* Which steps run outside, and when. The inside rows are in child.c. */
 static const struct {
 	int (*before)(struct start *s, const struct plan_step *p, struct lxm_err *e); /* init does not exist yet */
@@ -46,6 +58,7 @@ static const struct {
 	[PLAN_NIC_ROUTE] = { NULL, nic_step_outside },
 	[PLAN_NIC_PROXY] = { NULL, nic_step_outside },
 	[PLAN_NIC_PORT] = { NULL, nic_step_port },
+	[PLAN_RLIMIT] = { rlimit_step_raise, NULL },
 };
 
 int tell(struct start *s, char what, int fd, struct lxm_err *e)
@@ -55,29 +68,15 @@ int tell(struct start *s, char what, int fd, struct lxm_err *e)
 	return n < 0 ? lxm_err_set(e, (int)-n, "talk to init's process: %s", strerror((int)-n)) : 0;
 }
 
-/* Raising a hard limit takes a right that root inside has not; the monitor itself has no use for a low one. */
-static void raise_rlimit(const struct plan_rlimit *p)
-{
-	struct rlimit r;
-
-	if (getrlimit((__rlimit_resource_t)p->resource, &r) < 0 || r.rlim_max >= p->hard)
-		return;
-	r.rlim_max = p->hard;
-	(void)setrlimit((__rlimit_resource_t)p->resource, &r);
-}
-
 static int run_before(struct start *s, struct lxm_err *e)
 {
 	struct plan_step p;
 	size_t pos = 0;
-	int r = 0;
+	int r = 0, kind;
 
-	while (r == 0 && plan_next(&s->plan, &pos, &p)) {
-		if (steps[p.kind].before)
-			r = steps[p.kind].before(s, &p, e);
-		else if (p.kind == PLAN_RLIMIT)
-			raise_rlimit(&p.u.rlimit);
-	}
+	for (kind = 1; r == 0 && kind < PLAN_KINDS; kind++)
+		for (pos = 0; r == 0 && steps[kind].before && plan_next_of(&s->plan, kind, &pos, &p);)
+			r = steps[kind].before(s, &p, e);
 	return r < 0 ? r : cgroup_devices_done(s, e);
 }
 
@@ -113,8 +112,8 @@ static int map_write(struct start *s, const char *file, uint32_t which, struct l
 	size_t pos = 0, n = 0;
 	int r;
 
-	while (plan_next(&s->plan, &pos, &p) && p.kind <= PLAN_IDMAP)
-		if (p.kind == PLAN_IDMAP && p.u.idmap.which & which && n + 40 < sizeof(text))
+	while (plan_next_of(&s->plan, PLAN_IDMAP, &pos, &p))
+		if (p.u.idmap.which & which && n + 40 < sizeof(text))
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%u %u %u\n", p.u.idmap.inside, p.u.idmap.host, p.u.idmap.count);
 	r = lxm_write_str_at(s->proc, file, text);
 	if (r == 0)
@@ -163,8 +162,8 @@ static int stage_beside(struct start *s, struct lxm_err *e)
 {
 	lxm_auto(fd_close) int dev = -1;
 	struct plan_step p;
-	size_t pos = 0;
-	int r = root_make(s, &s->m->root, e);
+	size_t pos;
+	int r = root_make(s, &s->m->root, e), kind;
 
 	if (r == 0)
 		r = tell(s, TELL_FD, s->m->root, e);
@@ -176,11 +175,11 @@ static int stage_beside(struct start *s, struct lxm_err *e)
 		r = s->nl = nl_open(e);
 	if (r > 0)
 		r = 0;
-	while (r == 0 && plan_next(&s->plan, &pos, &p)) {
-		if (p.kind > PLAN_MOUNT)
+	for (kind = 1; r == 0 && kind < PLAN_KINDS; kind++) {
+		for (pos = 0; r == 0 && steps[kind].beside && plan_next_of(&s->plan, kind, &pos, &p);)
+			r = steps[kind].beside(s, &p, e);
+		if (r == 0 && kind == PLAN_MOUNT)
 			r = mounts_flush(s, e);
-		if (r == 0 && steps[p.kind].beside)
-			r = steps[p.kind].beside(s, &p, e);
 	}
 	return r < 0 ? r : tell(s, TELL_DONE, -1, e);
 }

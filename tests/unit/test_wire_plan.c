@@ -75,6 +75,39 @@ static void what_goes_in_comes_out(void)
 	plan_free(p);
 }
 
+static void steps_of_one_kind(void)
+{
+	static const enum plan_kind order[] = { PLAN_IDENTITY, PLAN_OPTIONS, PLAN_IDMAP, PLAN_IDMAP, PLAN_IDMAP, PLAN_ROOT, PLAN_LOWER, PLAN_ENV, PLAN_ARG };
+	struct plan *p = small();
+	struct lxm_err e = { 0 };
+	struct plan_view v = { 0 };
+	struct plan_step s, of;
+	size_t pos = 0, of_pos = 0, n = 0;
+	enum plan_kind kind = 0;
+	int fd = -1;
+
+	CU_ASSERT_EQUAL(plan_seal(p, &fd, &e), 0);
+	CU_ASSERT_EQUAL(plan_open(fd, &v, &e), 0);
+	/* kind by kind they are the steps of the whole, the first and the last kind too */
+	for (; plan_next(&v, &pos, &s); n++) {
+		CU_ASSERT_FATAL(n < LXM_ARRAY_LEN(order) && s.kind == order[n]);
+		if (s.kind != kind) {
+			CU_ASSERT(kind == 0 || !plan_next_of(&v, kind, &of_pos, &of));
+			of_pos = 0;
+		}
+		kind = s.kind;
+		CU_ASSERT_FATAL(plan_next_of(&v, kind, &of_pos, &of));
+		CU_ASSERT(of.kind == kind && of_pos == pos);
+	}
+	CU_ASSERT_EQUAL(n, LXM_ARRAY_LEN(order));
+	CU_ASSERT_FALSE(plan_next_of(&v, kind, &of_pos, &of));
+	of_pos = 0;
+	CU_ASSERT_FALSE(plan_next_of(&v, PLAN_MOUNT, &of_pos, &of));
+	plan_close(&v);
+	close(fd);
+	plan_free(p);
+}
+
 static void ids_are_mapped_line_by_line(void)
 {
 	struct plan *p = small();
@@ -236,7 +269,7 @@ static void damaged_plans_never_crash(void)
 	plan_free(p);
 }
 
-UNIT_MAIN("wire/plan", { "lists of vlans", lists_of_vlans }, { "what goes in comes out", what_goes_in_comes_out }, { "ids are mapped line by line", ids_are_mapped_line_by_line },
+UNIT_MAIN("wire/plan", { "lists of vlans", lists_of_vlans }, { "what goes in comes out", what_goes_in_comes_out }, { "steps of one kind are found without the others", steps_of_one_kind }, { "ids are mapped line by line", ids_are_mapped_line_by_line },
 	  { "bad steps are refused by name", bad_steps_are_refused_by_name }, { "incomplete plans are refused", incomplete_plans_are_refused },
 	  { "steps about links", steps_about_links }, { "a link alone", a_link_alone },
 	  { "defaults fit a plan", defaults_fit_a_plan }, { "unsealed memory is refused", unsealed_memory_is_refused },
