@@ -40,6 +40,20 @@ static void layers_close(struct layers *l)
 }
 LXM_AUTO_STRUCT(layers, struct layers, layers_close)
 
+void root_rest_close(struct root_rest *rest)
+{
+	while (rest->n)
+		auto_fd_close(&rest->fd[--rest->n]);
+}
+
+/* The overlay has clones of its own: the mounts of the layers are not needed any more. */
+static void layers_leave(struct layers *l, struct root_rest *rest)
+{
+	while (l->n)
+		rest->fd[rest->n++] = l->lower[--l->n];
+	rest->fd[rest->n++] = LXM_TAKE(l->dir, -1);
+}
+
 /* After a volatile mount the kernel leaves a mark that forbids mounting again. */
 static void forget_volatile(int dir)
 {
@@ -130,7 +144,7 @@ static int layers_config(int fs, const struct layers *l)
 }
 
 /* attach: the layers are put into this process's mount namespace, which must be a private one. */
-static int overlay_make(const struct root_spec *s, bool attach, int *fd_out, struct lxm_err *e)
+static int overlay_make(const struct root_spec *s, bool attach, int *fd_out, struct root_rest *rest, struct lxm_err *e)
 {
 	lxm_auto(layers) struct layers l = { .origin = -1, .dir = -1, .upper = -1, .work = -1 };
 	lxm_auto(fd_close) int fs = -1;
@@ -161,6 +175,8 @@ static int overlay_make(const struct root_spec *s, bool attach, int *fd_out, str
 	rc = fsmount(fs, FSMOUNT_CLOEXEC, s->attrs);
 	if (rc < 0)
 		return mountfd_error(fs, e, "mount the overlay");
+	if (rest)
+		layers_leave(&l, rest);
 	*fd_out = rc;
 	return 0;
 }
@@ -184,7 +200,7 @@ static int overlay_make_attached(const struct root_spec *s, int *fd_out, struct 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		r = lxm_err_sys(e, "make mounts private");
 	else
-		r = overlay_make(s, true, fd_out, e);
+		r = overlay_make(s, true, fd_out, NULL, e);
 	back = setns(home, CLONE_NEWNS);
 	if (back == 0)
 		back = fchdir(root);
@@ -207,9 +223,9 @@ static bool takes_detached_layers(void)
 	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 15));
 }
 
-static int overlay_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
+static int overlay_mount(const struct root_spec *s, int *fd_out, struct root_rest *rest, struct lxm_err *e)
 {
-	return takes_detached_layers() ? overlay_make(s, false, fd_out, e) : overlay_make_attached(s, fd_out, e);
+	return takes_detached_layers() ? overlay_make(s, false, fd_out, rest, e) : overlay_make_attached(s, fd_out, e);
 }
 
 static int bind_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
@@ -222,9 +238,9 @@ static int bind_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
 	return r;
 }
 
-int root_mount(const struct root_spec *s, int *fd_out, struct lxm_err *e)
+int root_mount(const struct root_spec *s, int *fd_out, struct root_rest *rest, struct lxm_err *e)
 {
-	int r = s->flags & ROOT_OVERLAY ? overlay_mount(s, fd_out, e) : bind_mount(s, fd_out, e);
+	int r = s->flags & ROOT_OVERLAY ? overlay_mount(s, fd_out, rest, e) : bind_mount(s, fd_out, e);
 
 	return r < 0 ? lxm_err_wrap(e, r, "root filesystem") : 0;
 }

@@ -26,13 +26,23 @@ struct root_spec {
 	unsigned int attrs;		 /* MOUNT_ATTR_* */
 };
 
+/* Detached mounts that nobody needs any more. Zeroed is none. */
+struct root_rest {
+	int fd[ROOT_LOWERS + 1];
+	size_t n;
+};
+
+/** Closes them. Each makes the kernel wait for its readers (RCU): 0.05 ms, and milliseconds where all CPUs are busy. */
+void root_rest_close(struct root_rest *rest);
+
 /**
  * Make the mount. Attached nowhere: it ends with its last descriptor or namespace.
  *
  * @fd_out  receives it (caller closes); untouched on failure
+ * @rest    zeroed; receives on success what is to be closed when nobody waits, with root_rest_close(). NULL: it is closed here
  *
  * Single-threaded callers with SECBIT_NO_SETUID_FIXUP: ids change while it works. Returns 0 or -errno.
  */
-int root_mount(const struct root_spec *spec, int *fd_out, struct lxm_err *e);
+int root_mount(const struct root_spec *spec, int *fd_out, struct root_rest *rest, struct lxm_err *e);
 
 #endif

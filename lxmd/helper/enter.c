@@ -95,7 +95,7 @@ static int make_root(const struct file_job *j, int *root, int *userns, struct lx
 	if (r == 0 && prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0)
 		r = lxm_err_sys(e, "keep capabilities");
 	if (r == 0)
-		r = root_mount(&s, root, e);
+		r = root_mount(&s, root, NULL, e);
 	(void)prctl(PR_SET_SECUREBITS, 0);
 	return r;
 }

@@ -111,6 +111,7 @@ static int run_again(struct mon *m, struct lxm_err *e)
 		return lxm_err_wrap(e, r, "start again after a reboot");
 	m->reboots++;
 	(void)control_event(m, &event, true);
+	root_rest_close(&m->rest);
 	return 0;
 }
 
@@ -351,6 +352,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	(void)control_event(m, &report, true);
+	root_rest_close(&m->rest);
 	stack_trim();
 	loop(m);
 	return 0;

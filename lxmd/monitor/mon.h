@@ -37,6 +37,7 @@ struct mon {
 	int listen;    /* monitor.sock */
 	int own_netns; /* to come back from a container's */
 	int root;      /* the root filesystem's mount, held past init's end so that its sync does not delay the report */
+	struct root_rest rest; /* of making it; closed once lxmd knows how the start went */
 	int dev;       /* the container's /dev, for guest.c */
 	int guest;     /* listening end of /dev/lxd/sock, -1: there is none */
 	int intercept; /* pidfd of the server of intercepted calls, -1: none */

@@ -37,7 +37,7 @@ int root_make(struct start *s, int *fd_out, struct lxm_err *e)
 		spec.flags = ROOT_OVERLAY | (p.u.root.flags & PLAN_ROOT_VOLATILE ? ROOT_VOLATILE : 0);
 	while (spec.nlower < ROOT_LOWERS && plan_next_of(&s->plan, PLAN_LOWER, &pos, &p))
 		spec.lower[spec.nlower++] = p.u.lower.dir;
-	return root_mount(&spec, fd_out, e);
+	return root_mount(&spec, fd_out, &s->m->rest, e);
 }
 
 /* ---- /dev */

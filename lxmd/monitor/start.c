@@ -342,6 +342,7 @@ void cleanup_rest(struct mon *m)
 {
 	intercept_stop(m);
 	guest_close(m);
+	root_rest_close(&m->rest);
 	/* may sync the upper layer to disk */
 	auto_fd_close(&m->root);
 	/* not the cgroups: the instance may have been started anew, under the same names */
