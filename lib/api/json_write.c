@@ -9,10 +9,11 @@
 #include "lib/api/json.h"
 #include "lib/base/alloc.h"
 
-/* 0: as it is, 'u': as \u00XX, else what stands behind the backslash. From 0x80 on it is UTF-8, which is looked at before. */
+/* 0: as it is, 'u': as \u00XX, UTF8: to be looked at, else what stands behind the backslash. */
+#define UTF8 1
 static const char escapes[256] = {
 	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
-	'u', 'u', 'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\',
+	'u', 'u', 'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\', [0x80 ... 0xff] = UTF8,
 };
 
 /* Room for n bytes more was made. */
@@ -22,33 +23,35 @@ static void put(struct lxm_buf *b, const char *s, size_t n)
 	b->len += n;
 }
 
-static bool ascii(const char *s, size_t n)
+/* How many bytes from the start stand for themselves. */
+static size_t plain_bytes(const char *s)
 {
-	unsigned char any = 0;
-	size_t i;
+	size_t n = 0;
 
-	for (i = 0; i < n; i++)
-		any |= (unsigned char)s[i];
-	return any < 0x80;
+	while (!escapes[(unsigned char)s[n]])
+		n++;
+	return n;
 }
 
-static void quoted(struct lxm_buf *b, const char *s)
+/* Its first n bytes are plain. */
+static void quoted(struct lxm_buf *b, const char *s, size_t n)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	lxm_auto(free) char *clean = NULL;
-	size_t n = strlen(s), i, from = 0;
+	size_t i = n, from = 0;
 
-	if (!ascii(s, n) && !lxm_utf8_ok(s, n)) {
+	n += strlen(s + n);
+	if (i < n && !lxm_utf8_ok(s, n)) {
 		s = clean = lxm_utf8_clean(s);
 		n = strlen(s);
 	}
 	lxm_buf_room(b, 6 * n + 4);
 	b->data[b->len++] = '"';
-	for (i = 0; i < n; i++) {
+	for (; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
 		char esc = escapes[c];
 
-		if (!esc)
+		if (!esc || esc == UTF8)
 			continue;
 		put(b, s + from, i - from);
 		from = i + 1;
@@ -65,6 +68,21 @@ static void quoted(struct lxm_buf *b, const char *s)
 	b->data[b->len] = 0;
 }
 
+static void string(struct lxm_buf *b, const char *s)
+{
+	size_t n = plain_bytes(s);
+
+	if (s[n]) {
+		quoted(b, s, n);
+		return;
+	}
+	lxm_buf_room(b, n + 4);
+	b->data[b->len++] = '"';
+	put(b, s, n);
+	b->data[b->len++] = '"';
+	b->data[b->len] = 0;
+}
+
 /* What comes before a value. */
 static void begin(struct lxm_buf *b, const char *key)
 {
@@ -73,7 +91,7 @@ static void begin(struct lxm_buf *b, const char *key)
 	if (last != '{' && last != '[')
 		lxm_buf_chr(b, ',');
 	if (key) {
-		quoted(b, key);
+		string(b, key);
 		lxm_buf_chr(b, ':');
 	}
 }
@@ -107,7 +125,7 @@ void jw_array_end(struct lxm_buf *b)
 void jw_str(struct lxm_buf *b, const char *key, const char *value)
 {
 	begin(b, key);
-	quoted(b, value ? value : "");
+	string(b, value ? value : "");
 }
 
 void jw_int(struct lxm_buf *b, const char *key, int64_t value)

@@ -6,6 +6,7 @@
 
 #include "db/config.h"
 #include "db/node.h"
+#include "lib/api/json_write.h"
 #include "lib/base/fd.h"
 #include "lib/conf/tables.h"
 #include "lxmd/api/server_config.h"
@@ -100,47 +101,43 @@ static json_t *environment(struct request *rq)
 	return o;
 }
 
-static json_t *extensions(void)
+/* What everybody sees. As text: a tree of some hundred extensions would be most of the work for this answer. */
+static void write_public(struct lxm_buf *b)
 {
 	const char *const *x;
-	json_t *a = json_array();
 
+	jw_array(b, "api_extensions");
 	for (x = api_extensions(); *x; x++)
-		json_array_append_new(a, json_string(*x));
-	return a;
+		jw_str(b, NULL, *x);
+	jw_array_end(b);
+	jw_str(b, "api_status", "stable");
+	jw_str(b, "api_version", "1.0");
+	jw_array(b, "auth_methods");
+	jw_str(b, NULL, "tls");
+	jw_array_end(b);
+	jw_bool(b, "public", false);
 }
 
 int api_server_get(struct request *rq, struct lxm_err *e)
 {
+	bool trusted = rq_caller(rq)->trust >= CALLER_RESTRICTED, admin = rq_caller(rq)->trust == CALLER_ADMIN;
 	lxm_auto(kv) struct lxm_kv config = { 0 };
-	json_t *o;
-	int r;
+	lxm_auto(buf) struct lxm_buf b = { 0 };
+	int r = admin ? server_config_load(rq->d, &config, e) : 0;
 
-	o = json_object();
-	json_object_set_new(o, "api_extensions", extensions());
-	json_object_set_new(o, "api_status", json_string("stable"));
-	json_object_set_new(o, "api_version", json_string("1.0"));
-	json_object_set_new(o, "auth_methods", json_pack("[s]", "tls"));
-	json_object_set_new(o, "public", json_false());
-	if (rq_caller(rq)->trust < CALLER_RESTRICTED) {
-		json_object_set_new(o, "auth", json_string("untrusted"));
-		return reply_sync(rq, o);
-	}
-	json_object_set_new(o, "auth", json_string("trusted"));
-	json_object_set_new(o, "auth_user_name", js_string(rq_caller(rq)->username));
-	json_object_set_new(o, "auth_user_method", js_string(rq_caller(rq)->protocol));
-	json_object_set_new(o, "environment", environment(rq));
-	if (rq_caller(rq)->trust != CALLER_ADMIN) {
-		json_object_set_new(o, "config", json_null());
-		return reply_sync(rq, o);
-	}
-	r = server_config_load(rq->d, &config, e);
-	if (r < 0) {
-		json_decref(o);
+	if (r < 0)
 		return r;
+	jw_object(&b, NULL);
+	write_public(&b);
+	jw_str(&b, "auth", trusted ? "trusted" : "untrusted");
+	if (trusted) {
+		jw_str(&b, "auth_user_name", rq_caller(rq)->username);
+		jw_str(&b, "auth_user_method", rq_caller(rq)->protocol);
+		jw_tree(&b, "environment", environment(rq));
+		jw_tree(&b, "config", admin ? server_config_json(&config) : NULL);
 	}
-	json_object_set_new(o, "config", server_config_json(&config));
-	return reply_sync_etag(rq, o, js_from_kv(&config));
+	jw_object_end(&b);
+	return reply_sync_text(rq, &b, admin ? js_from_kv(&config) : NULL);
 }
 
 /* Clients ask before they tell people that there is no cluster. */
