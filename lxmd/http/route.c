@@ -19,12 +19,23 @@
 
 struct split_row {
 	size_t n;
+	uint32_t second;     /* hash of the second segment, which most rows differ in; 0: any fits */
 	struct lxm_strv seg; /* parameters are "{name}" */
 	unsigned int params; /* bit i: segment i is a parameter */
 };
 
 static struct split_row *rows;
 static pthread_once_t rows_once = PTHREAD_ONCE_INIT;
+
+/* Never 0. */
+static uint32_t hash(const char *s)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 16777619u;
+	return h ? h : 1;
+}
 
 static void rows_split(void)
 {
@@ -38,11 +49,14 @@ static void rows_split(void)
 		for (k = 0; k < rows[i].n; k++)
 			if (rows[i].seg.v[k][0] == '{')
 				rows[i].params |= 1u << k;
+		if (rows[i].n > 1 && !(rows[i].params & 2))
+			rows[i].second = hash(rows[i].seg.v[1]);
 	}
 }
 
 struct split_path {
 	size_t n;
+	uint32_t second;	 /* its hash, 0: there is none */
 	char *seg[SEGMENTS_MAX]; /* decoded, owned */
 };
 
@@ -84,7 +98,7 @@ static bool row_fits(const struct split_row *r, const struct split_path *p)
 {
 	size_t i;
 
-	if (r->n != p->n)
+	if (r->n != p->n || (r->second && r->second != p->second))
 		return false;
 	for (i = 0; i < r->n; i++)
 		if (!(r->params & (1u << i)) && strcmp(r->seg.v[i], p->seg[i]) != 0)
@@ -124,6 +138,7 @@ int route_find(const char *method, const char *path, struct route_match *m, stru
 		p.seg[1] = lxm_strdup("instances");
 		m->containers = true;
 	}
+	p.second = p.n > 1 ? hash(p.seg[1]) : 0;
 	for (i = 0; i < n; i++)
 		if (row_fits(&rows[i], &p) && (!best || more_literal(&rows[i], best)))
 			best = &rows[i];
