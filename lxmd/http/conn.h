@@ -48,7 +48,6 @@ struct http_cors {
 struct http {
 	struct lxmd *d;
 	struct http_side local, network;
-	int listen_fd;
 	atomic_bool closing; /* requests are refused on the spot: none may be suspended when libmicrohttpd is stopped, it aborts */
 	atomic_int active; /* requests between their handler's start and the end of their reply */
 

@@ -279,7 +279,7 @@ int side_start(struct http_side *side, int fd, unsigned int connections, struct 
 int http_start(struct lxmd *d, struct lxm_err *e)
 {
 	struct http *h = lxm_alloc(sizeof(*h));
-	int r;
+	int fd, r;
 
 	h->d = d;
 	h->local.http = h->network.http = h;
@@ -287,10 +287,10 @@ int http_start(struct lxmd *d, struct lxm_err *e)
 	h->ca = peer_ca_new();
 	(void)pthread_mutex_init(&h->lock, NULL);
 	(void)pthread_mutex_init(&h->configuring, NULL);
-	h->listen_fd = socket_bind(d, e);
-	r = h->listen_fd < 0 ? h->listen_fd : side_start(&h->local, h->listen_fd, CONNECTIONS, e);
+	fd = socket_bind(d, e);
+	r = fd < 0 ? fd : side_start(&h->local, fd, CONNECTIONS, e);
 	if (r < 0) {
-		auto_fd_close(&h->listen_fd);
+		auto_fd_close(&fd);
 		network_stop(h);
 		free(h);
 		return r;
@@ -307,17 +307,18 @@ int http_stop(struct lxmd *d, int timeout_ms)
 	if (!h)
 		return 0;
 	(void)unlinkat(d->dirs.top.fd, "unix.socket", 0);
-	(void)MHD_quiesce_daemon(h->local.mhd);
 	network_quiesce(h);
-	/* connections that are open bring further requests */
+	/*
+	 * Connections that are open bring further requests, and so does the socket while somebody knows it: MHD_quiesce_daemon() would
+	 * stop that, but it and the threads of the pool may both take the socket out of a thread's epoll set, and the second aborts.
+	 */
 	atomic_store(&h->closing, true);
 	while (atomic_load(&h->active) > 0 && lxm_mono_ms() < until)
 		(void)usleep(5000);
 	if (atomic_load(&h->active) > 0)
 		return -EBUSY;
-	MHD_stop_daemon(h->local.mhd);
+	MHD_stop_daemon(h->local.mhd); /* closes the socket */
 	network_stop(h);
-	auto_fd_close(&h->listen_fd);
 	free(h);
 	d->http = NULL;
 	return 0;
