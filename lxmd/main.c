@@ -31,6 +31,7 @@
 #include "lxmd/core/op.h"
 #include "lxmd/core/schedule.h"
 #include "lxmd/core/trust.h"
+#include "lxmd/starting.h"
 #include "lxmd/verbs.h"
 #include "lxmd/http/http.h"
 #include "lxmd/image/image.h"
@@ -73,39 +74,60 @@ static int serve_network(struct lxmd *d, struct lxm_err *e)
 	return r < 0 ? r : http_configure(d, &config, true, e);
 }
 
-/* The way up. What was started is in *d, so that stop() can take down a half-started daemon as well. */
-static int start(struct lxmd *d, struct lxm_err *e)
+static int open_databases(struct lxmd *d, struct lxm_err *e)
 {
 	int r = db_node_open(d->dirs.database.path, &d->node, e);
 
 	if (r == 0)
 		r = db_cluster_open(d->dirs.database.path, &d->db, e);
-	if (r == 0)
-		r = db_note_made(d->dirs.database.path, e);
-	if (r == 0)
-		r = daemon_start_core(d, e);
+	return r < 0 ? r : db_note_made(d->dirs.database.path, e);
+}
+
+static int start_operations(struct lxmd *d, struct lxm_err *e)
+{
+	int r = daemon_start_core(d, e);
+
 	if (r == 0)
 		ops_remember(d->ops, d->dirs.run.fd);
-	if (r == 0)
-		r = identity_start(d, e);
-	if (r == 0)
-		audit_start(d);
-	if (r == 0)
-		r = trust_start(d, e);
-	if (r == 0)
-		r = storage_start(d, e);
-	if (r == 0)
-		r = images_start(d, e);
-	if (r == 0)
-		r = networks_start(d, e);
-	if (r == 0)
-		r = instances_start(d, e);
+	return r;
+}
+
+static int start_audit(struct lxmd *d, struct lxm_err *e)
+{
+	(void)e;
+	audit_start(d);
+	return 0;
+}
+
+static int start_instances(struct lxmd *d, struct lxm_err *e)
+{
+	int r = instances_start(d, e);
+
 	if (r == 0)
 		ops_recall(d->ops);
-	if (r == 0)
-		r = http_start(d, e);
-	if (r == 0)
-		r = serve_network(d, e);
+	return r;
+}
+
+/* The way up. What was started is in *d, so that stop() can take down a half-started daemon as well. */
+static int start(struct lxmd *d, struct starting *s, struct lxm_err *e)
+{
+	static const struct {
+		const char *name;
+		int (*start)(struct lxmd *d, struct lxm_err *e);
+	} parts[] = {
+		{ "the database", open_databases }, { "the core", start_operations }, { "identity", identity_start },
+		{ "the audit log", start_audit },   { "trust", trust_start },	      { "storage", storage_start },
+		{ "images", images_start },	    { "networks", networks_start },   { "instances", start_instances },
+		{ "the socket", http_start },	    { "the address", serve_network },
+	};
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < LXM_ARRAY_LEN(parts) && r == 0; i++) {
+		r = starting_next(s, parts[i].name, e);
+		if (r == 0)
+			r = parts[i].start(d, e);
+	}
 	return r;
 }
 
@@ -228,6 +250,18 @@ static void wait_for_end(struct lxmd *d, int sigfd)
 	}
 }
 
+/* From the end of the start to the reason for ending. */
+static void serve(struct lxmd *d, int sigfd)
+{
+	__atomic_store_n(&d->ready, true, __ATOMIC_RELEASE);
+	lxm_info("lxmd %s is ready, state in '%s'", LXM_VERSION, d->dirs.top.path);
+	/* starting up took more than running does */
+	idle_note(d->idle);
+	notify_manager("READY=1");
+	instances_autostart(d);
+	wait_for_end(d, sigfd);
+}
+
 /* Who starts lxmd may have pointed stderr at its log: then that is enough, and each line stands there once. */
 static void open_log(struct lxmd *d)
 {
@@ -264,9 +298,10 @@ static void raise_nofile(struct lxmd *d)
 static int run(const struct lxmd_config *config)
 {
 	struct lxm_err e = { 0 };
+	struct starting *starting;
 	struct lxmd *d;
 	sigset_t ends;
-	int r, sigfd;
+	int r, sigfd, asked;
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);
@@ -279,32 +314,28 @@ static int run(const struct lxmd_config *config)
 	(void)mallopt(M_ARENA_MAX, 2);
 	lxm_log_init(config->debug ? LXM_DEBUG : LXM_INFO, -1);
 
+	starting = starting_watch();
 	r = daemon_open(config, &d, &e);
 	if (r < 0) {
+		(void)starting_done(starting);
 		fprintf(stderr, "lxmd: %s\n", e.msg);
 		return 1;
 	}
 	open_log(d);
 	raise_nofile(d);
 	sigfd = signalfd(-1, &ends, SFD_CLOEXEC);
-	r = start(d, &e);
-	if (r < 0) {
+	r = start(d, starting, &e);
+	asked = starting_done(starting);
+	if (r < 0 && !(asked && r == -ECANCELED))
 		lxm_error("start: %s", e.msg);
-	} else {
-		__atomic_store_n(&d->ready, true, __ATOMIC_RELEASE);
-		lxm_info("lxmd %s is ready, state in '%s'", LXM_VERSION, d->dirs.top.path);
-		/* starting up took more than running does */
-		idle_note(d->idle);
-		notify_manager("READY=1");
-		instances_autostart(d);
-		wait_for_end(d, sigfd);
-		__atomic_store_n(&d->stopping, true, __ATOMIC_RELEASE);
-		notify_manager("STOPPING=1");
-	}
+	else if (!asked)
+		serve(d, sigfd);
+	__atomic_store_n(&d->stopping, true, __ATOMIC_RELEASE);
+	notify_manager("STOPPING=1");
 	stop(d);
 	(void)close(sigfd);
 	daemon_close(d);
-	return r < 0 ? 1 : 0;
+	return r < 0 && !asked ? 1 : 0;
 }
 
 int main(int argc, char **argv)

@@ -6,11 +6,13 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
-static enum lxm_log_level log_min = LXM_INFO;
-static int log_fd = -1;
+/* atomic: lxmd's log is opened when threads may write to it already */
+static _Atomic enum lxm_log_level log_min = LXM_INFO;
+static atomic_int log_fd = -1;
 static pthread_rwlock_t sink_lock = PTHREAD_RWLOCK_INITIALIZER;
 static lxm_log_sink_fn sink_fn; /* guarded by sink_lock */
 static void *sink_arg;		/* guarded by sink_lock */
