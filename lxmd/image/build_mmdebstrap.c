@@ -18,6 +18,7 @@
 #include "lxmd/spawn/spawn.h"
 
 #define KEYRINGS "/usr/share/keyrings"
+#define GONE_MS	 5000
 
 /* ---- progress: the lines that apt and dpkg print */
 
@@ -189,6 +190,21 @@ static int output_pump(struct output *o, int fd, struct lxm_err *e)
 	}
 }
 
+/* After the kill: the namespace goes a moment after its first process, and the last of it closes the pipe. */
+static void wait_for_the_rest(int fd)
+{
+	int64_t until = lxm_mono_ms() + GONE_MS;
+	char data[4096];
+
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		int64_t left = until - lxm_mono_ms();
+
+		if (left <= 0 || poll(&p, 1, (int)left) <= 0 || read(fd, data, sizeof(data)) <= 0)
+			return;
+	}
+}
+
 /* ---- arguments */
 
 /* "PREFIXa SEP b ..." out of checked words. */
@@ -351,6 +367,7 @@ static int run(struct build *b, struct output *o, struct lxm_err *e)
 	r = output_pump(o, in, e);
 	if (r < 0) {
 		spawn_kill(&pidfd);
+		wait_for_the_rest(in);
 		return r;
 	}
 	r = spawn_wait(pidfd, -1, &status);

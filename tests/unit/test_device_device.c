@@ -26,6 +26,7 @@ static void up(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
 	CU_ASSERT_FATAL(db_cluster_open(top, &d.db, NULL) == 0);
 	pthread_mutex_init(&ns.lock, NULL);
+	ns.fw = fw_new(1);
 	net.d = &d;
 	net.type = &network_bridge;
 	net.name = (char *)"br0";
@@ -43,6 +44,7 @@ static void down(void)
 {
 	dhcp_hosts_free(net.hosts);
 	(void)close(net.dirfd);
+	fw_free(ns.fw);
 	db_cluster_close(d.db);
 	lxm_kv_deinit(&net.config);
 	(void)lxm_rm_tree_at(AT_FDCWD, top);
