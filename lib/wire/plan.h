@@ -173,6 +173,8 @@ enum plan_nic_flag {
 	PLAN_NIC_ROUTER = 32,	   /* VETH: the host end forwards, takes no router advertisements and no forged IPv4 sources */
 };
 
+#define PLAN_QUEUE_AS_IS UINT32_MAX /* leave the transmit queue's length alone; 0 is a length */
+
 struct plan_nic {
 	uint32_t kind, flags;
 	const char *host;     /* host end's name, ours: "veth" + 8 hex digits; only VETH */
@@ -184,7 +186,7 @@ struct plan_nic {
 	uint32_t mtu;	      /* 0: the parent's */
 	uint32_t host_mtu;    /* PHYSICAL: what the link has when it is given back, 0: as it is then */
 	uint32_t txqlen;      /* length of the transmit queue, 0: the kernel's choice */
-	uint32_t vlan;	      /* MACVLAN: not used yet, 0 */
+	uint32_t host_txqlen; /* PHYSICAL: what the link has when it is given back, or PLAN_QUEUE_AS_IS */
 };
 
 enum plan_port_flag {

@@ -83,7 +83,7 @@ static const char *check_link(const struct plan_nic *n)
 		return "parent";
 	if ((*n->mac && !mac_ok(n->mac)) || (*n->host_mac && !mac_ok(n->host_mac)))
 		return "mac";
-	if (n->mtu > 65535 || (n->mtu && n->mtu < 68) || n->host_mtu > 65535 || n->vlan)
+	if (n->mtu > 65535 || (n->mtu && n->mtu < 68) || n->host_mtu > 65535)
 		return "mtu";
 	return NULL;
 }

@@ -17,7 +17,7 @@
 	{                                                                                                            \
 		U32(nic.kind), U32(nic.flags), STR(nic.host, 16), STR(nic.peer, 16), STR(nic.parent, 16),            \
 			STR(nic.mac, 18), STR(nic.host_mac, 18), U32(nic.mtu), U32(nic.host_mtu), U32(nic.txqlen),   \
-			U32(nic.vlan)                                                                                \
+			U32(nic.host_txqlen)                                                                             \
 	}
 
 /** NULL strings become "": the checks and the encoder then see what the monitor will see. */

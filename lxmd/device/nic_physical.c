@@ -1,6 +1,6 @@
 /*
  * NICs of type physical: a link of the host moves into the instance and comes home when that ends, under its old name and
- * with its old MAC and MTU.
+ * with its old MAC, MTU and length of the queue.
  *
  * lxm-monitor gives it back, whatever ends the instance. Where the monitor itself was killed the kernel brings real
  * hardware home under the name that it had inside, which is mended here by the MAC; virtual links (veth, VLAN, dummy) die
@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 #include "lxmd/device/nic_priv.h"
 #include "lxmd/network/network.h"
+#include "lxmd/network/shape.h"
 
 static int physical_validate(const struct device_ctx *c, bool instance, struct lxm_err *e)
 {
@@ -28,7 +29,12 @@ struct names {
 	char parent[IFNAMSIZ], inside[IFNAMSIZ], mac[18];
 };
 
-static void describe(const struct device_ctx *c, struct names *b, uint32_t host_mtu, struct plan_nic *n)
+/* What the link has at home, beside its names; nothing to be restored: 0 and PLAN_QUEUE_AS_IS. */
+struct sizes {
+	uint32_t mtu, txqlen;
+};
+
+static void describe(const struct device_ctx *c, struct names *b, struct sizes host, struct plan_nic *n)
 {
 	nic_name(c, b->inside);
 	*n = (struct plan_nic){
@@ -39,7 +45,8 @@ static void describe(const struct device_ctx *c, struct names *b, uint32_t host_
 		.mtu = nic_mtu(c, 0),
 		.txqlen = nic_txqlen(c),
 		.host_mac = b->mac,
-		.host_mtu = host_mtu,
+		.host_mtu = host.mtu,
+		.host_txqlen = host.txqlen,
 	};
 }
 
@@ -48,7 +55,7 @@ static int resolve(struct device_ctx *c, struct names *b, struct plan_nic *n, st
 {
 	lxm_auto(fd_close) int rtnl = nl_open();
 	struct nl_link l;
-	char text[16];
+	char mtu[16], txqlen[16];
 	int r = rtnl < 0 ? lxm_err_sys(e, "open netlink") : nic_parent_get(c, b->parent, e);
 
 	if (r == 0)
@@ -58,10 +65,12 @@ static int resolve(struct device_ctx *c, struct names *b, struct plan_nic *n, st
 	*b->mac = 0;
 	if (l.has_mac)
 		(void)nl_mac_str(l.mac, b->mac);
-	(void)snprintf(text, sizeof(text), "%u", l.mtu);
+	(void)snprintf(mtu, sizeof(mtu), "%u", l.mtu);
+	(void)snprintf(txqlen, sizeof(txqlen), "%u", l.txqlen);
 	device_volatile_set(c, "last_state.hwaddr", b->mac);
-	device_volatile_set(c, "last_state.mtu", text);
-	describe(c, b, l.mtu, n);
+	device_volatile_set(c, "last_state.mtu", mtu);
+	device_volatile_set(c, "last_state.txqlen", txqlen);
+	describe(c, b, (struct sizes){ l.mtu, l.txqlen }, n);
 	return 0;
 }
 
@@ -70,19 +79,28 @@ static void forget(struct device_ctx *c)
 	device_volatile_set(c, LENT, "");
 	device_volatile_set(c, "last_state.hwaddr", "");
 	device_volatile_set(c, "last_state.mtu", "");
+	device_volatile_set(c, "last_state.txqlen", "");
 	nic_parent_put(c);
+}
+
+static struct sizes remembered(const struct device_ctx *c)
+{
+	const char *mtu = device_volatile(c, "last_state.mtu"), *txqlen = device_volatile(c, "last_state.txqlen");
+	int64_t m = 0, q = PLAN_QUEUE_AS_IS;
+
+	(void)lxm_parse_i64(mtu ? mtu : "", &m);
+	(void)lxm_parse_i64(txqlen ? txqlen : "", &q);
+	return (struct sizes){ (uint32_t)m, (uint32_t)q };
 }
 
 /* The link is inside: it is given away again as it was before. */
 static void resolve_lent(const struct device_ctx *c, struct names *b, struct plan_nic *n)
 {
-	const char *mac = device_volatile(c, "last_state.hwaddr"), *mtu = device_volatile(c, "last_state.mtu");
-	int64_t number = 0;
+	const char *mac = device_volatile(c, "last_state.hwaddr");
 
 	(void)snprintf(b->parent, sizeof(b->parent), "%s", device_volatile(c, LENT));
 	(void)snprintf(b->mac, sizeof(b->mac), "%s", mac ? mac : "");
-	(void)lxm_parse_i64(mtu ? mtu : "0", &number);
-	describe(c, b, (uint32_t)number, n);
+	describe(c, b, remembered(c), n);
 }
 
 static int make(struct device_ctx *c, struct plan *plan, const struct device_live *live, struct lxm_err *e)
@@ -125,7 +143,7 @@ static bool is_it(const struct device_ctx *c, const struct nl_link *l, const cha
 	return lxm_streq(text, mac) || (given && strcasecmp(text, given) == 0);
 }
 
-static int settle(int rtnl, const struct nl_link *l, const char *name, const char *mac, uint32_t mtu, struct lxm_err *e)
+static int settle(int rtnl, const struct nl_link *l, const char *name, const char *mac, struct sizes host, struct lxm_err *e)
 {
 	uint8_t raw[6];
 	int r = 0;
@@ -138,20 +156,21 @@ static int settle(int rtnl, const struct nl_link *l, const char *name, const cha
 	}
 	if (r == 0 && mac && nl_mac_parse(mac, raw) == 0 && memcmp(raw, l->mac, 6) != 0)
 		r = nl_link_mac(rtnl, l->index, raw, e);
-	if (r == 0 && mtu && l->mtu != mtu)
-		r = nl_link_mtu(rtnl, l->index, mtu, e);
+	if (r == 0 && host.mtu && l->mtu != host.mtu)
+		r = nl_link_mtu(rtnl, l->index, host.mtu, e);
+	if (r == 0 && host.txqlen != PLAN_QUEUE_AS_IS && l->txqlen != host.txqlen)
+		r = shape_queue(rtnl, l->index, host.txqlen, e);
 	return r;
 }
 
 /* Once the monitor is gone: what it could not do. */
 static void bring_home(struct device_ctx *c, const char *name)
 {
-	const char *mac = device_volatile(c, "last_state.hwaddr"), *mtu = device_volatile(c, "last_state.mtu");
+	const char *mac = device_volatile(c, "last_state.hwaddr");
 	lxm_auto(nl_links) struct nl_links links = { 0 };
 	lxm_auto(fd_close) int rtnl = nl_open();
 	const struct nl_link *found = NULL;
 	struct lxm_err e = { 0 };
-	int64_t n = 0;
 	size_t i;
 
 	if (rtnl < 0 || nl_link_list(rtnl, 1u << 20, &links, NULL) < 0)
@@ -162,11 +181,10 @@ static void bring_home(struct device_ctx *c, const char *name)
 	for (i = 0; !found && mac && i < links.n; i++)
 		if (is_it(c, &links.v[i], mac))
 			found = &links.v[i];
-	(void)lxm_parse_i64(mtu ? mtu : "0", &n);
 	if (!found)
 		lxm_warn("instance '%s': link '%s' did not come home: virtual links end with the namespace they are in",
 			 c->instance_name, name);
-	else if (settle(rtnl, found, name, mac, (uint32_t)n, &e) < 0)
+	else if (settle(rtnl, found, name, mac, remembered(c), &e) < 0)
 		lxm_warn("instance '%s': give link '%s' back: %s", c->instance_name, name, e.msg);
 }
 

@@ -49,7 +49,7 @@ int links_add(struct start *s, const struct plan_nic *n, int index, struct lxm_e
 	if (!index)
 		return lxm_err_set(e, ENODEV, "the link has gone again");
 	l = &m->links[m->nlinks++];
-	*l = (struct mon_link){ .kind = n->kind, .index = index, .mtu = n->host_mtu };
+	*l = (struct mon_link){ .kind = n->kind, .index = index, .mtu = n->host_mtu, .txqlen = n->host_txqlen };
 	strncpy(l->peer, n->peer, sizeof(l->peer) - 1);
 	strncpy(l->parent, n->parent, sizeof(l->parent) - 1);
 	strncpy(l->mac, n->host_mac, sizeof(l->mac) - 1);

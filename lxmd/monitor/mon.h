@@ -25,6 +25,7 @@ struct mon_link {
 	uint32_t kind; /* enum plan_nic_kind */
 	int index;     /* VETH: of the host end, on the host; else inside */
 	uint32_t mtu;  /* PHYSICAL: to be given back with, 0: as it is */
+	uint32_t txqlen; /* PHYSICAL: the same, or PLAN_QUEUE_AS_IS */
 	char peer[16], parent[16];
 	char mac[18];  /* PHYSICAL: to be given back with, "": as it is */
 };

@@ -232,7 +232,7 @@ static void sizes_set(int nl, int index, const char *mac, uint32_t mtu, uint32_t
 	}
 	if (*r == 0 && mtu)
 		*r = link_set(nl, index, IFLA_MTU, &mtu, sizeof(mtu), e);
-	if (*r == 0 && txqlen)
+	if (*r == 0 && txqlen != PLAN_QUEUE_AS_IS)
 		*r = link_set(nl, index, IFLA_TXQLEN, &txqlen, sizeof(txqlen), e);
 }
 
@@ -256,11 +256,11 @@ static int physical_start(struct start *s, const struct plan_nic *n, struct lxm_
 	if (s->netns < 0)
 		return lxm_err_set(e, EINVAL, "needs a network namespace");
 	r = link_set(s->nl, index, 0, NULL, 0, e);
-	sizes_set(s->nl, index, n->mac, n->mtu, n->txqlen, &r, e);
+	sizes_set(s->nl, index, n->mac, n->mtu, n->txqlen ? n->txqlen : PLAN_QUEUE_AS_IS, &r, e);
 	if (r == 0)
 		r = link_move(s->nl, index, n->peer, s->netns, e);
 	if (r < 0) {
-		sizes_set(s->nl, index, n->host_mac, n->host_mtu, 0, &none, NULL);
+		sizes_set(s->nl, index, n->host_mac, n->host_mtu, n->host_txqlen, &none, NULL);
 		return r;
 	}
 	return links_add(s, n, 0, e);
@@ -271,7 +271,7 @@ int nic_move_back(int inside, const struct mon_link *l, int host_netns)
 	int r = link_set(inside, l->index, 0, NULL, 0, NULL), none = 0;
 
 	/* as it was before anybody sees it again; what cannot be set does not keep it from coming home */
-	sizes_set(inside, l->index, l->mac, l->mtu, 0, &none, NULL);
+	sizes_set(inside, l->index, l->mac, l->mtu, l->txqlen, &none, NULL);
 	if (r == 0)
 		r = link_move(inside, l->index, l->parent, host_netns, NULL);
 	if (r == -EEXIST)

@@ -84,7 +84,7 @@ void nl_attr_str(const struct rtattr *a, char *out, size_t size);
 struct nl_link {
 	int index, master, peer_index; /* 0: none */
 	unsigned int flags;	       /* IFF_* */
-	uint32_t mtu, group;
+	uint32_t mtu, txqlen, group;
 	uint16_t arptype; /* ARPHRD_* */
 	uint8_t operstate; /* IF_OPER_* */
 	uint8_t mac[6];

@@ -77,6 +77,7 @@ int nl_link_parse(const struct nlmsghdr *h, struct nl_link *out)
 	out->master = (int)nl_attr_uint(tb[IFLA_MASTER], 0);
 	out->peer_index = (int)nl_attr_uint(tb[IFLA_LINK], 0);
 	out->mtu = (uint32_t)nl_attr_uint(tb[IFLA_MTU], 0);
+	out->txqlen = (uint32_t)nl_attr_uint(tb[IFLA_TXQLEN], 0);
 	out->group = (uint32_t)nl_attr_uint(tb[IFLA_GROUP], 0);
 	out->operstate = (uint8_t)nl_attr_uint(tb[IFLA_OPERSTATE], 0);
 	if (nl_attr_len(tb[IFLA_ADDRESS]) == sizeof(out->mac)) {

@@ -172,13 +172,15 @@ def test_a_kernel_without_ipvlan_is_named(box, wire):
 
 # ---- physical
 def test_physical(rest, box, wire):
+    ip("link", "set", wire.name, "txqueuelen", "321")
     mac, mtu = links()[wire.name]["address"], links()[wire.name]["mtu"]
-    inst = box(n=nic("physical", parent=wire.name, hwaddr="00:16:3e:01:02:05", mtu="1300"))
-    assert inside(inst)["nic0"][:2] == ("00:16:3e:01:02:05", "1300")
+    inst = box(n=nic("physical", parent=wire.name, hwaddr="00:16:3e:01:02:05", mtu="1300", queue__tx__length="55"))
+    assert inside(inst)["nic0"] == ("00:16:3e:01:02:05", "1300", "55")
     assert wire.name not in links() and volatile(inst)["volatile.n.last_state.hwaddr"] == mac
 
     def home():
-        assert (links()[wire.name]["address"], links()[wire.name]["mtu"]) == (mac, mtu)
+        there = links()[wire.name]
+        assert (there["address"], there["mtu"], there["txqlen"]) == (mac, mtu, 321)
 
     inst.stop()
     home()
@@ -193,12 +195,18 @@ def test_physical(rest, box, wire):
     pid = inst.start().pid
     inst.exec("reboot")
     wait_until(lambda: inst.status == "Running" and inst.pid not in (0, pid), 10)
-    assert inside(inst)["nic0"][:2] == ("00:16:3e:01:02:05", "1300")
+    assert inside(inst)["nic0"] == ("00:16:3e:01:02:05", "1300", "55")
     inst.stop()
     home()
     inst.start()
     devices(rest, inst)
     home()
+    ip("link", "set", wire.name, "txqueuelen", "0")  # a length like any other
+    devices(rest, inst, n=nic("physical", parent=wire.name, queue__tx__length="55"))
+    assert inside(inst)["nic0"][2] == "55"
+    devices(rest, inst)
+    assert links()[wire.name].get("txqlen", 0) == 0
+    ip("link", "set", wire.name, "txqueuelen", "321")
     devices(rest, inst, n=nic("physical", parent=wire.name))
     assert inside(inst)["nic0"][0] == mac and wire.name not in links()
     inst.stop()
@@ -433,11 +441,11 @@ def test_all_is_undone_after_kills(daemon, rest, box, forwarding):
         wait_until(lambda: not set(hosts) & set(links()), 10)
         # hardware comes home under the name that it had inside: this link stands for it
         ip("link", "del", spare.name, check=False)
-        ip("link", "add", "nic0", "address", mac, "mtu", "1300", "type", "veth", "peer", "name", "far2", "netns", spare.ns)
+        ip("link", "add", "nic0", "address", mac, "mtu", "1300", "txqueuelen", "55", "type", "veth", "peer", "name", "far2", "netns", spare.ns)
         assert f"198.51.100.7 dev {wire.name}" in proxies()
         daemon.start()
         assert "198.51.100.7" not in proxies() + routes() and "203.0.113.0" not in routes()
-        assert "nic0" not in links() and links()[spare.name]["mtu"] == 1500
+        assert "nic0" not in links() and (links()[spare.name]["mtu"], links()[spare.name]["txqlen"]) == (1500, 1000)
         for inst in insts:
             assert not {k for k in volatile(inst) if "last_state" in k or "host_name" in k}
             inst.start()

@@ -180,7 +180,7 @@ static void steps_about_links(void)
 
 static void a_link_alone(void)
 {
-	struct plan_nic n = { .kind = PLAN_NIC_PHYSICAL, .peer = "eth1", .parent = "enp1s0", .host_mac = "00:16:3e:00:00:01", .host_mtu = 1500 }, got;
+	struct plan_nic n = { .kind = PLAN_NIC_PHYSICAL, .peer = "eth1", .parent = "enp1s0", .host_mac = "00:16:3e:00:00:01", .host_mtu = 1500, .host_txqlen = 55 }, got;
 	struct lxm_err e = { 0 };
 	struct plan_view v = { 0 };
 	int fd = -1;
@@ -189,7 +189,7 @@ static void a_link_alone(void)
 	CU_ASSERT_EQUAL_FATAL(plan_nic_open(fd, &v, &got, &e), 0);
 	CU_ASSERT_STRING_EQUAL(got.parent, "enp1s0");
 	CU_ASSERT_STRING_EQUAL(got.mac, "");
-	CU_ASSERT(got.kind == PLAN_NIC_PHYSICAL && got.host_mtu == 1500);
+	CU_ASSERT(got.kind == PLAN_NIC_PHYSICAL && got.host_mtu == 1500 && got.host_txqlen == 55);
 	plan_close(&v);
 	/* it is no plan, and a plan is no link */
 	CU_ASSERT_EQUAL(plan_open(fd, &v, &e), -EBADMSG);
