@@ -64,12 +64,14 @@ static const struct {
 	{ "EVENT", NULL, "logging operation lifecycle", "" },
 	{ "SHELL", NULL, "bash zsh fish", "" },
 	{ "DATABASE", NULL, "node cluster", "" },
-	{ "DEVICE-TYPE", NULL, "disk gpu nic none proxy unix-block unix-char usb", "" },
+	{ "DEVICE-TYPE", NULL, "disk gpu nic none proxy unix-block unix-char unix-hotplug usb", "" },
 	{ "TRANSFER-MODE", NULL, "pull push relay", "" },
 	{ "PROTOCOL", NULL, "lxd simplestreams", "" },
 	{ "AUTH-TYPE", NULL, "tls", "" },
 	{ "CERT-TYPE", NULL, "client metrics", "" },
 	{ "FINGERPRINT", "/1.0/certificates", NULL, "" },
+	{ "NETWORK-TYPE", NULL, "bridge macvlan physical", "" },
+	{ "DRIVER", NULL, "overlay dir", "" },
 	{ "METHOD", NULL, "GET PUT POST PATCH DELETE", "" },
 };
 

@@ -21,7 +21,7 @@ static const struct flag create_flags[] = {
 	{ 'n', "network", "NETWORK", "Network for eth0" },
 	{ 't', "type", "TYPE", "Size of the instance (c2-m4)" },
 	{ 'e', "ephemeral", NULL, "Delete the instance when it stops" },
-	{ 0, "config-file", "FILE", "YAML to start from (as on stdin)" },
+	{ 0, "config-file", "FILE", "YAML with config, devices and more to start from; stdin is read the same way" },
 	{ 0, "description", "TEXT", "Description" },
 	{ 0, "empty", NULL, "Without an image" },
 	{ 0, NULL, NULL, NULL },
@@ -74,7 +74,7 @@ static const struct flag volume_snapshot_flags[] = {
 static const struct flag start_flags[] = {
 	{ 0, "all", NULL, "All instances of the project" },
 	{ 0, "console", NULL, "Attach to the console afterwards" },
-	{ 0, "stateful", NULL, "Restore the saved state" },
+	{ 0, "stateful", NULL, "Restore the saved state (lxm saves none)" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -82,7 +82,7 @@ static const struct flag stop_flags[] = {
 	{ 'f', "force", NULL, "Kill instead of asking" },
 	{ 0, "timeout", "SECONDS", "How long to wait for a clean stop (default: for ever)" },
 	{ 0, "all", NULL, "All instances of the project" },
-	{ 0, "stateful", NULL, "Save the state" },
+	{ 0, "stateful", NULL, "Save the running state (lxm cannot)" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -116,7 +116,7 @@ static const struct flag shell_flags[] = {
 };
 
 static const struct flag stateful_flags[] = {
-	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, "stateful", NULL, "With the running state (lxm saves none)" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -157,7 +157,7 @@ static const struct flag copy_flags[] = {
 	{ 0, "refresh", NULL, "Bring an earlier copy up to date" },
 	{ 0, "allow-inconsistent", NULL, "Do not keep a running instance still meanwhile" },
 	{ 0, "target-project", "PROJECT", "Into this project" },
-	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, "stateful", NULL, "With the running state (lxm saves none)" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -174,7 +174,7 @@ static const struct flag move_flags[] = {
 	{ 0, "instance-only", NULL, "Without snapshots, to another server" },
 	{ 0, "mode", "TRANSFER-MODE", "Between servers: pull, push or relay (default: what their addresses allow)" },
 	{ 0, "stateless", NULL, "Without the running state" },
-	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, "stateful", NULL, "With the running state (lxm saves none)" },
 	{ 0, "allow-inconsistent", NULL, "Do not keep a running instance still meanwhile" },
 	{ 's', "storage", "POOL", "Into this storage pool" },
 	{ 0, "target-project", "PROJECT", "Into this project" },
@@ -182,7 +182,7 @@ static const struct flag move_flags[] = {
 };
 
 static const struct flag snapshot_flags[] = {
-	{ 0, "stateful", NULL, "With the running state" },
+	{ 0, "stateful", NULL, "With the running state (lxm saves none)" },
 	{ 0, "no-expiry", NULL, "Keep it, whatever the instance's snapshots.expiry says" },
 	{ 0, "expires-at", "TIME", "When to delete it (RFC 3339)" },
 	{ 0, NULL, NULL, NULL },
@@ -261,7 +261,7 @@ static const struct flag mkdir_flags[] = {
 };
 
 static const struct flag create_object_flags[] = {
-	{ 0, "type", "TYPE", "Type of the network" },
+	{ 0, "type", "NETWORK-TYPE", "bridge (default), macvlan or physical" },
 	{ 0, "description", "TEXT", "Description" },
 	{ 0, NULL, NULL, NULL },
 };
@@ -288,7 +288,7 @@ static const struct flag init_flags[] = {
 	{ 0, "preseed", NULL, "Take a YAML document from FILE or stdin" },
 	{ 0, "dump", NULL, "Print the present state as a preseed" },
 	{ 0, "storage-pool", "POOL", "Name of the pool (default)" },
-	{ 0, "storage-backend", "DRIVER", "Its driver" },
+	{ 0, "storage-backend", "DRIVER", "Its driver: overlay (default) or dir" },
 	{ 0, "storage-create-device", "DEVICE", "Block device or directory to put it on" },
 	{ 0, "network-address", "ADDRESS", "Listen for TLS there" },
 	{ 0, "network-port", "PORT", "Port for that (8443)" },
@@ -374,18 +374,18 @@ const struct verb verbs[] = {
 	{ "rebuild", G_INST, "[IMAGE] INSTANCE", rebuild_flags, "Give a stopped instance a fresh root from an image", verb_rebuild, NULL, 0, ON },
 	{ "export", G_INST, "INSTANCE [FILE]", export_flags, "Write an instance with its snapshots to a file or stdout (-)", verb_export, NULL, 0, 0 },
 	{ "import", G_INST, "[REMOTE:] FILE [NAME]", import_backup_flags, "Make an instance of an exported file or stdin (-)", verb_import, NULL, 0, 0 },
-	{ "publish", G_INST, "INSTANCE [KEY=VALUE...]", publish_flags, "Make an image of an instance or a snapshot", verb_publish, NULL, 0, ON },
+	{ "publish", G_INST, "INSTANCE [PROPERTY=VALUE...]", publish_flags, "Make an image of an instance or a snapshot", verb_publish, NULL, 0, ON },
 	{ "file push", G_INST, "FILE... INSTANCE/PATH", push_flags, "Send files into an instance (- is stdin)", verb_file_push, NULL, 0, ON_STDIN },
 	{ "file pull", G_INST, "INSTANCE/PATH... FILE", pull_flags, "Fetch files from an instance (- is stdout)", verb_file_pull, NULL, 0, 0 },
 	{ "file delete", G_INST, "INSTANCE/PATH...", delete_file_flags, "Delete files in an instance", verb_file_delete, NULL, 0, ON },
 	{ "file mkdir", G_INST, "INSTANCE/PATH...", mkdir_flags, "Make directories in an instance", verb_file_mkdir, NULL, 0, ON },
 	{ "file mount", G_INST, "INSTANCE[/PATH] [DIRECTORY]", FLAGS({ 0, "listen", "ADDRESS", "Refused: lxmc is no SSH server" }), "Mount files of an instance here with sshfs, until interrupted", verb_file_mount, NULL, 0, 0 },
 	{ "file edit", G_INST, "INSTANCE/PATH", NULL, "Edit a file of an instance", verb_file_edit, NULL, 0, 0 },
-	{ "config get", G_CONF, "[INSTANCE] KEY", get_flags, "Show a key of an instance or of the server", verb_config_get, NULL, 0, ON },
-	{ "config set", G_CONF, "[INSTANCE] KEY=VALUE...", F_PROPERTY, "Set keys of an instance or of the server", verb_config_set, NULL, 0, ON },
-	{ "config unset", G_CONF, "[INSTANCE] KEY", F_PROPERTY, "Take a key away", verb_config_unset, NULL, 0, ON },
-	{ "config show", G_CONF, "[INSTANCE]", expanded_flags, "Show the configuration of an instance or of the server", verb_config_show, NULL, 0, ON },
-	{ "config edit", G_CONF, "[INSTANCE]", NULL, "Edit the configuration as YAML", verb_config_edit, NULL, 0, 0 },
+	{ "config get", G_CONF, "[INSTANCE] KEY", get_flags, "Show a key of an instance, or of the server (REMOTE: for another)", verb_config_get, NULL, 0, ON },
+	{ "config set", G_CONF, "[INSTANCE] KEY=VALUE...", F_PROPERTY, "Set keys of an instance, or of the server (REMOTE: for another)", verb_config_set, NULL, 0, ON },
+	{ "config unset", G_CONF, "[INSTANCE] KEY", F_PROPERTY, "Take a key of an instance away, or of the server (REMOTE: for another)", verb_config_unset, NULL, 0, ON },
+	{ "config show", G_CONF, "[INSTANCE]", expanded_flags, "Show the configuration of an instance, or of the server (REMOTE: for another)", verb_config_show, NULL, 0, ON },
+	{ "config edit", G_CONF, "[INSTANCE]", NULL, "Edit the configuration of an instance as YAML, or of the server (REMOTE: for another)", verb_config_edit, NULL, 0, 0 },
 	{ "config keys", G_CONF, "[PATTERN...]", F_FORMAT, "List the keys that there are, of all objects or as far as they fit (limits.*, memory, project)", verb_config_keys, NULL, 0, 0 },
 	{ "config metadata show", G_CONF, "INSTANCE", F_OBJECT, "Show an instance's image metadata", verb_entity_show, &entity_metadata, 0, ON },
 	{ "config metadata edit", G_CONF, "INSTANCE", NULL, "Edit an instance's image metadata as YAML", verb_entity_edit, &entity_metadata, 0, 0 },
@@ -428,7 +428,7 @@ const struct verb verbs[] = {
 	{ "image info", G_IMG, "IMAGE", NULL, "Describe an image", verb_image_info, NULL, 0, ON },
 	{ "image show", G_IMG, "IMAGE", F_OBJECT, "Show what can be changed of an image", verb_image_show, NULL, 0, ON },
 	{ "image edit", G_IMG, "IMAGE", NULL, "Edit an image's properties as YAML", verb_image_edit, NULL, 0, 0 },
-	{ "image import", G_IMG, "FILE [ROOTFS] [REMOTE:] [KEY=VALUE...]", import_flags, "Import an image: one file, metadata and root, or a directory", verb_image_import, NULL, 0, ON_STDIN },
+	{ "image import", G_IMG, "FILE [ROOTFS] [REMOTE:] [PROPERTY=VALUE...]", import_flags, "Import an image: one file, metadata and root, or a directory", verb_image_import, NULL, 0, ON_STDIN },
 	{ "image export", G_IMG, "IMAGE [FILE]", F_FORCE, "Write an image to a file, a directory or stdout (-)", verb_image_export, NULL, 0, 0 },
 	{ "image build", G_IMG, "TEMPLATE", build_flags, "Build an image from a template", verb_image_build, NULL, 0, ON },
 	{ "image copy", G_IMG, "IMAGE REMOTE:", image_copy_flags, "Copy an image to another server", verb_image_copy, NULL, 0, ON },
@@ -504,7 +504,7 @@ const struct verb verbs[] = {
 	{ "admin init", G_SRV, "[FILE]", init_flags, "Set the server up: storage, network, default profile", verb_admin_init, NULL, 0, 0 },
 	{ "admin waitready", G_SRV, "", waitready_flags, "Wait until the server is up", verb_admin_waitready, NULL, 0, 0 },
 	{ "admin shutdown", G_SRV, "", shutdown_flags, "Stop the server; instances go on", verb_admin_shutdown, NULL, 0, 0 },
-	{ "admin sql", G_SRV, "DATABASE QUERY", F_FORMAT, "Query the database (also .dump and .schema)", verb_admin_sql, NULL, 0, 0 },
+	{ "admin sql", G_SRV, "DATABASE QUERY", F_FORMAT, "Query the database node or cluster (QUERY: SQL, .dump or .schema)", verb_admin_sql, NULL, 0, 0 },
 	{ "remote list", G_REM, "", F_FORMAT, "List the servers that this command knows", verb_remote_list, NULL, 0, 0 },
 	{ "remote ls", NULL, "", F_FORMAT, "List the servers that this command knows", verb_remote_list, NULL, 0, 0 },
 	{ "remote add", G_REM, "[NAME] ADDRESS", remote_add_flags, "Get to know a server, by a join token or by its address", verb_remote_add, NULL, 0, 0 },
@@ -518,7 +518,7 @@ const struct verb verbs[] = {
 	{ "remote set-url", G_REM, "REMOTE ADDRESS", NULL, "Change a server's address", verb_remote_set_url, NULL, 0, 0 },
 	{ "remote get-client-certificate", G_REM, "", NULL, "Print the certificate that servers know this command by", verb_remote_get_certificate, NULL, 0, 0 },
 	{ "remote generate-certificate", G_REM, "", NULL, "Make that certificate now (else when it is needed first)", verb_remote_generate_certificate, NULL, 0, 0 },
-	{ "config trust add", G_REM, "[REMOTE:] [NAME]", trust_add_flags, "Let a client in: make a join token for NAME, or add a certificate from a file", verb_trust_add, NULL, 0, ON },
+	{ "config trust add", G_REM, "[REMOTE:] [NAME|FILE]", trust_add_flags, "Let a client in: make a join token for NAME, or add a certificate from a file", verb_trust_add, NULL, 0, ON },
 	{ "config trust list", G_REM, "[REMOTE:]", F_FORMAT, "List the clients that a server trusts", verb_trust_list, NULL, 0, ON },
 	{ "config trust ls", NULL, "[REMOTE:]", F_FORMAT, "List the clients that a server trusts", verb_trust_list, NULL, 0, ON },
 	{ "config trust remove", G_REM, "[REMOTE:] FINGERPRINT", NULL, "Trust a client no longer", verb_trust_remove, NULL, 0, ON },
@@ -532,7 +532,7 @@ const struct verb verbs[] = {
 	{ "remote group list", G_REM, "", F_FORMAT, "List the groups of servers", verb_group_list, NULL, 0, 0 },
 	{ "remote group show", G_REM, "GROUP", F_OBJECT, "Show which servers are in a group", verb_group_show, NULL, 0, 0 },
 	{ "version", G_CLI, "", NULL, "Show the versions of this command and of the server", verb_version, NULL, 0, ON },
-	{ "completion", G_CLI, "SHELL", NULL, "Print the completion script for a shell", verb_completion, NULL, 0, 0 },
+	{ "completion", G_CLI, "SHELL", NULL, "Print the completion script for a shell: bash, zsh or fish", verb_completion, NULL, 0, 0 },
 	{ "help", G_CLI, "[VERB...]", NULL, "Explain a verb", verb_help, NULL, 0, 0 },
 	{ "__complete", NULL, "[WORD...]", NULL, "Print completions", verb_complete, NULL, 0, 0 },
 	{ NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 },

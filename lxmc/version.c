@@ -26,11 +26,12 @@ int verb_version(struct cli *cli, struct lxm_err *e)
 
 int verb_help(struct cli *cli, struct lxm_err *e)
 {
-	char near[CLI_VERB_MAX];
+	char near[CLI_VERB_MAX], asked[CLI_VERB_MAX];
 
 	if (help_print(cli->args, cli->n_args))
 		return 0;
+	cli_join(cli->args, cli->n_args, asked);
 	if (cli_nearest_verb(cli->args, cli->n_args, near))
-		return cli_usage(e, "there is no verb '%s'; did you mean '%s'?", cli->args[0], near);
-	return cli_usage(e, "there is no verb '%s'; see 'lxmc help'", cli->args[0]);
+		return cli_usage(e, "there is no verb '%s'; did you mean '%s'?", asked, near);
+	return cli_usage(e, "there is no verb '%s'; see 'lxmc help'", asked);
 }

@@ -48,6 +48,20 @@ def test_help_of_everything_and_of_a_family(lxmc):
     assert lxmc().code == 2
 
 
+def test_help_names_what_a_family_has_and_fits_a_screen(lxmc):
+    everything = lxmc("help", check=True).out
+    family = next(line for line in everything.splitlines() if line.startswith("  storage "))
+    assert family.split(None, 1)[1].split(", ") == ["list", "show", "info", "create", "delete", "get", "set", "unset", "edit", "volume"]
+    for text in (everything, lxmc("list", "--help").out, lxmc("help", "remote").out):
+        assert max(map(len, text.splitlines())) <= 110
+
+
+def test_help_has_only_options_that_the_verb_takes(lxmc):
+    assert "--on" not in lxmc("shell", "--help").out and "--on" in lxmc("exec", "--help").out
+    assert lxmc("stop", "--help").out.count("--timeout") == 1
+    assert "config keys" not in lxmc("publish", "--help").out and "config keys" in lxmc("config", "set", "--help").out
+
+
 @pytest.mark.parametrize("argv, says", [
     (["lsit"], "did you mean 'list'"),
     (["image", "alais", "list"], "did you mean 'image alias list'"),
@@ -68,6 +82,8 @@ def test_help_of_everything_and_of_a_family(lxmc):
     (["query", "instances"], "begins with '/'"),
     (["completion", "tcsh"], "no completion"),
     (["help", "nonsense"], "no verb"),
+    (["help", "image", "lst"], "no verb 'image lst'; did you mean 'image list'?"),
+    (["config", "set", "local:", "novalue"], "KEY=VALUE"),
     (["file", "push", "x", "c1"], "INSTANCE/PATH"),
     (["admin", "init", "--auto", "--dump"], "exclude each other"),
 ])
