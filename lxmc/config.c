@@ -1,5 +1,5 @@
-/* `config` verbs on an instance, or without one on the server. See verb.h. Which it is, the arguments tell: names of
- * instances hold neither '.' nor '='. */
+/* `config` verbs on an instance, or without one on the server ("REMOTE:": on that one). See verb.h. Which it is, the
+ * arguments tell: names of instances hold neither '.' nor '='. */
 #include <stdio.h>
 #include <string.h>
 
@@ -30,12 +30,24 @@ static bool is_server_key(const char *arg)
 	return strpbrk(arg, ".=") != NULL;
 }
 
+/* "web:": the server itself. */
+static bool is_remote(const char *arg)
+{
+	return *arg && arg[strlen(arg) - 1] == ':';
+}
+
+/* What the first argument names, where there is one that is no key of the server. */
+static const struct entity *named(const char *arg)
+{
+	return is_remote(arg) ? &entity_server_of : &entity_instance;
+}
+
 /* "config get KEY" or "config get INSTANCE KEY"; with one argument it must be a server's key. */
 int verb_config_get(struct cli *cli, struct lxm_err *e)
 {
 	if (cli->n_args == 1 && !is_server_key(cli->args[0]))
 		return cli_usage(e, "config get wants a key of the server (with a '.' in it), or an instance and a key");
-	return hand_on(cli, cli->n_args == 1 ? &entity_server : &entity_instance, verb_entity_get, e);
+	return hand_on(cli, cli->n_args == 1 ? &entity_server : named(cli->args[0]), verb_entity_get, e);
 }
 
 int verb_config_set(struct cli *cli, struct lxm_err *e)
@@ -44,25 +56,25 @@ int verb_config_set(struct cli *cli, struct lxm_err *e)
 
 	if (!server && cli->n_args < 2)
 		return cli_usage(e, "config set wants KEY=VALUE after the instance");
-	return hand_on(cli, server ? &entity_server : &entity_instance, verb_entity_set, e);
+	return hand_on(cli, server ? &entity_server : named(cli->args[0]), verb_entity_set, e);
 }
 
 int verb_config_unset(struct cli *cli, struct lxm_err *e)
 {
 	if (cli->n_args == 1 && !is_server_key(cli->args[0]))
 		return cli_usage(e, "config unset wants a key after the instance");
-	return hand_on(cli, cli->n_args == 1 ? &entity_server : &entity_instance, verb_entity_unset, e);
+	return hand_on(cli, cli->n_args == 1 ? &entity_server : named(cli->args[0]), verb_entity_unset, e);
 }
 
 int verb_config_show(struct cli *cli, struct lxm_err *e)
 {
-	const struct entity *ent = cli->n_args ? &entity_instance : &entity_server;
+	const struct entity *ent = cli->n_args ? named(cli->args[0]) : &entity_server;
 	lxm_auto(json) json_t *o = NULL, *shown = NULL;
 	int r = entity_read(cli, ent, &o, e);
 
 	if (r < 0)
 		return r;
-	if (cli_has(cli, "expanded") && cli->n_args) {
+	if (cli_has(cli, "expanded") && ent == &entity_instance) {
 		json_object_set(o, "config", json_object_get(o, "expanded_config"));
 		json_object_set(o, "devices", json_object_get(o, "expanded_devices"));
 	}
@@ -72,5 +84,5 @@ int verb_config_show(struct cli *cli, struct lxm_err *e)
 
 int verb_config_edit(struct cli *cli, struct lxm_err *e)
 {
-	return hand_on(cli, cli->n_args ? &entity_instance : &entity_server, verb_entity_edit, e);
+	return hand_on(cli, cli->n_args ? named(cli->args[0]) : &entity_server, verb_entity_edit, e);
 }

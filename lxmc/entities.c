@@ -193,6 +193,12 @@ const struct entity entity_server = {
 	.order = KEYS("config"), .writable = KEYS("config"), .comment = EDIT_HEAD("server's configuration"),
 };
 
+/* The same of a remote that is named. */
+const struct entity entity_server_of = {
+	.noun = "server", .list = "/1.0", .one = "/1.0", .ids = 1, .nameless = true,
+	.order = KEYS("config"), .writable = KEYS("config"), .comment = EDIT_HEAD("server's configuration"),
+};
+
 const struct entity entity_warning = {
 	.noun = "warning", .list = "/1.0/warnings", .one = "/1.0/warnings/%s", .ids = 1,
 	.order = KEYS("uuid", "location", "project", "type", "severity", "status", "count", "first_seen_at",

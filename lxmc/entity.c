@@ -106,7 +106,7 @@ int entity_url(struct cli *cli, const struct entity *ent, struct client **client
 
 	if (r < 0)
 		return r;
-	if (ent->ids && !*name)
+	if (ent->ids && !ent->nameless && !*name)
 		return cli_usage(e, "the %s's name is missing", ent->noun);
 	slash = ent->part ? strchr(name, '/') : NULL;
 	if (slash) {

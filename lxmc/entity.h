@@ -24,10 +24,11 @@ struct entity {
 	const struct column *columns; /* of `list`, ends with a NULL head; NULL: no list */
 	const char *comment;	      /* on top of the text in the editor */
 	bool (*listed)(const json_t *object); /* what `list` shows; NULL: all */
+	bool nameless;	      /* "REMOTE:" alone names it */
 };
 
 extern const struct entity entity_instance, entity_profile, entity_network, entity_storage, entity_project,
-	entity_image, entity_alias, entity_volume, entity_server, entity_warning, entity_operation, entity_metadata,
+	entity_image, entity_alias, entity_volume, entity_server, entity_server_of, entity_warning, entity_operation, entity_metadata,
 	entity_certificate;
 
 /** The request path of the object that the first `ids` arguments name (REMOTE: allowed); free() *url_out. */

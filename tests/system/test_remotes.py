@@ -319,6 +319,18 @@ def test_query_and_projects(joined):
         joined("project", "delete", "b:p1", check=True)
 
 
+def test_configuration_of_a_server_far_away(joined):
+    """`REMOTE:` alone is the server, as an instance's name would be the instance."""
+    joined("config", "set", "b:", "user.here", "1", check=True)
+    try:
+        assert joined("config", "get", "b:", "user.here", check=True).out == "1\n"
+        assert "user.here" in joined("config", "show", "b:", check=True).out
+        assert "user.here" not in joined("config", "show", "a:", check=True).out
+    finally:
+        joined("config", "unset", "b:", "user.here", check=True)
+    assert joined("config", "get", "b:", "user.here", check=True).out == "\n"
+
+
 def test_image_import_and_export(joined, tmp_path):
     joined("image", "export", "a:bb", tmp_path / "bb", check=True)
     joined("image", "import", next(tmp_path.iterdir()), "b:", "--alias", "again", check=True)
