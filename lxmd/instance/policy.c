@@ -26,7 +26,7 @@ typedef int (*rule_fn)(const struct instance *i, const char *value, struct lxm_e
 
 int policy_refuse(const char *rule, const char *what, struct lxm_err *e)
 {
-	return lxm_err_set(e, EPERM, "%s is not allowed here: the project sets %s", what, rule);
+	return lxm_err_set(e, EPERM, "%s is not allowed here by the project's %s", what, rule);
 }
 
 static int rule_privilege(const struct instance *i, const char *value, struct lxm_err *e)

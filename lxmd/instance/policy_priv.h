@@ -7,7 +7,7 @@
 
 struct instance;
 
-/** "WHAT is not allowed here: the project sets RULE". Returns -EPERM. */
+/** "WHAT is not allowed here by the project's RULE", which need not be set: not to allow is the default. Returns -EPERM. */
 int policy_refuse(const char *rule, const char *what, struct lxm_err *e);
 
 /** Is this device a proxy to a Unix socket of the host's? */

@@ -67,7 +67,7 @@ static const char *said(const char *what, const struct caller *who)
 static bool refused(const char *what, const struct caller *who, const char *rule)
 {
 	const char *text = said(what, who);
-	lxm_auto(free) char *end = lxm_asprintf("sets %s", rule);
+	lxm_auto(free) char *end = lxm_asprintf("the project's %s", rule);
 
 	if (text && lxm_ends(text, end))
 		return true;
