@@ -170,8 +170,8 @@ int db_project_delete(struct db_tx *tx, const char *name, struct lxm_err *e)
 	if (r)
 		return r;
 	if (p.used_by.n)
-		return lxm_err_set(e, EBUSY, "project '%s' is not empty: %zu objects are in it, among them %s", name,
-				   p.used_by.n, p.used_by.v[0]);
+		return lxm_err_set(e, EBUSY, "project '%s' is not empty: %zu object%s in it, among them %s", name,
+				   p.used_by.n, p.used_by.n == 1 ? " is" : "s are", p.used_by.v[0]);
 	/* what remains: its default profile and rows that only the daemon knows of (instance and image volumes) */
 	r = sql_run(tx, e, "DELETE FROM profiles WHERE project_id = ?1", "i", p.id);
 	if (r == 0)

@@ -171,7 +171,7 @@ static int name_error(const char *url, int status, int code, const char *text, s
 		return lxm_err_http(e, status, EOPNOTSUPP, "%s '%s': this server cannot do that (it has no '%.*s')",
 				    kinds[i].kind, name ? name : "", (int)strcspn(start + n, "?"), start + n);
 	if (status == 404 && (start[n] != '/' || strcasestr(text, "instance not found")))
-		remedy = kinds[i].remedy;
+		remedy = lxm_starts(text, "snapshot ") ? "'lxmc info INSTANCE' shows which there are" : kinds[i].remedy;
 	if (name && *name && !strstr(text, name))
 		return lxm_err_http(e, status, code, "%s '%s': %s%s%s", kinds[i].kind, name, text,
 				    *remedy ? "; " : "", remedy);

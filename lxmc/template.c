@@ -60,6 +60,22 @@ int verb_image_build(struct cli *cli, struct lxm_err *e)
 	return 0;
 }
 
+/* "debian/12", where the name is "debian/bookworm". */
+static char *other_names(const json_t *item)
+{
+	struct lxm_buf b = { 0 };
+	json_t *alias;
+	size_t i;
+
+	json_array_foreach(json_object_get(item, "aliases"), i, alias) {
+		const char *name = json_string_value(alias);
+
+		if (name && strcmp(name, jtext(item, "name")) != 0)
+			lxm_buf_fmt(&b, "%s%s", b.len ? ", " : "", name);
+	}
+	return lxm_buf_take(&b);
+}
+
 int verb_template_list(struct cli *cli, struct lxm_err *e)
 {
 	lxm_auto(table) struct table t = { 0 };
@@ -76,10 +92,14 @@ int verb_template_list(struct cli *cli, struct lxm_err *e)
 	if (r < 0)
 		return r;
 	table_head(&t, "NAME");
+	table_head(&t, "ALSO");
 	table_head(&t, "DESCRIPTION");
 	table_head(&t, "IMAGE");
 	json_array_foreach(list, i, item) {
+		lxm_auto(free) char *others = other_names(item);
+
 		table_cell(&t, jtext(item, "name"));
+		table_cell(&t, others);
 		table_cell(&t, jtext(item, "description"));
 		table_cellf(&t, "%.12s", jtext(item, "fingerprint"));
 	}

@@ -295,6 +295,7 @@ const char *verb_help(void)
 	size_t i, n = 0;
 
 	for (i = 0; i < LXM_ARRAY_LEN(verbs); i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "  %-28s %s\n", verbs[i].usage, verbs[i].help);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "  %-28s%s%s\n", verbs[i].usage,
+				      strlen(verbs[i].usage) > 28 ? "\n                               " : " ", verbs[i].help);
 	return text;
 }

@@ -275,7 +275,7 @@ static void program_ended(struct session *x, int status)
 static void program_failed(struct session *x, const struct exec_report *r)
 {
 	if (r->status == 127)
-		lxm_err_set(&x->err, ENOENT, "Command not found");
+		lxm_err_set(&x->err, ENOENT, "Command not found: '%s'", x->rq.argv.n ? x->rq.argv.v[0] : "");
 	else if (r->code == ESRCH)
 		lxm_err_set(&x->err, ESRCH, "Command not run: %s", r->text);
 	else

@@ -74,13 +74,15 @@ static int used_tx(struct db_tx *tx, void *arg, struct lxm_err *e)
 static int refuse_if_used(struct lxmd *d, const char *name, const char *what, struct lxm_err *e)
 {
 	struct used_job job = { .name = name };
+	const char *s;
 	int r = db_read(d->db, used_tx, &job, e);
 
 	if (r < 0)
 		return r;
+	s = job.users == 1 ? "" : "s";
 	if (job.users)
-		return lxm_err_http(e, 400, EBUSY, "network '%s' cannot be %s: it is in use by %zu instances or profiles, among them %s",
-				    name, what, job.users, job.first);
+		return lxm_err_http(e, 400, EBUSY, "network '%s' cannot be %s: it is in use by %zu instance%s or profile%s, among them %s",
+				    name, what, job.users, s, s, job.first);
 	return 0;
 }
 
