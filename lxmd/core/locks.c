@@ -7,10 +7,11 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/base/alloc.h"
+#include "lib/base/time.h"
 
 #define BUCKETS 256
 
@@ -19,6 +20,7 @@ struct lock {
 	char *key, *what; /* owned; what is guarded by owner->lock */
 	struct lock *next;
 	unsigned int bucket;
+	bool brief; /* lock_try_brief() */
 };
 
 struct locks {
@@ -71,32 +73,39 @@ static struct lock *find(struct locks *ls, unsigned int bucket, const char *key)
 	return l;
 }
 
-int lock_take(struct locks *ls, const char *key, const char *what, int timeout_ms,
-	      struct lock **lock_out, struct lxm_err *e)
+/* Sleeps until a lock is given back; false when the wait has taken timeout_ms in all, -1: for ever. With ls->lock held. */
+static bool wait_release(struct locks *ls, int64_t since_ms, int timeout_ms)
 {
-	unsigned int bucket = key_bucket(key);
-	struct timespec until;
-	struct lock *l;
-	int r = timeout_ms == 0 ? ETIMEDOUT : 0;
+	int64_t until_ms = since_ms + timeout_ms;
+	struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (timeout_ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
+	if (timeout_ms < 0)
+		return pthread_cond_wait(&ls->released, &ls->lock) == 0;
+	if (lxm_mono_ms() >= until_ms)
+		return false;
+	(void)pthread_cond_timedwait(&ls->released, &ls->lock, &until);
+	return true;
+}
+
+static int take(struct locks *ls, const char *key, const char *what, int timeout_ms, bool brief, struct lock **lock_out, struct lxm_err *e)
+{
+	int64_t since_ms = lxm_mono_ms();
+	unsigned int bucket = key_bucket(key);
+	struct lock *l;
+	int r;
+
 	pthread_mutex_lock(&ls->lock);
 	while ((l = find(ls, bucket, key))) {
-		if (r == ETIMEDOUT) {
-			r = lxm_err_http(e, 409, EBUSY, "'%s' is busy: %s", strchr(key, '/') ? strchr(key, '/') + 1 : key, l->what);
-			pthread_mutex_unlock(&ls->lock);
-			return r;
-		}
-		r = timeout_ms < 0 ? pthread_cond_wait(&ls->released, &ls->lock) :
-				     pthread_cond_timedwait(&ls->released, &ls->lock, &until);
+		bool waits = l->brief && !brief && timeout_ms >= 0 && timeout_ms < LOCK_BRIEF_MS;
+
+		if (wait_release(ls, since_ms, waits ? LOCK_BRIEF_MS : timeout_ms))
+			continue;
+		r = lxm_err_http(e, 409, EBUSY, "'%s' is busy: %s", strchr(key, '/') ? strchr(key, '/') + 1 : key, l->what);
+		pthread_mutex_unlock(&ls->lock);
+		return r;
 	}
 	l = lxm_alloc(sizeof(*l));
+	l->brief = brief;
 	l->owner = ls;
 	l->key = lxm_strdup(key);
 	l->what = lxm_strdup(what);
@@ -108,10 +117,21 @@ int lock_take(struct locks *ls, const char *key, const char *what, int timeout_m
 	return 0;
 }
 
+int lock_take(struct locks *ls, const char *key, const char *what, int timeout_ms,
+	      struct lock **lock_out, struct lxm_err *e)
+{
+	return take(ls, key, what, timeout_ms, false, lock_out, e);
+}
+
 int lock_try(struct locks *ls, const char *key, const char *what, struct lock **lock_out,
 	     struct lxm_err *e)
 {
-	return lock_take(ls, key, what, 0, lock_out, e);
+	return take(ls, key, what, 0, false, lock_out, e);
+}
+
+int lock_try_brief(struct locks *ls, const char *key, const char *what, struct lock **lock_out, struct lxm_err *e)
+{
+	return take(ls, key, what, 0, true, lock_out, e);
 }
 
 void lock_describe(struct lock *l, const char *what)

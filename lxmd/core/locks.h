@@ -22,6 +22,9 @@ struct locks *locks_new(void);
 /** Every lock must have been released. NULL is fine. */
 void locks_free(struct locks *ls);
 
+/* What a holder that took the lock by lock_try_brief() is waited for. */
+#define LOCK_BRIEF_MS 5000
+
 /**
  * Take a lock if it is free.
  *
@@ -29,11 +32,19 @@ void locks_free(struct locks *ls);
  * @what      what the holder does, in words for the user, such as "Stopping instance"; copied
  * @lock_out  receives the lock, lock_release() it; untouched on failure
  *
- * Any thread; never blocks. Returns 0, or -EBUSY (HTTP 409) with a text that names what the present
- * holder does.
+ * Worker threads only: refuses at once, except that lxmd's own housekeeping (lock_try_brief()) is waited for. Returns 0, or -EBUSY
+ * (HTTP 409) with a text that names what the present holder does.
  */
 int lock_try(struct locks *ls, const char *key, const char *what, struct lock **lock_out,
 	     struct lxm_err *e);
+
+/**
+ * The same for lxmd's own housekeeping, which nobody asked for and which is over in moments: whoever wants the lock
+ * meanwhile waits for it instead of being refused, LOCK_BRIEF_MS at most.
+ *
+ * Any thread; never blocks. Returns 0, or -EBUSY as above.
+ */
+int lock_try_brief(struct locks *ls, const char *key, const char *what, struct lock **lock_out, struct lxm_err *e);
 
 /**
  * Take a lock, waiting for it.

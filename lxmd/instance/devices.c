@@ -100,13 +100,18 @@ int instance_devices_follow(struct lxmd *d, int64_t id)
 	struct device_live live;
 	lxm_auto(fd_close) int pidfd = -1;
 	bool changed = false;
+	char key[40];
 	int r;
 
 	if (!run)
 		return 0;
-	r = instance_lock(d, id, "Following device nodes", &i, &lock, NULL);
+	r = lock_try_brief(d->locks, instance_lock_key(id, key), "Following device nodes", &lock, NULL);
+	if (r == -EBUSY)
+		return r;
+	if (r == 0)
+		r = instance_load_id(d, id, &i, NULL);
 	if (r < 0)
-		return r == -EBUSY ? r : 0;
+		return 0;
 	pidfd = instance_device_live(run, &live, NULL);
 	if (pidfd < 0)
 		return 0;

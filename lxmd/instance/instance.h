@@ -100,7 +100,7 @@ char *instance_lock_key(int64_t id, char out[40]);
  * @what      what the caller does, for whoever is refused meanwhile
  * @lock_out  lock_release() it
  *
- * Any thread; never waits for the lock. Returns 0, -EBUSY (409) naming the instance and what runs, -ENOENT.
+ * Worker threads; never waits for the lock, but for housekeeping of lxmd (lock_try_brief()). Returns 0, -EBUSY (409) naming the instance and what runs, -ENOENT.
  */
 int instance_lock(struct lxmd *d, int64_t id, const char *what, struct instance *out, struct lock **lock_out,
 		  struct lxm_err *e);

@@ -101,20 +101,9 @@ def box(sysfs, busybox_tar):
 
 
 def devices(inst, **wanted):
-    """The instance's own devices become these, once lxmd is not busy with what has just been plugged in."""
+    """The instance's own devices become these."""
     now = inst.get()
-    body = {k: now[k] for k in ("config", "profiles", "description")} | {"devices": wanted}
-
-    def change():
-        try:
-            inst.rest.change("PUT", inst.path, json=body)
-        except OperationFailed as e:
-            if "Following device nodes" in str(e):
-                return False
-            raise
-        return True
-
-    wait_until(change)
+    inst.rest.change("PUT", inst.path, json={k: now[k] for k in ("config", "profiles", "description")} | {"devices": wanted})
 
 
 def nodes(inst):

@@ -209,10 +209,34 @@ static void waiting_for_a_lock_ends_with_its_release(void)
 	locks_free(ls);
 }
 
+static void housekeeping_is_waited_for_and_never_waits(void)
+{
+	struct locks *ls = locks_new();
+	struct lock *a = NULL, *b = NULL;
+	pthread_t t;
+
+	CU_ASSERT(lock_try_brief(ls, "k", "x", &a, NULL) == 0);
+	/* another look of lxmd's own comes again later by itself */
+	CU_ASSERT(lock_try_brief(ls, "k", "y", &b, NULL) == -EBUSY);
+	pthread_create(&t, NULL, release_soon, a);
+	CU_ASSERT_FATAL(lock_try(ls, "k", "z", &b, NULL) == 0);
+	pthread_join(t, NULL);
+	CU_ASSERT(lock_try_brief(ls, "k", "x", &a, NULL) == -EBUSY);
+	lock_release(b);
+	/* neither does a short patience end early */
+	CU_ASSERT(lock_try_brief(ls, "k", "x", &a, NULL) == 0);
+	pthread_create(&t, NULL, release_soon, a);
+	CU_ASSERT_FATAL(lock_take(ls, "k", "z", 1, &b, NULL) == 0);
+	pthread_join(t, NULL);
+	lock_release(b);
+	locks_free(ls);
+}
+
 UNIT_MAIN("core/loop", { "posts run in order", posts_run_in_order },
 	  { "timers fire by time and can be cancelled", timers_fire_by_time_and_can_be_cancelled },
 	  { "deleted watches stay silent", deleted_watches_stay_silent },
 	  { "workers grow to what is needed", workers_grow_to_what_is_needed },
 	  { "queued jobs run before the end", queued_jobs_run_before_the_end },
 	  { "a busy lock names its holder", a_busy_lock_names_its_holder },
+	  { "housekeeping is waited for and never waits", housekeeping_is_waited_for_and_never_waits },
 	  { "waiting for a lock ends with its release", waiting_for_a_lock_ends_with_its_release })
