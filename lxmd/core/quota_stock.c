@@ -125,6 +125,9 @@ static const char *number(const char *key, const char *value, bool strict, uint6
 		ok = lxm_parse_u64(value, out) == 0;
 	else
 		ok = lxm_parse_bytes(value, out) == 0;
+	/* a quota of no bytes is none at all */
+	if (ok && !*out && strcmp(key, "size") == 0)
+		return "Value is 0, which is no limit";
 	return ok ? NULL : "Value isn't a number";
 }
 
@@ -152,6 +155,8 @@ static int total_of_keys(const struct stock *s, const char *key, bool strict, in
 		why = value ? number(key, value, strict, &n) : NULL;
 		if (why && strict)
 			return bad_value(s, key, value, s->rows.v[i].name, why, e);
+		if (strict && strcmp(key, "limits.memory") == 0 && lxm_streq(value_of(s, &s->rows.v[i], "limits.memory.enforce"), "soft"))
+			return bad_value(s, "limits.memory.enforce", "soft", s->rows.v[i].name, "Such memory has no ceiling to be counted", e);
 		if (value)
 			add(sum, n);
 	}
@@ -194,14 +199,17 @@ static int total_of_disk(const struct stock *s, const char *pool, bool strict, i
 
 	for (i = 0; i < s->volumes.n; i++) {
 		const struct db_volume *v = &s->volumes.v[i];
-		const char *size = lxm_kv_or(&v->config, "size", NULL);
+		const char *size = lxm_kv_or(&v->config, "size", NULL), *why;
 		uint64_t n;
 
 		if (pool && !lxm_streq(v->pool, pool))
 			continue;
 		if (!size && strict)
 			return no_value("Custom volume", v->name, s->project, "size", " set", e);
-		if (size && !number("size", size, strict, &n))
+		why = size ? number("size", size, strict, &n) : NULL;
+		if (why && strict)
+			return bad_value(s, "size", size, v->name, why, e);
+		if (size)
 			add(sum, n);
 	}
 	for (i = 0; r == 0 && i < s->rows.n; i++)

@@ -172,7 +172,9 @@ def test_sums_hold_with_every_value_there(project):
         assert f'Instance "a" in project "{p.name}" has no "{missing}" config' in said
     assert "can't be a percentage" in p.add_refused("a", {**one, "limits.memory": "10%"})
     assert "can't be pinned" in p.add_refused("a", {**one, "limits.cpu": "0-0"})
+    assert "no ceiling" in p.add_refused("a", {**one, "limits.memory.enforce": "soft"})
     p.add("a", one)
+    assert "no ceiling" in p.refused("PATCH", "instances/a", {"config": {"limits.memory.enforce": "soft"}})
     assert (p.state("cpu"), p.state("memory"), p.state("processes")) == ((2, 3), (60 << 20, 100 << 20), (50, 100))
     small = {"limits.cpu": "1", "limits.memory": "40MiB", "limits.processes": "50"}
     for key, value in (("limits.cpu", "2"), ("limits.memory", "41MiB"), ("limits.processes", "51")):
@@ -300,6 +302,21 @@ def test_disk_counts_roots_volumes_and_images(project):
     more = images.busybox_tar(METADATA.replace("release: test", f"release: {p.name}2"))
     assert "Reached maximum aggregate value" in p.refused("POST", "images", data=more)
     assert len(p.read("images")) == 1
+
+
+def test_a_size_of_nothing_is_no_size(project):
+    """To file systems a quota of no bytes is none at all: it would count nothing and hold everything."""
+    p = project(disk="1GiB")
+    for zero in ("0", "0B", "0MiB"):
+        assert "is 0, which is no limit" in p.add_refused("a", size=zero)
+        assert "is 0, which is no limit" in p.refused("POST", p.volumes, {"name": "v", "config": {"size": zero}})
+    p.add("a", size="512MiB")
+    p.change("POST", p.volumes, {"name": "v", "config": {"size": "256MiB"}})
+    assert "no limit" in p.refused("PATCH", "instances/a", {"devices": p.root("0")})
+    assert "no limit" in p.refused("PATCH", f"{p.volumes}/v", {"config": {"size": "0"}})
+    copied = {"name": "w", "source": {"type": "copy", "name": "v", "pool": p.pool}, "config": {"size": "0"}}
+    assert "no limit" in p.refused("POST", p.volumes, copied)
+    assert p.state("disk") == (768 << 20, 1 << 30)
 
 
 def test_disk_of_one_pool(project):
