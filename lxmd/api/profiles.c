@@ -204,7 +204,9 @@ static int check(struct request *rq, const struct db_profile *was, const struct 
 
 		if (old && lxm_kv_eq(&old->kv, &dev->kv))
 			continue;
-		r = device_validate(&c, false, e);
+		r = policy_volume(rq->d, rq_project(rq), dev, rq_caller(rq), e);
+		if (r == 0)
+			r = device_validate(&c, false, e);
 		if (r < 0)
 			return r;
 	}

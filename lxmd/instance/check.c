@@ -17,7 +17,6 @@
 #include "lxmd/instance/limits.h"
 #include "lxmd/instance/plan.h"
 #include "lxmd/instance/policy.h"
-#include "lxmd/storage/custom.h"
 
 static const struct lxm_dev *root_disk(const struct instance *i)
 {
@@ -73,21 +72,6 @@ static int check_together(const struct instance *i, struct lxm_err *e)
 	return 0;
 }
 
-/* A project may look for its custom volumes in default: what lies there is not for those who have no right to default. */
-static int check_volume(struct lxmd *d, const struct instance *i, const struct lxm_dev *dev, const struct caller *who, struct lxm_err *e)
-{
-	lxm_auto(free) char *home = NULL;
-	int r;
-
-	if (!who || who->trust != CALLER_RESTRICTED || !lxm_streq(lxm_kv_get(&dev->kv, "type"), "disk") ||
-	    lxm_empty(lxm_kv_get(&dev->kv, "pool")) || device_is_root(&dev->kv))
-		return 0;
-	r = custom_home(d, i->row.project, &home, e);
-	if (r == 0 && !caller_may_project(who, home))
-		r = lxm_err_set(e, EPERM, "device '%s': custom volumes of project '%s' are not this caller's", dev->name, home);
-	return r;
-}
-
 static int check_devices(struct lxmd *d, const struct instance *i, const struct instance *was, const struct caller *who,
 			 struct lxm_err *e)
 {
@@ -95,7 +79,7 @@ static int check_devices(struct lxmd *d, const struct instance *i, const struct 
 		struct device_ctx c = instance_device(d, i, dev, NULL);
 		const struct lxm_dev *old = was ? lxm_devs_get(&was->devices, dev->name) : NULL;
 		bool same = old && lxm_kv_eq(&old->kv, &dev->kv);
-		int r = same && lxm_streq(was->row.project, i->row.project) ? 0 : check_volume(d, i, dev, who, e);
+		int r = same && lxm_streq(was->row.project, i->row.project) ? 0 : policy_volume(d, i->row.project, dev, who, e);
 
 		if (r == 0 && !same)
 			r = device_validate(&c, true, e);

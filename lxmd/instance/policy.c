@@ -20,6 +20,7 @@
 #include "lxmd/device/device.h"
 #include "lxmd/instance/instance.h"
 #include "lxmd/instance/policy_priv.h"
+#include "lxmd/storage/custom.h"
 
 /* 0 when the instance keeps the rule, else -EPERM with a text. `value` is the project's setting or the default. */
 typedef int (*rule_fn)(const struct instance *i, const char *value, struct lxm_err *e);
@@ -296,6 +297,19 @@ int policy_check_profile(struct lxmd *d, const char *project, const struct db_pr
 	if (r == 0)
 		r = judge(&i, &p.config, who, e);
 	db_project_deinit(&p);
+	return r;
+}
+
+int policy_volume(struct lxmd *d, const char *project, const struct lxm_dev *dev, const struct caller *who, struct lxm_err *e)
+{
+	lxm_auto(free) char *home = NULL;
+	int r;
+
+	if (!who || who->trust != CALLER_RESTRICTED || !is_type(dev, "disk") || lxm_empty(lxm_kv_get(&dev->kv, "pool")) || device_is_root(&dev->kv))
+		return 0;
+	r = custom_home(d, project, &home, e);
+	if (r == 0 && !caller_may_project(who, home))
+		r = lxm_err_set(e, EPERM, "device '%s': custom volumes of project '%s' are not this caller's", dev->name, home);
 	return r;
 }
 

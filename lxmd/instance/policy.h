@@ -10,6 +10,7 @@
 struct caller;
 struct db_profile;
 struct instance;
+struct lxm_dev;
 struct lxmd;
 
 /**
@@ -32,6 +33,14 @@ int policy_limits(struct lxmd *d, const struct instance *i, struct lxm_err *e);
 
 /** policy_check() for a profile that a restricted caller writes; nothing is asked of others. Instances judge again what they get from it. */
 int policy_check_profile(struct lxmd *d, const char *project, const struct db_profile *p, const struct caller *who, struct lxm_err *e);
+
+/**
+ * A project may look for its custom volumes in default: what lies there is not for restricted callers who have no right to default, neither in an
+ * instance nor in a profile, which could reach an instance while that is being changed. @project: of the instance or the profile
+ *
+ * Any thread; one read transaction. Returns 0, or -EPERM.
+ */
+int policy_volume(struct lxmd *d, const char *project, const struct lxm_dev *dev, const struct caller *who, struct lxm_err *e);
 
 /* Which networks a project may use, and so which it sees. Zeroed: none. */
 struct policy_networks {

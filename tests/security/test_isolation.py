@@ -327,6 +327,10 @@ def test_volumes_of_default_are_not_attached(world, blue):
         body = {"name": "c", "source": {"type": "none"}, "devices": {"root": {"type": "disk", "path": "/", "pool": "default"}, "d": disk}}
         reply = blue.post("instances", body, query={"project": "guest"})
         assert reply.status == 403 or "not this caller's" in json.dumps(blue.wait(reply.json).get("err", "")), reply
+        # nor kept in a profile, for an instance that takes it while nobody looks
+        for method, path in (("POST", "profiles"), ("PATCH", "profiles/default")):
+            status, text = attempt(blue, method, path, {"name": "p", "devices": {"d": disk}}, project="guest")
+            assert status == 403 and "not this caller's" in text, (status, text)
     finally:
         world.rest.change("PATCH", f"certificates/{fp}", {"projects": ["blue"]})
         world.rest.change("DELETE", "storage-pools/default/volumes/custom/shared")
