@@ -15,6 +15,7 @@ static bool outside4(uint32_t a)
 		{ 0x00000000, 0xff000000 }, /* this host */
 		{ 0x7f000000, 0xff000000 }, /* loopback */
 		{ 0xa9fe0000, 0xffff0000 }, /* link-local */
+		{ 0x646464c8, 0xffffffff }, /* 100.100.100.200: a cloud's credentials at an ordinary address */
 		{ 0xe0000000, 0xe0000000 }, /* multicast, reserved, broadcast */
 	};
 	size_t i;
@@ -28,6 +29,8 @@ static bool outside4(uint32_t a)
 static bool outside6(const uint8_t a[16])
 {
 	static const uint8_t zero[12], mapped[12] = { [10] = 0xff, [11] = 0xff }, nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
+	/* fd00:ec2::254, the same over IPv6 */
+	static const uint8_t credentials[16] = { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 };
 	uint32_t v4;
 
 	/* :: and ::1 are among the first kind */
@@ -39,6 +42,8 @@ static bool outside6(const uint8_t a[16])
 		memcpy(&v4, a + 2, 4);
 		return outside4(ntohl(v4));
 	}
+	if (memcmp(a, credentials, 16) == 0)
+		return false;
 	return a[0] != 0xff && !(a[0] == 0xfe && (a[1] & 0x80) == 0x80);
 }
 
