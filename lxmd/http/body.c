@@ -10,6 +10,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/base/space.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/http/conn.h"
 
@@ -72,7 +73,8 @@ void body_begin(struct http_conn *c)
 
 static void spool(struct http_conn *c, const char *data, size_t len)
 {
-	int r = lxm_write_all(c->body_fd, data, len);
+	bool look = (c->body_size - len) / LXM_SPACE_EVERY != c->body_size / LXM_SPACE_EVERY;
+	int r = look && lxm_space_low(c->body_fd) ? -ENOSPC : lxm_write_all(c->body_fd, data, len);
 
 	if (r == 0)
 		return;

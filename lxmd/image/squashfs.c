@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/base/log.h"
+#include "lib/base/space.h"
 #include "lxmd/core/daemon.h"
 #include "lxmd/core/op.h"
 #include "lxmd/image/clean.h"
@@ -54,7 +54,6 @@ int squashfs_check(int fd, uint64_t size, const char *name, uint64_t *inodes_out
 static int watch(const struct unpack_spec *spec, int *pidfd, int dirfd, int errfd, struct lxm_err *e)
 {
 	char text[200] = "";
-	struct statvfs vfs;
 	int status, r;
 
 	if (spec->op && spec->progress_key)
@@ -64,7 +63,7 @@ static int watch(const struct unpack_spec *spec, int *pidfd, int dirfd, int errf
 			spawn_kill(pidfd);
 			return lxm_err_set(e, ECANCELED, "cancelled");
 		}
-		if (fstatvfs(dirfd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < unpack_reserve(&vfs)) {
+		if (lxm_space_low(dirfd)) {
 			spawn_kill(pidfd);
 			return lxm_err_set(e, ENOSPC, "no space left for unpacking it");
 		}
@@ -76,7 +75,7 @@ static int watch(const struct unpack_spec *spec, int *pidfd, int dirfd, int errf
 		return 0;
 	if (pread(errfd, text, sizeof(text) - 1, 0) > 0)
 		text[strcspn(text, "\n")] = 0;
-	if (fstatvfs(dirfd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < unpack_reserve(&vfs))
+	if (lxm_space_low(dirfd))
 		return lxm_err_set(e, ENOSPC, "no space left for unpacking it");
 	return lxm_err_set(e, EINVAL, "unsquashfs failed: %s", *text ? text : "no reason given");
 }

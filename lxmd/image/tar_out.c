@@ -15,6 +15,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/base/space.h"
 #include "lib/base/str.h"
 #include "lxmd/core/op.h"
 #include "lxmd/image/archive_lib.h"
@@ -32,7 +33,8 @@ struct tar_out {
 	struct lxm_buf path; /* of the present entry in the archive */
 	dev_t dev;	     /* of the tree's top: other file systems are left out */
 	char *chunk;	     /* CHUNK bytes */
-	uint64_t bytes;
+	int fd;
+	uint64_t bytes, looked_at; /* the latter: when space was looked at */
 	int64_t started_ms;
 	unsigned int count;
 };
@@ -107,6 +109,11 @@ static int tick(struct tar_out *p, struct lxm_err *e)
 
 	if (op_is_cancelled(p->op))
 		return lxm_err_set(e, ECANCELED, "cancelled");
+	if (p->bytes - p->looked_at >= LXM_SPACE_EVERY) {
+		p->looked_at = p->bytes;
+		if (lxm_space_low(p->fd))
+			return lxm_err_set(e, ENOSPC, "no space left for the archive");
+	}
 	if (p->op && p->progress_key && ms > 100)
 		op_progress(p->op, p->progress_key, p->stage, -1, p->bytes * 1000 / (uint64_t)ms);
 	return 0;
@@ -420,6 +427,7 @@ int tar_out_open(const struct tar_out_spec *spec, struct tar_out **out, struct l
 	p->stage = spec->stage;
 	p->started_ms = lxm_mono_ms();
 	p->chunk = lxm_alloc(CHUNK);
+	p->fd = spec->fd;
 	r = archive_open(p, spec->fd, e);
 	if (r == 0)
 		*out = LXM_TAKE(p, NULL);

@@ -12,6 +12,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/base/space.h"
 #include "lib/base/time.h"
 #include "lxmd/image/metadata.h"
 #include "lxmd/image/walk.h"
@@ -264,7 +265,7 @@ static int limits(const struct unpack_spec *spec, int dirfd, uint64_t *bytes, ui
 		return lxm_err_sys(e, "statvfs");
 	/* some file systems (memory ones without a limit) do not say how much room they have */
 	room = vfs.f_blocks ? (uint64_t)vfs.f_bavail * vfs.f_frsize : ROOM_UNKNOWN;
-	room = room > unpack_reserve(&vfs) ? room - unpack_reserve(&vfs) : 0;
+	room = room > lxm_space_reserve(&vfs) ? room - lxm_space_reserve(&vfs) : 0;
 	*bytes = spec->max_bytes ? spec->max_bytes : room;
 	*entries = spec->max_entries ? spec->max_entries : ENTRIES_MAX;
 	if (!spec->max_entries && vfs.f_files && vfs.f_favail < ENTRIES_MAX)

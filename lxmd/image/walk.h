@@ -2,8 +2,6 @@
 #ifndef LXMD_IMAGE_WALK_H
 #define LXMD_IMAGE_WALK_H
 
-#include <sys/statvfs.h>
-
 #include "lxmd/image/archive_lib.h"
 #include "lxmd/image/pathset.h"
 #include "lxmd/image/unpack.h"
@@ -56,14 +54,6 @@ int entry_attrs_apply(int fd, struct archive_entry *ae, const struct unpack_volu
 
 /** An id of the archive as the instance sees it; the overflow id if none of its ranges has it. v may be NULL. */
 uint32_t entry_id(const struct unpack_volume *v, bool gid, uint32_t id);
-
-/** Bytes of a file system that an unpack leaves alone: 2 % of it, at most 64 MiB. */
-static inline uint64_t unpack_reserve(const struct statvfs *v)
-{
-	uint64_t part = (uint64_t)v->f_blocks * v->f_frsize / 50;
-
-	return part < (64ULL << 20) ? part : 64ULL << 20;
-}
 
 /* squashfs.c */
 

@@ -13,6 +13,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "lib/base/space.h"
 #include "lxmd/core/op.h"
 #include "lxmd/storage/fsquota.h"
 #include "lxmd/storage/links.h"
@@ -27,7 +28,7 @@ struct copy {
 	int top;		/* target's top directory: hard links are made from there */
 	struct lxm_buf path;	/* of the present entry, below top */
 	unsigned int count;
-	uint64_t bytes;
+	uint64_t bytes, looked_at; /* the latter: when space was looked at */
 };
 
 /* All xattrs from one object to another; proc paths, because links and devices cannot be opened for it. */
@@ -103,6 +104,11 @@ static int copy_range(struct copy *c, int from, int to, off_t off, off_t end, st
 			return lxm_err_set(e, ECANCELED, "cancelled");
 		off += n;
 		c->bytes += (uint64_t)n;
+		if (c->bytes - c->looked_at < LXM_SPACE_EVERY)
+			continue;
+		c->looked_at = c->bytes;
+		if (lxm_space_low(to))
+			return lxm_err_set(e, ENOSPC, "no space left in the pool");
 	}
 	return 0;
 }

@@ -8,20 +8,18 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lib/base/hash.h"
+#include "lib/base/space.h"
 #include "lxmd/storage/pool_priv.h"
 #include "lxmd/storage/record.h"
 #include "lxmd/storage/transfer.h"
 
 #define LINKS_BYTES_MAX (256u << 20)
-#define LOOK_EVERY	(16u << 20)  /* bytes between two looks at the space that is left */
-#define RESERVE_MAX	(64ULL << 20) /* left alone, or 2 % of the file system */
 #define WRITEBACK_EVERY (8u << 20)
 
 enum part { PART_NONE, PART_ROOT, PART_META };
@@ -109,16 +107,7 @@ static int set_attrs(const struct taker *t, int fd, const struct record_entry *e
 
 static int look_at_space(struct taker *t, struct lxm_err *e)
 {
-	struct statvfs v;
-	uint64_t reserve;
-
-	if (fstatvfs(t->top, &v) < 0)
-		return lxm_err_sys(e, "statvfs");
-	reserve = (uint64_t)v.f_blocks * v.f_frsize / 50;
-	if (reserve > RESERVE_MAX)
-		reserve = RESERVE_MAX;
-	/* some file systems do not say how much room they have */
-	if (v.f_blocks && (uint64_t)v.f_bavail * v.f_frsize <= reserve)
+	if (lxm_space_low(t->top))
 		return lxm_err_set(e, ENOSPC, "no space left in pool '%s'", t->pool->name);
 	return 0;
 }
@@ -127,7 +116,7 @@ static int tick(struct taker *t, struct lxm_err *e)
 {
 	int r = 0;
 
-	if (t->progress->bytes + t->progress->entries * 4096 - t->looked_at >= LOOK_EVERY) {
+	if (t->progress->bytes + t->progress->entries * 4096 - t->looked_at >= LXM_SPACE_EVERY) {
 		t->looked_at = t->progress->bytes + t->progress->entries * 4096;
 		r = look_at_space(t, e);
 	}

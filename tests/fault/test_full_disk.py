@@ -59,6 +59,23 @@ def test_disk_fills_during_unpack(small_disk, busybox_tar):
         assert not problems, "\n".join(problems)
 
 
+def test_an_upload_leaves_room_for_the_database(small_disk):
+    """Who sends all but the last bytes and waits would keep everybody from changing anything."""
+    before = HostState()
+    daemon = Daemon("full", small_disk)
+    try:
+        daemon.start()
+        where = os.statvfs(small_disk)
+        data = bytes(where.f_bavail * where.f_frsize - (128 << 10))
+        reply = daemon.rest.request("POST", "images", data=data, headers={"Content-Type": "application/octet-stream"})
+        assert reply.status == 507 and "space" in reply.error, reply
+        assert daemon.rest.post("profiles", {"name": "p"}).status == 201
+        daemon.rest.change("DELETE", "profiles/p")
+    finally:
+        problems = daemon.end(before)
+        assert not problems, "\n".join(problems)
+
+
 def test_disk_fills_during_a_download(small_disk, tmp_path):
     before = HostState()
     daemon = Daemon("full", small_disk)
