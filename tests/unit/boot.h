@@ -20,6 +20,7 @@
 #include "lib/wire/monitor.h"
 #include "lib/wire/plan.h"
 #include "lxmd/spawn/spawn.h"
+#include "tests/unit/scratch.h"
 
 #define BOOT_BASE   1500000u
 
@@ -122,7 +123,7 @@ static inline int boot_setup(struct boot *b, const char *name, struct lxm_err *e
 	memset(b, 0, sizeof(*b));
 	b->rundir = b->sock = b->pidfd = -1;
 	b->hello = MON_HELLO_EMPTY;
-	snprintf(b->dir, sizeof(b->dir), "/tmp/lxm-test.%d.%s", (int)getpid(), name);
+	snprintf(b->dir, sizeof(b->dir), "%s/lxm-test.%d.%s", scratch_top(), (int)getpid(), name);
 	snprintf(b->id, sizeof(b->id), "%d.%s", (int)getpid(), name);
 	snprintf(b->cgroup, sizeof(b->cgroup), "%s/%s", boot_parent(), b->id);
 	for (i = 0; i < LXM_ARRAY_LEN(dirs); i++) {

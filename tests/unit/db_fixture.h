@@ -9,10 +9,11 @@
 #include "db/node.h"
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 struct fixture {
-	char dir[64];
+	char dir[SCRATCH_MAX];
 	struct db_cluster *db;
 	struct db_node *node;
 	struct lxm_err e;
@@ -21,8 +22,7 @@ struct fixture {
 static inline void fixture_up(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	strcpy(f->dir, "/tmp/lxm-unit-db-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(f->dir));
+	scratch(f->dir, "db");
 	CU_ASSERT_EQUAL_FATAL(db_cluster_open(f->dir, &f->db, &f->e), 0);
 	CU_ASSERT_EQUAL_FATAL(db_node_open(f->dir, &f->node, &f->e), 0);
 }

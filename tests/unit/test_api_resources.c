@@ -1,4 +1,5 @@
 /* lxmd/api/resources: a made-up host below a directory gives the objects that clients read. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -9,14 +10,13 @@
 #include "lxmd/api/resources.h"
 
 struct tree {
-	char dir[64];
+	char dir[SCRATCH_MAX];
 	int fd;
 };
 
 static void up(struct tree *t)
 {
-	strcpy(t->dir, "/tmp/lxm-unit-res-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(t->dir));
+	scratch(t->dir, "res");
 	t->fd = open(t->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CU_ASSERT_FATAL(t->fd >= 0);
 }

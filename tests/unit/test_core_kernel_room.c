@@ -1,4 +1,5 @@
 /* lxmd/core/kernel_room: what limits a host needs, and whether one more instance fits; /proc is played by a directory. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include "lib/base/fd.h"
 #include "lxmd/core/kernel_room.h"
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 
 static void put(const char *file, const char *text)
 {
@@ -59,8 +60,7 @@ static void debian(void)
 	};
 	size_t k;
 
-	strcpy(dir, "/tmp/lxm-unit-room-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	scratch(dir, "room");
 	for (k = 0; k < LXM_ARRAY_LEN(files); k++)
 		put(files[k].file, files[k].text);
 }

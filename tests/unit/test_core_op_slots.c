@@ -1,4 +1,5 @@
 /* lxmd/core/op_slots and ops: what is noted of running operations, and what the next lxmd makes of it. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -13,13 +14,12 @@
 #include "lxmd/core/op.h"
 #include "lxmd/core/op_slots.h"
 
-static char dir[] = "/tmp/lxm-slots-XXXXXX";
+static char dir[SCRATCH_MAX];
 static int dirfd_ = -1;
 
 static void set_up(void)
 {
-	(void)snprintf(dir, sizeof(dir), "/tmp/lxm-slots-XXXXXX");
-	CU_ASSERT_FATAL(mkdtemp(dir) != NULL);
+	scratch(dir, "slots");
 	dirfd_ = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 

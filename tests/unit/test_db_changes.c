@@ -6,9 +6,8 @@
 #include "db/db.h"
 #include "lib/base/fd.h"
 #include "lib/base/kv.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
-
-static char dir[] = "/tmp/lxm-changes-XXXXXX";
 
 static int set(struct db_tx *tx, void *arg, struct lxm_err *e)
 {
@@ -31,7 +30,7 @@ static uint64_t changes(struct db_cluster *db)
 	return n;
 }
 
-static void test_own_and_foreign_changes_are_seen(void)
+static void watch(const char *dir)
 {
 	lxm_auto(db_cluster_close) struct db_cluster *db = NULL, *other = NULL;
 	lxm_auto(db_node_close) struct db_node *node = NULL;
@@ -65,16 +64,13 @@ static void test_own_and_foreign_changes_are_seen(void)
 	CU_ASSERT_EQUAL(db_read(db, nothing, NULL, NULL), 0);
 }
 
-int main(void)
+static void test_own_and_foreign_changes_are_seen(void)
 {
-	static const struct unit_case cases[] = {
-		{ "own and foreign changes are seen", test_own_and_foreign_changes_are_seen },
-	};
-	int r;
+	char dir[SCRATCH_MAX];
 
-	if (!mkdtemp(dir))
-		return 2;
-	r = unit_run("db/changes", cases, LXM_ARRAY_LEN(cases));
-	(void)lxm_rm_tree_at(AT_FDCWD, dir);
-	return r;
+	scratch(dir, "changes");
+	watch(dir);
+	CU_ASSERT_EQUAL(lxm_rm_tree_at(AT_FDCWD, dir), 0);
 }
+
+UNIT_MAIN("db/changes", { "own and foreign changes are seen", test_own_and_foreign_changes_are_seen })

@@ -15,15 +15,14 @@ static const char *const steps[] = {
 };
 
 struct made {
-	char dir[64], path[96];
+	char dir[SCRATCH_MAX], path[96];
 	struct lxm_err e;
 };
 
 static void up(struct made *m)
 {
 	memset(m, 0, sizeof(*m));
-	strcpy(m->dir, "/tmp/lxm-unit-db-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(m->dir));
+	scratch(m->dir, "db");
 	snprintf(m->path, sizeof(m->path), "%s/x.db", m->dir);
 }
 

@@ -1,4 +1,5 @@
 /* lxmd/device: what is refused before anything happens, and what a start puts into the plan. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -11,7 +12,7 @@
 #include "lxmd/network/network_priv.h"
 
 /* A daemon with one managed network "br0", whose host entries lie in a directory of the test's. */
-static char top[64];
+static char top[SCRATCH_MAX];
 static struct lxmd d;
 static struct networks ns;
 static struct network net;
@@ -22,8 +23,7 @@ static void up(void)
 	memset(&d, 0, sizeof(d));
 	memset(&ns, 0, sizeof(ns));
 	memset(&net, 0, sizeof(net));
-	(void)snprintf(top, sizeof(top), "/tmp/lxm-unit-device.XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	scratch(top, "device");
 	CU_ASSERT_FATAL(db_cluster_open(top, &d.db, NULL) == 0);
 	pthread_mutex_init(&ns.lock, NULL);
 	ns.fw = fw_new(1);

@@ -7,15 +7,15 @@
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
 #include "lxmd/image/build_int.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
-static char dir[] = "/tmp/lxm-unit-build-XXXXXX";
+static char dir[SCRATCH_MAX];
 static int dirfd_, root;
 
 static void tree_begin(void)
 {
-	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	scratch(dir, "build");
 	dirfd_ = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CU_ASSERT_EQUAL(mkdirat(dirfd_, "rootfs", 0755), 0);
 	root = openat(dirfd_, "rootfs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,4 +1,5 @@
 /* image/metadata: what LXD's images say, what is refused, and that it comes back after writing. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -170,10 +171,10 @@ static void template_paths_stay_inside(void)
 static void only_a_regular_file_is_read(void)
 {
 	lxm_auto(image_metadata) struct image_metadata m = { 0 };
-	char top[] = "/tmp/lxm-meta-XXXXXX";
+	char top[SCRATCH_MAX];
 	int dir;
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	scratch(top, "meta");
 	dir = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CU_ASSERT(image_metadata_read(dir, &m, &err) == -ENOENT);
 	CU_ASSERT(symlinkat("/etc/passwd", dir, "metadata.yaml") == 0);

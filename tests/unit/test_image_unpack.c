@@ -1,4 +1,5 @@
 /* image/unpack: what a good archive becomes, and each way in which a hostile one is refused whole. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <archive.h>
@@ -106,14 +107,13 @@ static void tar_close(struct tarball *t)
 
 /* ---- unpacking into a private directory */
 
-static char top[64];
+static char top[SCRATCH_MAX];
 static struct lxm_err err;
 static struct unpack_report report;
 
 static int fresh_dir(void)
 {
-	snprintf(top, sizeof(top), "/tmp/lxm-unpack-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	scratch(top, "unpack");
 	return open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 

@@ -1,4 +1,5 @@
 /* lxmd/instance/apparmor: which text and name a wish gives, and when the kernel is asked; the kernel and its parser are played by files. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ static const char parser_script[] = "#!/bin/sh\n"
 				    "sed -n 's/^profile \"\\(.*\\)\" flags.*/\\1 (enforce)/p' $text >> $dir/profiles\n";
 
 struct host {
-	char dir[64];
+	char dir[SCRATCH_MAX];
 	char parser[96];
 	struct apparmor *a;
 };
@@ -46,8 +47,7 @@ static void host_begin(struct host *h, bool kernel, bool parser)
 {
 	struct apparmor_host where = { h->dir, h->parser };
 
-	strcpy(h->dir, "/tmp/lxm-unit-apparmor-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(h->dir));
+	scratch(h->dir, "apparmor");
 	snprintf(h->parser, sizeof(h->parser), "%s/parser", h->dir);
 	if (kernel) {
 		put(h, ".replace", "", 0600);

@@ -7,17 +7,17 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/fd.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
-static char dir[] = "/tmp/lxm-unit-XXXXXX";
+static char dir[SCRATCH_MAX];
 
 static struct conf *fresh(const char *text)
 {
 	lxm_auto(free) char *path = NULL;
 	struct conf *conf = NULL;
 
-	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	scratch(dir, "conf");
 	CU_ASSERT_EQUAL(setenv("LXMC_CONF", dir, 1), 0);
 	path = lxm_asprintf("%s/config.yml", dir);
 	if (text)

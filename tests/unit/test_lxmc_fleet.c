@@ -1,4 +1,5 @@
 /* lxmc/hosts, merge and fleet: which servers are meant, how answers come together, children and their time. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -18,11 +19,11 @@
 
 static struct conf *load(const char *yaml)
 {
-	char dir[] = "/tmp/lxm-unit-XXXXXX";
+	char dir[SCRATCH_MAX];
 	lxm_auto(free) char *path = NULL;
 	struct conf *conf = NULL;
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	scratch(dir, "fleet");
 	path = lxm_asprintf("%s/config.yml", dir);
 	CU_ASSERT_FATAL(lxm_write_file_atomic(AT_FDCWD, path, yaml, strlen(yaml), 0600) == 0);
 	setenv("LXMC_CONF", dir, 1);

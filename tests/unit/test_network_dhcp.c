@@ -1,4 +1,5 @@
 /* lxmd/network/dhcp: host entries in their directory, and leases that dnsmasq wrote. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -9,15 +10,14 @@
 #include "lib/base/fd.h"
 #include "lxmd/network/dhcp.h"
 
-static char top[64];
+static char top[SCRATCH_MAX];
 static int topfd = -1;
 
 static struct dhcp_hosts *fresh(void)
 {
 	struct dhcp_hosts *h = NULL;
 
-	(void)snprintf(top, sizeof(top), "/tmp/lxm-unit-dhcp.XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	scratch(top, "dhcp");
 	topfd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CU_ASSERT_FATAL(dhcp_hosts_open(topfd, &h, NULL) == 0);
 	return h;

@@ -1,4 +1,5 @@
 /* storage: both drivers on a real directory; images are unpacked once, deletes leave nothing, a dead daemon's leftovers go. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #define FP  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define FP2 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-static char top[64];
+static char top[SCRATCH_MAX];
 static struct lxmd d;
 static struct lxm_err err;
 static atomic_int unpacked;
@@ -76,8 +77,7 @@ static void begin(void)
 	memset(&d, 0, sizeof(d));
 	memset(&err, 0, sizeof(err));
 	unpacked = 0;
-	snprintf(top, sizeof(top), "/tmp/lxm-pool-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	scratch(top, "pool");
 	snprintf(pools, sizeof(pools), "%s/pools", top);
 	mkdir(pools, 0700);
 	d.dirs.pools.path = lxm_strdup(pools);

@@ -1,4 +1,5 @@
 /* storage/shift: owners on disk go to a range and back, with all that belongs to them, and a walk that was cut short is made good. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 #define ROOT "instances/c1/rootfs"
 
 static const unsigned char caps[24] = { 1, 0, 0, 3, 0, 4 }; /* version 3 with the effective bit; the root's id at 20 is 0 */
-static char top[64];
+static char top[SCRATCH_MAX];
 static struct pool pool;
 static struct lxm_err err;
 static const struct volume_id *const c1 = VOLUME_OF_INSTANCE("default", "c1");
@@ -37,8 +38,7 @@ static bool begin(void)
 		return false;
 	memset(&pool, 0, sizeof(pool));
 	memset(&err, 0, sizeof(err));
-	snprintf(top, sizeof(top), "/tmp/lxm-shift-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	scratch(top, "shift");
 	pool.name = "p";
 	pool.path = top;
 	pool.drv = &driver_dir;

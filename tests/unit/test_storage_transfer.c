@@ -1,4 +1,5 @@
 /* storage: volumes as streams, from one pool into another through memory; and what a hostile sender tries. */
+#include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
 #include <endian.h>
@@ -22,7 +23,7 @@
 #define A  VOLUME_OF_INSTANCE("default", "a")
 #define B  VOLUME_OF_INSTANCE("default", "b")
 
-static char top[64];
+static char top[SCRATCH_MAX];
 static struct lxmd d;
 static struct lxm_err err;
 
@@ -50,8 +51,7 @@ static void begin(void)
 
 	memset(&d, 0, sizeof(d));
 	memset(&err, 0, sizeof(err));
-	snprintf(top, sizeof(top), "/tmp/lxm-transfer-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+	scratch(top, "transfer");
 	snprintf(pools, sizeof(pools), "%s/pools", top);
 	mkdir(pools, 0700);
 	d.dirs.pools.path = lxm_strdup(pools);

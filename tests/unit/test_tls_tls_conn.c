@@ -8,6 +8,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/time.h"
 #include "lib/tls/http_client.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/tls_server.h"
 #include "tests/unit/unit.h"
 
@@ -161,7 +162,7 @@ static int rm_one(const char *path, const struct stat *st, int flag, struct FTW 
 
 static void resumption(int version)
 {
-	char dir[] = "/tmp/lxm-unit-XXXXXX";
+	char dir[SCRATCH_MAX];
 	lxm_auto(free) char *sub = NULL;
 	struct tls_server s;
 	struct pair mine;
@@ -170,7 +171,7 @@ static void resumption(int version)
 	struct lxm_conn c = { .fd = -1 };
 	struct lxm_err e = { 0 };
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	scratch(dir, "sessions");
 	sub = lxm_asprintf("%s/sessions", dir);
 	pair_init(&mine, "client");
 	tls_server_start(&s, SERVE_ECHO, version);
@@ -227,12 +228,12 @@ static int session_mode(const char *path, const struct stat *st, int flag, struc
 
 static void test_session_files(void)
 {
-	char dir[] = "/tmp/lxm-unit-XXXXXX";
+	char dir[SCRATCH_MAX];
 	struct tls_server s;
 	const char *a[2];
 	struct lxm_tls_target t;
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	scratch(dir, "sessions");
 	tls_server_start(&s, SERVE_ECHO, 0);
 	t = target_of(&s, a);
 	t.sessions = lxm_tls_sessions_new(dir);
@@ -437,17 +438,17 @@ static void test_black_hole(void)
 
 static void test_ca(void)
 {
-	char path[] = "/tmp/lxm-unit-XXXXXX";
-	int fd = mkstemp(path);
+	char dir[SCRATCH_MAX], path[SCRATCH_MAX + 4];
 	struct tls_server s;
 	const char *a[2];
 	struct lxm_tls_target t;
 	struct lxm_conn c = { .fd = -1 };
 	struct lxm_err e = { 0 };
 
+	scratch(dir, "ca");
+	snprintf(path, sizeof(path), "%s/ca", dir);
 	tls_server_start(&s, SERVE_ECHO, 0);
-	CU_ASSERT_EQUAL(lxm_write_all(fd, s.pair.pem, strlen(s.pair.pem)), 0);
-	close(fd);
+	CU_ASSERT_EQUAL(lxm_write_file_atomic(AT_FDCWD, path, s.pair.pem, strlen(s.pair.pem), 0600), 0);
 	t = target_of(&s, a);
 	t.server_pem = NULL;
 	t.trust = LXM_TLS_SYSTEM_CA;
@@ -462,7 +463,7 @@ static void test_ca(void)
 	t.server_name = NULL; /* 127.0.0.1 stands not in the certificate */
 	CU_ASSERT_EQUAL(lxm_dial_tls(&t, &c, &e), -EKEYREJECTED);
 	tls_server_stop(&s);
-	(void)unlink(path);
+	(void)lxm_rm_tree_at(AT_FDCWD, dir);
 }
 
 static void test_fetch(void)
