@@ -1,4 +1,6 @@
 """A private lxmd in a directory of its own, started from the build tree, with everything gone at the end."""
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -20,6 +22,19 @@ REPORT = re.compile(r"AddressSanitizer|ThreadSanitizer|LeakSanitizer|UndefinedBe
                     r"\bBUG\b|Assertion .* failed")
 
 
+OWNER = "owner"  # in a daemon's directory: a file that is locked while the process lives that made it
+
+
+def remove_stale():
+    """Directories that killed runs have left, and that nothing on the host has any use for."""
+    for path in Path("/tmp").glob(f"lxm-*/{OWNER}"):
+        with contextlib.suppress(OSError), open(path) as owner:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            top = str(path.parent)
+            if not any(top in word for found in host.processes().values() for word in found) and not any(top in line for line in host.mounts()):
+                shutil.rmtree(top, ignore_errors=True)
+
+
 class Run:
     """What a finished command said."""
 
@@ -39,6 +54,7 @@ class Daemon:
 
     def __init__(self, name="t", parent="/tmp"):
         self.dir = Path(tempfile.mkdtemp(prefix=f"lxm-{name}-", dir=parent))
+        self.owner = self._own() if parent == "/tmp" else None
         os.chmod(self.dir, 0o711)
         self.log = self.dir / "lxmd.log"
         self.reports = self.dir / "reports"
@@ -50,6 +66,14 @@ class Daemon:
         self.home.mkdir()
         self.noted = []  # findings in logs that are gone by now
         self.kernel_names = set()  # cgroups and host ends of NICs that its instances had
+
+    def _own(self):
+        """See remove_stale(): it must not find the file before that is locked."""
+        new = self.dir / f"{OWNER}.new"
+        owner = open(new, "w")
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        new.rename(self.dir / OWNER)
+        return owner
 
     # ---- environment and programs
     def env(self, **more):
@@ -218,8 +242,9 @@ class Daemon:
             problems += self.leaks(before, extra_marks)
         if os.environ.get("LXM_KEEP") and problems:
             problems.append(f"kept: {self.dir}")
+            (self.dir / OWNER).unlink(missing_ok=True)
         else:
-            shutil.rmtree(self.dir, ignore_errors=True)
+            self._remove()
         return problems
 
     def discard(self):
@@ -230,8 +255,13 @@ class Daemon:
         except AssertionError as e:
             problems.append(str(e))
         problems += self.findings()  # a sanitizer's report says why lxmd ended badly
-        shutil.rmtree(self.dir, ignore_errors=True)
+        self._remove()
         return problems
+
+    def _remove(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+        if self.owner:
+            self.owner.close()
 
     def leaks(self, before, extra_marks=(), patience=5):
         """Waits a little for what ends in the background, then names what is still there."""

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from . import files
+from .daemon import remove_stale
 from .host import HostState, processes
 
 LEFT = 6  # exit status of pytest: something stayed on the host
@@ -69,6 +70,7 @@ class Whole:
         self.now = {}  # test: when it began
         self.left = []
         signal.signal(signal.SIGTERM, self.cut_off)
+        remove_stale()
         if self.lanes:
             config.option.testrunuid = self.run
             self.before = HostState()
