@@ -4,6 +4,7 @@ import struct
 import subprocess
 
 import pytest
+from websocket import ABNF
 
 from conftest import create
 from harness import images
@@ -13,6 +14,7 @@ from harness.instance import Instance, wait_until
 from harness.relay import Relay
 from harness.move import Transfer, clean, peer, picture, serve_tls, volume
 from harness.rest import OperationFailed
+from harness.tls import Certificate, TlsRest
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +158,41 @@ def test_a_running_instance_and_a_snapshot_of_it(pair, box):
     assert "cannot be moved" in err
 
 
+def test_what_a_running_instance_does_meanwhile_stays_behind(pair, box):
+    """It goes as it was at one moment, and runs on while that is sent."""
+    a, b = pair
+    inst = box()
+    inst.sh("cd /root; for i in $(seq 12); do dd if=/dev/urandom of=f$i bs=1M count=2 2>/dev/null; done")
+    before = inst.sh("cd /root; md5sum f*")
+    t = Transfer(a, b, "c1", "c2", relay={"after": 1, "on_byte": lambda r: inst.sh("cd /root; for f in f*; do echo later > $f; done; echo > new")})
+    t.wait()
+    assert inst.sh("cat /root/f1 /root/f12") == "later\n" * 2 and clean(a) == []
+    assert Instance(b, "c2").start().sh("cd /root; md5sum f*; ls new 2>/dev/null || true") == before
+
+
+def test_a_tenant_receives_no_device_nodes(pair, box, tmp_path):
+    a, b = pair
+    box(start=False)
+    os.mknod(volume(a, "c1") / "upper/node", 0o600 | 0o060000, os.makedev(7, 200))
+    (volume(a, "c1") / "upper/beside").touch()
+    b.rest.change("POST", "projects", json={"name": "p", "config": {"features.images": "false", "features.profiles": "false", "restricted": "true"}})
+    cert = Certificate(tmp_path).trust(b.rest, restricted=True, projects=["p"])
+    try:
+        for who, nodes in ((TlsRest(a.url[b].removeprefix("https://"), cert), False), (b.rest, True)):
+            so = a.rest.start_op("POST", "instances/c1", json={"migration": True})
+            ko = who.start_op("POST", "instances", query={"project": "p"}, json={"name": "c2", "devices": root_in("default"),
+                                                                               "source": {"type": "migration", "mode": "push"}})
+            relay = Relay(a.rest, b.rest, so, ko)
+            b.rest.wait(ko)
+            relay.join()
+            top = volume(b, "c2", project="p") / "rootfs"
+            assert (top / "beside").exists() and (top / "node").exists() == nodes
+            b.rest.change("DELETE", "instances/c2", query={"project": "p"})
+    finally:
+        b.rest.change("DELETE", f"certificates/{cert.fingerprint}")
+        b.rest.change("DELETE", "projects/p")
+
+
 def test_what_an_instance_keeps_when_it_moves(pair, box):
     a, b = pair
     config = box(start=False).get()["config"]
@@ -191,6 +228,17 @@ def test_a_refresh_sends_what_differs(pair, box):
     t = b.rest.post("instances", {"name": "c2", "source": {"type": "migration", "mode": "push", "refresh": True}})
     assert t.status == 400 and "running" in t.error
     Transfer(a, b, "c1", "c6", sink={"refresh": True}).wait()
+
+
+@pytest.mark.parametrize("source,sink", [(True, False), (False, True), (False, False)])
+def test_only_what_is_offered_whole_takes_snapshots_away(pair, box, source, sink):
+    """An offer without snapshots does not say that there are none."""
+    a, b = pair
+    box(start=False)
+    Transfer(a, b, "c1", "c2").wait()
+    b.rest.change("POST", "instances/c2/snapshots", json={"name": "own"})
+    Transfer(a, b, "c1", "c2", sink={"refresh": True, "instance_only": sink}, instance_only=source).wait()
+    assert (b.rest.read("instances/c2/snapshots") != []) == (source or sink)
 
 
 def test_a_failed_refresh_leaves_the_earlier_copy(pair, box):
@@ -260,6 +308,20 @@ def test_a_cancel_ends_both(pair, box):
 # ---- peers that are none, or mean harm
 def socket_of(d, op, name):
     return d.rest.websocket(f"operations/{op['id']}/websocket", query={"secret": op["metadata"][name]})
+
+
+def test_a_cancel_lets_go_of_who_waits(pair, box):
+    """One of the two sockets is there, the other one never comes."""
+    a, b = pair
+    box(start=False)
+    for d, path, body in ((a, "instances/c1", {"migration": True}),
+                          (b, "instances", {"name": "c2", "source": {"type": "migration", "mode": "push"}})):
+        op = d.rest.start_op("POST", path, json=body)
+        control = socket_of(d, op, "control")
+        d.rest.delete(f"operations/{op['id']}")
+        control.settimeout(5)
+        assert control.recv_data()[0] == ABNF.OPCODE_CLOSE
+        control.close()
 
 
 def test_an_lxd_server_is_told_apart(pair, box):
