@@ -1,13 +1,15 @@
 """What time alone brings, waited for together: each minute snapshots that are due come, and snapshots and backups that have expired go;
-pings for listeners; the end of half a request and of a finished operation.
+images come anew from their servers; pings for listeners; the end of half a request and of a finished operation.
 """
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from harness import backups
-from harness.daemon import SLOW
+from harness import backups, imageserver
+from harness.daemon import SLOW, Daemon
 from harness.instance import wait_until
 from harness.rest import unix_connect
 from test_events import Listener
@@ -60,11 +62,49 @@ def a_finished_operation(daemon):
     return early, path in str(rest.read("operations"))
 
 
+def host_of_minute(minute):
+    """A host name with which lxmd looks for newer images in that minute of each hour."""
+    for i in range(10000):
+        h = 5381
+        for c in f"clock{i}".encode():
+            h = (h * 33 + c) % 2**32
+        if h % 60 == minute:
+            return f"clock{i}"
+
+
+def refreshes(_daemon):
+    """Whether servers on the loopback were asked by the clock: the one of a project without restrictions, and that of a restricted one."""
+    minute = int(time.time() + 15 * SLOW) // 60 + 1
+    daemon = Daemon("clock")
+    daemon.prefix = ("unshare", "--uts", "sh", "-c", f'hostname {host_of_minute(minute % 60)} && exec "$@"', "sh")
+    with tempfile.TemporaryDirectory() as top:
+        servers = [imageserver.Server(*imageserver.make_certificate(Path(top))) for _ in range(2)]
+    tree = imageserver.Streams()
+    tree.add("bb/1", "20240101_00:00", *imageserver.split("clock"))
+    try:
+        rest = daemon.start().rest
+        rest.change("PATCH", "/1.0", {"config": {"images.auto_update_interval": "1"}})
+        rest.change("POST", "projects", {"name": "inner", "config": {"restricted": "true"}})
+        for server, project in zip(servers, ("default", "inner")):
+            server.routes = tree.routes()
+            rest.change("POST", "images", query={"project": project}, json={"auto_update": True, "source": {
+                "type": "image", "mode": "pull", "server": server.url, "protocol": "simplestreams", "certificate": server.certificate, "alias": "bb/1"}})
+            server.seen.clear()
+        assert time.time() < minute * 60
+        wait_until(lambda: servers[0].seen and (servers[1].seen or "refresh image" in daemon.log_tail()), minute * 60 - time.time() + 20 * SLOW)
+        return [bool(server.seen) for server in servers]
+    finally:
+        for server in servers:
+            server.close()
+        problems = daemon.discard()
+        assert not problems, problems
+
+
 @pytest.fixture(scope="module")
 def waits(session_daemon):
     """What each of them found; they begin before the first test."""
     with ThreadPoolExecutor() as pool:
-        yield {f: pool.submit(f, session_daemon) for f in (two_pings, half_requests, a_finished_operation)}
+        yield {f: pool.submit(f, session_daemon) for f in (two_pings, half_requests, a_finished_operation, refreshes)}
 
 
 @pytest.fixture
@@ -98,6 +138,11 @@ def test_snapshots_come_and_what_has_expired_goes(waits, daemon, instance, volum
     assert shot["name"].endswith("vol0") and until - made == 2 * 3600
     files = [p.name for p in (daemon.dir / "backups").iterdir()]
     assert len(files) == 1, files
+
+
+def test_images_are_refreshed_but_for_tenants_not_from_the_host_itself(waits):
+    """A name of a tenant's choice may by now mean an address that only the host has."""
+    assert waits[refreshes].result() == [True, False]
 
 
 def test_pings_come_and_nobody_needs_to_answer(waits):

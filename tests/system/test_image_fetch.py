@@ -1,6 +1,7 @@
 """Images from other servers: simplestreams, the REST API of another server, direct addresses; and what hostile ones try."""
 import json
 import os
+import ssl
 import threading
 import time
 
@@ -10,6 +11,7 @@ from harness import images, imageserver
 from harness.daemon import SLOW
 from harness.instance import fresh_name, wait_until
 from harness.rest import OperationFailed
+from harness.tls import Certificate
 
 pytestmark = pytest.mark.host_only("HTTP clients on the loopback; the walls around lxm-fetch: test_fetch_walls.py")
 
@@ -219,13 +221,29 @@ def test_certificate_is_pinned_whole(rest, server, pull, parts, tmp_path):
     tree.add("bb/1", "20240101_00:00", *parts("old"))
     server.routes = tree.routes()
     other = imageserver.make_certificate(tmp_path)[1]
-    with pytest.raises(OperationFailed, match="another certificate"):
-        pull(alias="bb/1", certificate=other)
+    like = bytearray(ssl.PEM_cert_to_DER_cert(server.certificate))
+    like[-1] ^= 1  # of the signature: as long as the right one, and from the same key
+    for wrong in (other, ssl.DER_cert_to_PEM_cert(like)):
+        with pytest.raises(OperationFailed, match="another certificate"):
+            pull(alias="bb/1", certificate=wrong)
     with pytest.raises(OperationFailed, match="not trusted"):
         pull(alias="bb/1", certificate="")
     assert server.seen == []
     with pytest.raises(OperationFailed, match="given is none"):
         pull(alias="bb/1", certificate="nonsense")
+
+
+def test_a_pinned_certificate_has_its_time(pull, tmp_path):
+    late = Certificate(tmp_path, "late", days=-1)
+    both = tmp_path / "late.pem"
+    both.write_text(late.key.read_text() + late.pem)
+    old = imageserver.Server(both, late.pem)
+    try:
+        with pytest.raises(OperationFailed, match="certificate"):
+            pull(alias="bb/1", server=old.url, certificate=late.pem)
+        assert old.seen == []
+    finally:
+        old.close()
 
 
 @pytest.mark.parametrize("change", [
