@@ -153,6 +153,16 @@ def test_client_that_vanishes_while_lxmd_lives_hangs_up_as_ever(own_daemon, inst
     assert "sleep 77" not in inst.sh("ps")
 
 
+def test_a_terminal_that_is_closed_is_closed_for_all(own_daemon, inst):
+    """The helper holds a copy of it for the next lxmd: who reads from the terminal would wait for ever."""
+    ex = Exec(inst.rest, inst.name, ["sh", "-c", "trap '' HUP; echo ready; cat; echo over > /root/over; sleep 76"], interactive=True)
+    read_until(ex.ws["0"], b"ready")
+    ex.ws["0"].close()
+    wait_until(lambda: inst.sh("cat /root/over 2>/dev/null || true") == "over\n")
+    ex.close()
+    wait_until(lambda: sessions(inst) == [])
+
+
 def test_nobody_comes_back(own_daemon, inst, monkeypatch):
     """Hung up after the grace time: by lxmd where one is, by the helper itself where none is."""
     monkeypatch.setattr(own_daemon, "prefix", ("/usr/bin/env", "LXMD_EXEC_GRACE=1"), raising=False)

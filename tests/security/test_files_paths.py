@@ -4,6 +4,7 @@ import stat
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -166,6 +167,30 @@ def test_set_user_id_is_the_containers(instance, daemon):
     for top in found:
         parts = [os.path.join("/", *top.split("/")[1:i]) for i in range(2, len(top.split("/")) + 1)]
         assert any(os.stat(p).st_mode & 0o001 == 0 for p in parts), "nobody but root reaches it"
+
+
+FILE_CAPS = sum(1 << n for n in range(5))  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID
+
+
+def helpers(daemon):
+    """status of each lxm-helper that the daemon has started"""
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            status = dict(line.split(":\t", 1) for line in path.read_text().splitlines())
+        except OSError:
+            continue
+        if status["Name"] == "lxm-helper" and int(status["PPid"]) == daemon.proc.pid:
+            yield status
+
+
+def test_helper_may_what_concerns_files_and_no_more(instance, daemon, state):
+    inst = prepare(instance, state, "true")
+    with Sftp(daemon, inst.name) as c:
+        c.stat("/")
+        found = list(helpers(daemon))
+        assert found
+        for status in found:
+            assert (int(status["CapPrm"], 16), int(status["CapEff"], 16), int(status["NoNewPrivs"])) == (FILE_CAPS, FILE_CAPS, 1)
 
 
 def test_helper_shows_nothing_of_the_host_inside(instance, daemon):

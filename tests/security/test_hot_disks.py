@@ -79,6 +79,17 @@ def test_nothing_else_is_unmounted(rest, instance, source):
     assert " /other " in inst.sh("cat /proc/mounts")
 
 
+@pytest.mark.parametrize("where,said", [("/dev", "mounted at '/dev'"), ("/dev/on", "on the way")])
+def test_a_node_goes_into_no_other_memory(rest, instance, where, said):
+    """A tmpfs as our /dev is one, but of the instance's making, there or below."""
+    inst = instance()
+    inst.sh(f"mkdir -p {where} && mount -t tmpfs -o uid=5 none {where} && mkdir -p /dev/on/the")
+    text = rest.refused("PATCH", f"instances/{inst.name}", {"devices": {"z": {
+        "type": "unix-char", "source": "/dev/zero", "path": "/dev/on/the/way"}}}, statuses=(400, 409, 500))
+    assert said in text
+    assert inst.sh("ls /dev/on/the") == ""
+
+
 def test_a_node_needs_our_dev(rest, instance, tmp_path):
     """What the instance has put over its /dev gets no node of the host."""
     inst = instance()

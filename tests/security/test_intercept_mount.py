@@ -162,6 +162,21 @@ def test_no_device_that_only_the_filesystem_names(inst, disks, tmp_path):
             subprocess.run(["losetup", "-d", dev], check=False)
 
 
+def test_what_may_only_be_read_is_mounted_to_be_read(inst):
+    """The node's owner is nobody of the instance: root inside has the rights of others."""
+    node = f"/proc/{inst.pid}/root/dev/blk"
+    was = os.stat(node)
+    os.chown(node, 0, 0)
+    os.chmod(node, 0o644)
+    try:
+        assert mount(inst) == "EACCES"
+        assert mount(inst, flags=MS_RDONLY) == "ok"
+        inst.sh("umount /mnt/a")
+    finally:
+        os.chown(node, was.st_uid, was.st_gid)
+        os.chmod(node, was.st_mode & 0o7777)
+
+
 def test_tricks_with_flags_and_links(inst, disks):
     assert mount(inst, flags=1 << 31) == "EINVAL"  # MS_NOUSER, the kernel's own
     assert mount(inst, flags=0xC0ED0000) == "EPERM"  # the magic of old looks like other calls: the kernel's affair

@@ -178,6 +178,19 @@ def test_one_source_for_several(rest, box, device, instance, source):
     assert other.sh("cat /mnt/other/shared") == "both"
 
 
+def test_one_source_twice(rest, box, source):
+    """Which of two equal mounts the instance has moved or taken away cannot be told: the other one stays."""
+    disk = {"type": "disk", "path": "/mnt/d", "source": str(source)}
+    now = box.get()
+    body = {"config": now["config"], "profiles": now["profiles"]}
+    rest.change("PUT", box.path, {**body, "devices": {"d": disk, "e": {**disk, "path": "/mnt/e"}}})
+    box.sh("umount /mnt/d")
+    rest.change("PUT", box.path, {**body, "devices": {"e": {**disk, "path": "/mnt/e"}}})
+    assert mount_of(box, "/mnt/e") and box.sh("cat /mnt/e/f") == "seen"
+    rest.change("PUT", box.path, {**body, "devices": {}})
+    assert mount_of(box, "/mnt/e") is None
+
+
 @pytest.mark.parametrize("start", [True, False])
 def test_owners(box, device, source, start):
     """Without shift the host's owners are nobody inside; with it the numbers are the same on both sides."""
@@ -235,6 +248,9 @@ def test_what_is_not_required(rest, box, device, source):
     missing.mkdir()
     box.restart()
     assert "ro" in mount_of(box)[0]
+    # nor when there is no place for it inside
+    device(True, source=str(source), required="false", path="/etc/passwd/d")
+    assert box.status == "Running" and mount_of(box, "/etc/passwd/d") is None
     device()
     missing.rmdir()
     assert "missing" in rest.refused("PATCH", box.path, {"devices": {"d": {"type": "disk", "path": "/mnt/d", "source": str(missing)}}}, statuses=(404,))

@@ -196,6 +196,23 @@ def test_cpu_quota(instance):
     assert seen == [(25000, 100000), (10000, 20000), None, (25000, 100000), None]
 
 
+def test_cpu_quota_above_a_group_inside(instance):
+    """Whose share of a period is never more than the instance's, at no moment of a change."""
+    if cgroups.is_v2("cpu"):
+        pytest.skip("v2 takes both numbers at once")
+    inst = instance(config={"limits.cpu.allowance": "10ms/20ms"})
+    below = cgroups.group(inst.pid, "cpu") / ".inner"
+    below.mkdir()
+    try:
+        (below / "cpu.cfs_quota_us").write_text("40000")  # of 100 ms
+        patch(inst, {"limits.cpu.allowance": "50ms/100ms"})
+        assert cgroups.quota(inst.pid) == (50000, 100000)
+        patch(inst, {"limits.cpu.allowance": "10ms/20ms"})
+        assert cgroups.quota(inst.pid) == (10000, 20000)
+    finally:
+        below.rmdir()
+
+
 def test_cpu_quota_holds(instance):
     inst = instance(config={"limits.cpu.allowance": "10ms/100ms"})
     used = inst.sh("timeout 1 sh -c 'while :; do :; done'; times").splitlines()[-1]  # of the children: "0m0.10s 0m0.00s"

@@ -2,6 +2,7 @@
 import fcntl
 import os
 import shutil
+import socket
 import struct
 import subprocess
 
@@ -75,6 +76,13 @@ def test_root(rest, instance, pool):
     assert fill(box, "/root/more", 8)[0] == 8
     assert "holds" in rest.refused("PATCH", box.path, {"devices": root(pool, size="10MiB")})
     assert rest.read(box.path)["devices"]["root"]["size"] == "40MiB" and box.state()["disk"]["root"]["total"] == 40 * MIB
+    # a size that went with a change that failed later is as before
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        proxy = {"type": "proxy", "listen": f"tcp:127.0.0.1:{taken.getsockname()[1]}", "connect": "tcp:127.0.0.1:80"}
+        assert "in use" in rest.refused("PATCH", box.path, {"devices": {**root(pool, size="60MiB"), "z": proxy}}, statuses=(400, 409, 500))
+    assert box.state()["disk"]["root"]["total"] == 40 * MIB
     box.sh("rm /root/big /root/more; sync")
     rest.change("PATCH", box.path, {"devices": root(pool, size="20MiB")})
     box.restart()

@@ -31,7 +31,8 @@ def host_of_instance(inst):
     pid = inst.pid
     mounts = [" ".join(line.split()[3:9]) for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
     return {"pid": pid, "memory": cgroups.memory(pid), "processes": cgroups.processes(pid), "cpus": cgroups.cpus(pid), "mounts": mounts,
-            "dev": inst.sh("ls -l /dev | grep -v ' tty\\| console'"), "links": inst.sh("ls /sys/class/net"), "environment": inst.sh("env | sort")}
+            "dev": inst.sh("ls -l /dev | grep -v ' tty\\| console'"), "links": inst.sh("ls /sys/class/net"), "environment": inst.sh("env | sort"),
+            "guest API": inst.sh("ls /dev/lxd 2>&1 || true")}
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +187,7 @@ def test_a_live_change_that_fails_half_way_is_undone_and_says_so(world):
                                                                           "connect": "tcp:127.0.0.1:80"}}
         devices["eth9"] = {**devices["eth9"], "limits.egress": "8Mbit"}
         text = daemon.rest.refused("PATCH", inst.path, {"config": {"limits.memory": "120MiB", "limits.processes": "88", "limits.cpu.allowance": "50%",
-                                                                  "environment.NEW": "1"}, "devices": devices}, statuses=(400, 409, 500))
+                                                                  "environment.NEW": "1", "security.devlxd": "false"}, "devices": devices}, statuses=(400, 409, 500))
     assert "'zz'" in text and "in use" in text, text
     after = inst.get()
     for part in ("config", "devices", "profiles", "expanded_config", "expanded_devices"):
