@@ -222,6 +222,30 @@ def instance(daemon, image):
 
 
 @pytest.fixture(scope="module")
+def kept(session_daemon, busybox_tar):
+    """Factory: kept(start=True) is the one running, or stopped, busybox instance of all tests of a file that ask for it."""
+    made = {}
+
+    def get(start=True):
+        if session_daemon.rest.get(f"images/aliases/{IMAGE}").status == 404:
+            images.import_image(session_daemon.rest, busybox_tar, IMAGE)
+        if start not in made:
+            made[start] = create(session_daemon, IMAGE, start=start)
+        return made[start]
+
+    yield get
+    for inst in made.values():
+        if session_daemon.alive():
+            inst.remove()
+
+
+@pytest.fixture
+def shared(daemon, kept):
+    """A running instance for tests that leave it as it was, but for files of their own; the same for the whole file."""
+    return kept()
+
+
+@pytest.fixture(scope="module")
 def own_routes():
     """For tests whose addresses or names of bridges are fixed: no other run of the suites on this host has them meanwhile."""
     with alone("routes"):

@@ -12,6 +12,7 @@ from harness.rest import Exec, OperationFailed
 from harness.tls import Certificate, Served
 
 CUT = "lxmd was restarted while this ran"
+pytestmark = pytest.mark.host_only("what lxmd remembers of its operations")
 
 
 def crash(daemon):

@@ -126,6 +126,7 @@ def world(session_daemon, tmp_path_factory):
     w.close()
 
 
+@pytest.mark.host_only("rules that lxmd judges by itself")
 @pytest.mark.parametrize("what", SMUGGLED)
 def test_a_tenant_cannot_smuggle_in_what_he_may_not_set(world, what):
     pool = world.blue.pool
@@ -155,6 +156,7 @@ def test_a_tenant_gets_no_device_nodes_and_no_range_of_ids(world):
         tenant.change("DELETE", "instances/mine", query={"project": "blue"})
 
 
+@pytest.mark.host_only("rules that lxmd judges by itself")
 def test_a_tenant_cannot_reach_a_backup_of_another(world):
     blue = world.client("restricted")
     for path in ("backups", "backups/redbackup", "backups/redbackup/export"):

@@ -9,25 +9,23 @@ from harness.rest import OperationFailed
 
 
 @pytest.mark.parametrize("cwd", [f"/proc/self/fd/{n}" for n in range(3, 12)] + ["/proc/thread-self/fd/4", "/dev/fd/5"])
-def test_working_directory_through_a_descriptor(instance, cwd):
+def test_working_directory_through_a_descriptor(shared, cwd):
     """CVE-2024-21626."""
-    done = instance().exec("sh", "-c", "pwd; ls -a ../../../..", cwd=cwd)
+    done = shared.exec("sh", "-c", "pwd; ls -a ../../../..", cwd=cwd)
     assert done.code == 126 and not done.out, done
 
 
 @pytest.mark.parametrize("cwd", ["/proc/1/root", "/proc/self/root/../..", "/proc/1/cwd/../../../.."])
-def test_working_directory_through_proc_stays_inside(instance, cwd):
-    inst = instance()
-    done = inst.exec("sh", "-c", "[ ! -e work ] && stat -c %d:%i .", cwd=cwd)
-    assert done.out == inst.exec("stat", "-c", "%d:%i", "/").out, done
+def test_working_directory_through_proc_stays_inside(shared, cwd):
+    done = shared.exec("sh", "-c", "[ ! -e work ] && stat -c %d:%i .", cwd=cwd)
+    assert done.out == shared.exec("stat", "-c", "%d:%i", "/").out, done
 
 
 @pytest.mark.parametrize("program", ["/root/script", "/root/link", "/proc/self/exe", "/proc/self/fd/3", "/proc/self/fd/5"])
-def test_the_helper_is_not_to_be_executed_from_inside(instance, program):
+def test_the_helper_is_not_to_be_executed_from_inside(shared, program):
     """CVE-2019-5736: the first step of the overwrite is to run the runtime's own binary."""
-    inst = instance()
-    inst.sh("printf '#!/proc/self/exe\\n' > /root/script; chmod 755 /root/script; ln -s /proc/self/exe /root/link")
-    done = inst.exec(program, "exec")
+    shared.sh("printf '#!/proc/self/exe\\n' > /root/script; chmod 755 /root/script; ln -sf /proc/self/exe /root/link")
+    done = shared.exec(program, "exec")
     assert done.code in (126, 127) and not done.out, done
 
 
@@ -62,8 +60,8 @@ X
 
 
 @pytest.mark.parametrize("body", [{"user": 65536}, {"group": 4000000}])
-def test_ids_outside_of_the_map_are_refused(instance, body):
-    assert instance().exec("id", **body).code == 126
+def test_ids_outside_of_the_map_are_refused(shared, body):
+    assert shared.exec("id", **body).code == 126
 
 
 def test_an_environment_cannot_reach_the_helper(instance):

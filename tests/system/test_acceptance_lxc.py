@@ -23,12 +23,14 @@ def c1(lxc, daemon, image):
     lxc("delete", "--force", name)
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_version(lxc):
     out = lxc("version", check=True).out
     assert "Client version: 5.0" in out
     assert "Server version:" in out and "unreachable" not in out
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_info(lxc):
     out = lxc("info", check=True).out
     assert "api_status: stable" in out
@@ -51,20 +53,24 @@ def test_launch_list_delete(lxc, image):
     assert name not in lxc("list", check=True).out
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_exec_through_pipes(lxc, c1):
     done = lxc("exec", c1, "--", "sh", "-c", "cat; echo err >&2", stdin="hello\n")
     assert (done.code, done.out, done.err) == (0, "hello\n", "err\n")
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 @pytest.mark.parametrize("code", [0, 1, 42, 255])
 def test_exec_exit_code(lxc, c1, code):
     assert lxc("exec", c1, "--", "sh", "-c", f"exit {code}").code == code
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_exec_of_what_is_not_there(lxc, c1):
     assert lxc("exec", c1, "--", "/no/such/program").code == 127
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_exec_user_cwd_env(lxc, c1):
     out = lxc("exec", c1, "--user", "1000", "--group", "1000", "--cwd", "/tmp", "--env", "A=b c", "--",
               "sh", "-c", 'id -u; id -g; pwd; echo "$A"', check=True).out
@@ -128,17 +134,20 @@ def test_pause_and_resume(lxc, c1):
     assert lxc("list", c1, "-c", "s", "-f", "csv", check=True).out.strip() == "RUNNING"
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_delete_of_a_running_one_is_refused(lxc, c1):
     done = lxc("delete", c1)
     assert done.code == 1
     assert "running" in done.err.lower()
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_info_of_an_instance(lxc, c1):
     out = lxc("info", c1, check=True).out
     assert f"Name: {c1}" in out and "Status: RUNNING" in out
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_config_set_and_get(lxc, c1):
     lxc("config", "set", c1, "user.note", "a b", check=True)
     assert lxc("config", "get", c1, "user.note", check=True).out == "a b\n"
@@ -146,21 +155,25 @@ def test_config_set_and_get(lxc, c1):
     assert bad.code == 1 and "no.such.key" in bad.err
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_image_list(lxc, image):
     assert image in lxc("image", "list", check=True).out
     assert lxc("image", "info", image, check=True).out.startswith("Fingerprint: ")
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_profile_show(lxc, image):
     out = lxc("profile", "show", "default", check=True).out
     assert "name: default" in out and "eth0:" in out and "root:" in out
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_network_and_storage_list(lxc):
     assert "bridge" in lxc("network", "list", check=True).out
     assert "default" in lxc("storage", "list", check=True).out
 
 
+@pytest.mark.host_only("what the client asks for and prints")
 def test_launch_of_an_unknown_image_names_it(lxc):
     done = lxc("launch", "no-such-image", fresh_name("lxc"))
     assert done.code == 1

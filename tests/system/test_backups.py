@@ -88,6 +88,7 @@ def test_an_instance_comes_back_with_its_snapshots(daemon, box, imported, pools)
         daemon.rest.change("DELETE", f"projects/{project}")
 
 
+@pytest.mark.host_only("rows of the database")
 def test_a_backup_is_listed_renamed_and_deleted(daemon, instance):
     inst = instance(start=False)
     with daemon.rest.events("lifecycle") as events:
@@ -115,6 +116,7 @@ def test_a_backup_is_listed_renamed_and_deleted(daemon, instance):
     assert files_of(daemon) == []
 
 
+@pytest.mark.host_only("which program packs")
 @pytest.mark.parametrize("how,magic", [("none", b"backup/PaxHeader/index.yaml\0"), ("zstd", b"\x28\xb5\x2f\xfd"), ("xz", b"\xfd7zXZ"), ("bzip2", b"BZh")])
 def test_compression(instance, imported, how, magic):
     inst = instance(start=False)
@@ -123,6 +125,7 @@ def test_compression(instance, imported, how, magic):
     assert imported(data).get()["architecture"] == "x86_64"
 
 
+@pytest.mark.host_only("rows of the database")
 def test_settings_of_server_and_project(daemon, instance):
     inst = instance(start=False)
     assert inst.rest.refused("POST", f"{inst.path}/backups", {"compression_algorithm": "gzip -9; id"})
@@ -148,6 +151,7 @@ def test_settings_of_server_and_project(daemon, instance):
         daemon.rest.change("PATCH", "projects/default", {"config": {"restricted": "", "restricted.backups": ""}})
 
 
+@pytest.mark.host_only("rows of the database")
 def test_where_an_import_goes(daemon, imported):
     daemon.rest.refused("POST", "instances", data=backups.tarball(backups.index("a")), headers=backups.headers("x", "nopool"), statuses=(404,))
     one = imported(backups.tarball(backups.index("of-elsewhere", pool="elsewhere", config={"made.up": "1", "user.k": "v"})), name="of-elsewhere")
@@ -157,6 +161,7 @@ def test_where_an_import_goes(daemon, imported):
     assert again.status == 409 and "already exists" in again.error
 
 
+@pytest.mark.host_only("rows of the database")
 def test_a_mac_is_kept_when_nobody_has_it(daemon, imported):
     config = {"volatile.eth0.hwaddr": "00:16:3e:11:22:33", "volatile.idmap.base": "1", "volatile.lxm.creating": "true"}
     data = backups.tarball(backups.index("m", config=config))
@@ -178,6 +183,7 @@ def test_a_tree_that_is_shifted_comes_back_unshifted(daemon, imported):
     assert owners == {"mine": (1000, 7), "hosts": (65534, 65534)}
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 def test_lxmc_exports_and_imports(daemon, instance, lxmc, tmp_path):
     inst, name = instance(start=False), fresh_name("b")
     path = tmp_path / "x.tar.gz"

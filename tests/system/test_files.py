@@ -5,8 +5,6 @@ from urllib.parse import quote
 
 import pytest
 
-from conftest import create
-
 HEADERS = ("type", "uid", "gid", "mode", "modified")
 
 
@@ -51,20 +49,10 @@ def files(inst):
     return Files(inst)
 
 
-@pytest.fixture(scope="module")
-def kept(session_daemon, state):
-    """The same for all tests that leave nothing behind."""
-    made = []
-    yield made
-    for inst in made:
-        inst.remove()
-
-
 @pytest.fixture
-def same_files(daemon, image, state, kept):
-    if not kept:
-        kept.append(create(daemon, image, start=state == "running"))
-    return Files(kept[0])
+def same_files(daemon, state, kept):
+    """Of one instance for all tests that leave nothing behind."""
+    return Files(kept(state == "running"))
 
 
 def test_put_get_delete(files):
@@ -152,6 +140,7 @@ def test_refused(same_files, method, path, headers, status):
     assert reply.json["error"]
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 def test_missing_path_and_instance(files, rest):
     assert rest.get(files.path).status == 400
     assert rest.get("/1.0/instances/nobody/files?path=/").status == 404
@@ -240,6 +229,7 @@ def test_what_was_written_stays(instance):
     assert files.text("/root/during") == b"2"
 
 
+@pytest.mark.host_only("listeners on a socket")
 def test_events(files, rest):
     with rest.events("lifecycle") as events:
         files.put("/tmp/a", b"")
@@ -280,6 +270,7 @@ def test_big_and_sparse(instance, daemon, tmp_path):
     big.unlink()
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 @pytest.mark.parametrize("verb", ["lxc", "lxmc"])
 def test_clients(daemon, inst, verb, tmp_path):
     run = getattr(daemon, verb)

@@ -91,12 +91,14 @@ def test_split_image_runs_and_comes_out_again(rest, imported, instance, tmp_path
     assert inst.sh("cat /etc/hostname").strip() == inst.name
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("names", [("metadata", "rootfs.img"), ("metadata", "other")])
 def test_other_parts_are_refused(rest, names):
     body, kind = multipart(b"x", b"y", names[1])
     assert "rootfs" in rest.refused("POST", "images", data=body, headers={"Content-Type": kind})
 
 
+@pytest.mark.host_only("rows of the database")
 def test_headers_become_properties_aliases_and_more(rest, imported):
     alias = fresh_name("dir") + "/with slash"
     done = imported(tagged("headers"), **{
@@ -112,6 +114,7 @@ def test_headers_become_properties_aliases_and_more(rest, imported):
     assert rest.read("images/aliases/" + alias.replace("/", "%2F").replace(" ", "%20"))["target"] == got["fingerprint"]
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 def test_announced_fingerprint_is_checked(rest):
     for fp in ("0" * 64, "../../../../etc/passwd", "F" * 64):
         text = rest.refused("POST", "images", data=tagged("announced"),
@@ -119,12 +122,14 @@ def test_announced_fingerprint_is_checked(rest):
         assert "fingerprint" in text
 
 
+@pytest.mark.host_only("rows of the database")
 def test_the_same_image_twice_fails(rest, imported):
     data = tagged("twice")
     imported(data)
     assert "already exists" in rest.refused("POST", "images", data=data, headers={"Content-Type": "application/octet-stream"})
 
 
+@pytest.mark.host_only("rows of the database")
 def test_prefixes_of_fingerprints(rest, imported):
     fp = imported(tagged("prefix"))["metadata"]["fingerprint"]
     assert rest.read(f"images/{fp[:12]}")["fingerprint"] == fp
@@ -136,6 +141,7 @@ def test_prefixes_of_fingerprints(rest, imported):
     assert rest.read(f"images/aliases/{alias}")["target"] == fp
 
 
+@pytest.mark.host_only("rows of the database")
 def test_list_filter_and_recursion(rest, imported):
     fp = imported(tagged("listing"))["metadata"]["fingerprint"]
     assert f"/1.0/images/{fp}" in rest.read("images")
@@ -145,6 +151,7 @@ def test_list_filter_and_recursion(rest, imported):
     assert rest.get("images", query={"project": "nope"}).status == 404
 
 
+@pytest.mark.host_only("rows of the database")
 def test_put_patch_and_etag(rest, imported):
     fp = imported(tagged("changing"))["metadata"]["fingerprint"]
     tag = rest.get(f"images/{fp}").headers["ETag"]
@@ -159,6 +166,7 @@ def test_put_patch_and_etag(rest, imported):
     assert got["properties"] == {"x": "y"} and got["public"] is True and got["expires_at"] == "1970-01-01T00:00:00Z"
 
 
+@pytest.mark.host_only("rows of the database")
 def test_life_of_an_alias(rest, imported):
     fp = imported(tagged("alias"))["metadata"]["fingerprint"]
     one, two = fresh_name("al"), fresh_name("al") + "%2Fx"
@@ -177,6 +185,7 @@ def test_life_of_an_alias(rest, imported):
     assert rest.delete(f"images/aliases/{two}").status == 404
 
 
+@pytest.mark.host_only("rows of the database")
 def test_secret_opens_and_is_a_token(rest, imported):
     fp = imported(tagged("secret"))["metadata"]["fingerprint"]
     op = rest.start_op("POST", f"images/{fp}/secret")
@@ -184,6 +193,7 @@ def test_secret_opens_and_is_a_token(rest, imported):
     rest.change("DELETE", f"operations/{op['id']}")
 
 
+@pytest.mark.host_only("rows of the database")
 def test_refresh_of_an_image_without_a_source(rest, imported):
     fp = imported(tagged("refresh"))["metadata"]["fingerprint"]
     assert rest.change("POST", f"images/{fp}/refresh")["metadata"] == {"refreshed": False}
@@ -263,6 +273,7 @@ def test_kill_during_import_and_unpack_leaves_nothing_half(own_daemon):
 
 
 # ---- the real client
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 @needs_lxc
 def test_lxc_import_export_alias_delete(lxc, rest, tmp_path):
     (tmp_path / "one.tar.gz").write_bytes(images.compress(tagged("lxc"), "gzip"))
@@ -281,6 +292,7 @@ def test_lxc_import_export_alias_delete(lxc, rest, tmp_path):
     assert rest.get(f"images/{fp}").status == 404
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 @needs_lxc
 @needs_squashfs
 def test_lxc_split_import_and_publish(lxc, rest, instance, tmp_path):
@@ -298,6 +310,7 @@ def test_lxc_split_import_and_publish(lxc, rest, instance, tmp_path):
     lxc("image", "delete", one, two, check=True)
 
 
+@pytest.mark.host_only("which word of the settings counts")
 def test_publishing_compresses_as_the_server_is_set(rest, instance):
     """images.compression_algorithm counts where the request names none; it is one of the known words, never a command."""
     inst = instance(start=False)

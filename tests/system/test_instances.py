@@ -16,6 +16,7 @@ def put_body(inst):
 
 
 # ---- creating
+@pytest.mark.host_only("rows of the database")
 def test_a_new_instance_has_what_clients_read(instance):
     inst = instance(start=False)
     seen = inst.get()
@@ -28,6 +29,7 @@ def test_a_new_instance_has_what_clients_read(instance):
     assert all(isinstance(v, str) for v in seen["expanded_config"].values())
 
 
+@pytest.mark.host_only("rows of the database")
 def test_an_instance_without_a_name_gets_one(rest, image):
     op = rest.change("POST", "instances", {"source": {"type": "image", "alias": image}})
     name = op["resources"]["instances"][0].rsplit("/", 1)[1]
@@ -67,12 +69,14 @@ def test_a_bad_creation_is_refused_at_once_and_leaves_nothing(rest, body, status
     assert rest.get("instances/bad1").status == 404
 
 
+@pytest.mark.host_only("rows of the database")
 def test_a_taken_name_is_a_conflict(rest, image, instance):
     inst = instance(start=False)
     reply = rest.post("instances", {"name": inst.name, "source": {"type": "image", "alias": image}})
     assert reply.status == 409 and inst.name in reply.error
 
 
+@pytest.mark.host_only("rows of the database")
 def test_two_creations_of_one_name_make_one_instance(rest, image):
     body = {"name": "twin1", "source": {"type": "image", "alias": image}}
     replies = []
@@ -113,6 +117,7 @@ def test_a_wished_for_id_range(rest, instance):
 
 
 # ---- changing
+@pytest.mark.host_only("rows of the database")
 def test_put_replaces_and_patch_merges(rest, instance):
     inst = instance(start=False, config={"user.a": "1", "user.b": "2"})
     rest.change("PATCH", inst.path, {"config": {"user.b": "3", "user.c": "4"}, "description": "words"})
@@ -128,6 +133,7 @@ def test_put_replaces_and_patch_merges(rest, instance):
     assert "user.c" not in inst.get()["config"]
 
 
+@pytest.mark.host_only("rows of the database")
 def test_patch_is_sync_and_put_is_async(rest, instance):
     inst = instance(start=False)
     assert rest.patch(inst.path, {"description": "x"}).json["type"] == "sync"
@@ -136,6 +142,7 @@ def test_patch_is_sync_and_put_is_async(rest, instance):
     rest.wait(reply.json["operation"])
 
 
+@pytest.mark.host_only("rows of the database")
 def test_a_stale_etag_changes_nothing(rest, instance):
     inst = instance(start=False)
     tag = rest.get(inst.path).headers["ETag"]
@@ -145,6 +152,7 @@ def test_a_stale_etag_changes_nothing(rest, instance):
     assert inst.get()["description"] == "first"
 
 
+@pytest.mark.host_only("rows of the database")
 def test_starting_does_not_change_the_etag(rest, instance):
     inst = instance(start=False)
     tag = rest.get(inst.path).headers["ETag"]
@@ -190,6 +198,7 @@ def test_rename(rest, instance):
     assert inst.sh("cat /root/note; hostname").split() == ["kept", "renamed1"]
 
 
+@pytest.mark.host_only("rows of the database")
 def test_a_protected_instance_is_not_deleted(rest, instance):
     inst = instance(start=False, config={"security.protection.delete": "true"})
     assert "protection" in rest.refused("DELETE", inst.path, statuses=(400, 403))
@@ -204,6 +213,7 @@ def test_a_running_instance_is_not_deleted(rest, instance):
 
 
 # ---- states
+@pytest.mark.host_only("operations of lxmd")
 def test_starting_twice_fails_in_the_operation(rest, instance):
     inst = instance(start=True)
     pid = inst.pid
@@ -268,6 +278,7 @@ def test_a_stop_that_runs_out_of_time_leaves_it_running(rest, instance):
         assert inst.status == "Running"
 
 
+@pytest.mark.host_only("operations of lxmd")
 def test_one_state_for_all(rest, instance):
     made = [instance(start=False) for _ in range(3)]
     rest.change("PUT", "instances", {"state": {"action": "start"}})
@@ -285,6 +296,7 @@ def test_a_bad_state_change_is_refused(rest, instance, body):
     assert rest.put(inst.path + "/state", body).status == 400
 
 
+@pytest.mark.host_only("operations of lxmd")
 def test_a_busy_instance_names_what_runs(rest, instance):
     inst = instance(start=True)
     rest.change("POST", inst.path + "/exec", {"command": ["sh", "-c", "kill -STOP 1"]})
@@ -317,6 +329,7 @@ def test_state_tells_of_memory_cpu_processes_and_addresses(instance):
     assert state["network"]["lo"]["type"] == "loopback"
 
 
+@pytest.mark.host_only("rows of the database")
 def test_recursion(rest, instance):
     inst = instance(start=True)
     assert inst.path in rest.read("instances")
@@ -341,6 +354,7 @@ def test_recorded_output_lies_in_the_logs(rest, instance):
     assert rest.delete(urls["1"]).status == 200 and rest.get(urls["1"]).status == 404
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("name", ["..", "%2e%2e%2flxmd.log", "nope.log", ".hidden", "a%2fb.log", "exec_%0a"])
 def test_only_logs_are_logs(rest, instance, name):
     inst = instance(start=False)

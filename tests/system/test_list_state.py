@@ -2,6 +2,8 @@
 import json
 import os
 
+import pytest
+
 from harness.daemon import SLOW
 from harness.instance import wait_until
 
@@ -77,6 +79,7 @@ def test_descriptors_are_kept_while_somebody_watches(daemon, rest, instance):
     assert rest.read(f"instances/{inst.name}/state")["processes"] > 0
 
 
+@pytest.mark.host_only("what lxmd keeps ready")
 def test_a_list_is_never_older_than_a_change(daemon, rest, instance):
     inst = instance(start=False)
 

@@ -20,11 +20,13 @@ def on_terminal(daemon, *argv, **size):
     return terminal.Terminal([daemon.bin("lxmc"), *argv], daemon.env(), **size)
 
 
+@pytest.mark.host_only("what the client passes on")
 @pytest.mark.parametrize("code", [0, 1, 42, 124, 255])
 def test_exit_codes_are_the_command_s(lxmc, c1, code):
     assert lxmc("exec", c1, "--", "sh", "-c", f"exit {code}").code == code
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_exit_codes_of_what_does_not_run(lxmc, c1):
     assert lxmc("exec", c1, "--", "/no/such/program").code == 127
     assert lxmc("exec", c1, "--", "/etc/passwd").code == 126
@@ -34,16 +36,19 @@ def test_exit_codes_of_what_does_not_run(lxmc, c1):
     assert nowhere.code == 126 and "'/nope'" in nowhere.err
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_stopped_instance(lxmc, instance):
     done = lxmc("exec", instance(start=False).name, "--", "true")
     assert done.code == 125 and "not running" in done.err
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_streams_stay_apart(lxmc, c1):
     done = lxmc("exec", c1, "--", "sh", "-c", "cat; echo err >&2", stdin="in\n")
     assert (done.code, done.out, done.err) == (0, "in\n", "err\n")
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_options(lxmc, c1):
     out = lxmc("exec", c1, "--user", "1000", "--group", "1001", "--cwd", "/tmp", "--env", "A=b c", "--",
                "sh", "-c", 'id -u; id -g; pwd; echo "$A"', check=True).out
@@ -77,18 +82,21 @@ def test_100_mb_each_way(daemon, c1):
     assert (got, proc.returncode) == (size, 0)
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_output_that_nobody_reads_ends_the_command(daemon, c1):
     proc = subprocess.Popen(f"{daemon.bin('lxmc')} exec {c1} -- sh -c 'yes; true' | head -c 10 >/dev/null", shell=True,
                             env=daemon.env(), stdin=subprocess.DEVNULL)
     assert proc.wait(20 * SLOW) == 0
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_background_child_does_not_hold_the_client(lxmc, c1):
     began = time.monotonic()
     assert lxmc("exec", c1, "--", "sh", "-c", "sleep 60 & echo there", check=True).out == "there\n"
     assert time.monotonic() - began < 15 * SLOW
 
 
+@pytest.mark.host_only("what the client passes on")
 @pytest.mark.parametrize("sig, code", [(signal.SIGTERM, 3), (signal.SIGINT, 4), (signal.SIGUSR1, 5), (signal.SIGHUP, 6)])
 def test_signals_are_passed_on(daemon, c1, sig, code):
     script = "trap 'exit 3' TERM; trap 'exit 4' INT; trap 'exit 5' USR1; trap 'exit 6' HUP; echo ready; while :; do sleep 0.05; done"
@@ -135,6 +143,7 @@ def test_control_c_in_a_terminal_goes_to_the_command(daemon, c1):
     assert term.end() == 9
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_forced_modes(daemon, lxmc, c1):
     term = on_terminal(daemon, "exec", c1, "-T", "--", "sh", "-c", "test -t 1 || echo pipe")
     term.expect(b"pipe")
@@ -142,6 +151,7 @@ def test_forced_modes(daemon, lxmc, c1):
     assert lxmc("exec", c1, "-t", "--", "sh", "-c", "test -t 0 && echo tty").out.strip() == "tty"
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_shell(daemon, lxmc, c1):
     term = on_terminal(daemon, "shell", c1)
     term.type(b"echo $((6*7)); exit 5\n")
@@ -159,5 +169,6 @@ def test_console_attach_and_leave(daemon, c1):
         assert term.end() == 0
 
 
+@pytest.mark.host_only("what the client passes on")
 def test_console_log(lxmc, c1):
     assert lxmc("console", c1, "--show-log").code == 0

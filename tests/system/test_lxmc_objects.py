@@ -13,6 +13,8 @@ import pytest
 from harness.daemon import SLOW
 from harness.instance import fresh_name
 
+pytestmark = pytest.mark.host_only("what lxmc prints and what it asks for")
+
 
 @pytest.fixture
 def stopped(instance):

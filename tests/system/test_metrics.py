@@ -68,6 +68,7 @@ def test_an_instance_that_stops_is_counted_but_not_measured(rest, instance):
     assert any(name == "lxd_instances" and value >= 1 for name, labels, value in found)
 
 
+@pytest.mark.host_only("how figures are written, and for whom")
 def test_both_formats_and_both_names_say_the_same(rest, instance):
     instance()
     strict = samples(rest)
@@ -80,6 +81,7 @@ def test_both_formats_and_both_names_say_the_same(rest, instance):
     assert rest.request("GET", "/1.0/metrics", query={"names": "x"}).status == 400
 
 
+@pytest.mark.host_only("how figures are written, and for whom")
 def test_a_project_is_shown_alone(rest, instance):
     inst = instance()
     rest.post("projects", {"name": "other", "config": {"features.profiles": "false", "features.images": "false"}})
@@ -94,10 +96,12 @@ def test_a_project_is_shown_alone(rest, instance):
         rest.delete("projects/other")
 
 
+@pytest.mark.host_only("how figures are written, and for whom")
 def test_it_is_advertised(rest):
     assert "metrics" in rest.read("/1.0")["api_extensions"]
 
 
+@pytest.mark.host_only("how figures are written, and for whom")
 def test_the_metrics_listener_may_serve_everybody(own_daemon):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -261,6 +261,7 @@ def test_a_failed_refresh_leaves_the_earlier_copy(pair, box):
 
 
 # ---- refusals
+@pytest.mark.host_only("what two lxmd say to each other")
 def test_refusals(pair, box):
     a, b = pair
     box(start=False)
@@ -289,6 +290,7 @@ def test_refusals(pair, box):
     assert a.rest.post("instances/nope", {"migration": True}).status == 404 and a.rest.post("instances/c1/snapshots/nope", {"migration": True}).status == 404
 
 
+@pytest.mark.host_only("what two lxmd say to each other")
 def test_a_cancel_ends_both(pair, box):
     a, b = pair
     inst = box()
@@ -310,6 +312,7 @@ def socket_of(d, op, name):
     return d.rest.websocket(f"operations/{op['id']}/websocket", query={"secret": op["metadata"][name]})
 
 
+@pytest.mark.host_only("what two lxmd say to each other")
 def test_a_cancel_lets_go_of_who_waits(pair, box):
     """One of the two sockets is there, the other one never comes."""
     a, b = pair
@@ -324,6 +327,7 @@ def test_a_cancel_lets_go_of_who_waits(pair, box):
         control.close()
 
 
+@pytest.mark.host_only("what two lxmd say to each other")
 def test_an_lxd_server_is_told_apart(pair, box):
     a, b = pair
     op = b.rest.start_op("POST", "instances", json={"name": "c2", "source": {"type": "migration", "mode": "push"}})
@@ -342,6 +346,7 @@ def message(text):
 SNAP = b'{"name":"s","created_at":1}'
 
 
+@pytest.mark.host_only("what two lxmd say to each other")
 @pytest.mark.parametrize("offer,stream,says", [
     (b'{"type":"offer","version":9}', b"", "version 9"),
     (b'{"type":"offer","version":1,"snapshots":[{"name":"../x","created_at":1}]}', b"", "name"),
@@ -365,6 +370,7 @@ def test_hostile_sources(pair, box, offer, stream, says):
     assert b.rest.get("instances/c2").status == 404 and clean(b) == []
 
 
+@pytest.mark.host_only("what two lxmd say to each other")
 def test_a_project_without_snapshots_takes_none(pair, box):
     _, b = pair
     b.rest.change("POST", "projects", json={"name": "fenced", "config": {"restricted": "true", "features.profiles": "false"}})
@@ -379,6 +385,7 @@ def test_a_project_without_snapshots_takes_none(pair, box):
     b.rest.change("DELETE", "projects/fenced")
 
 
+@pytest.mark.host_only("what two lxmd say to each other")
 def test_what_the_source_does_not_call_whole_is_not_kept(pair, box):
     """All bytes are there, but not its last word: it may have found that something went wrong."""
     a, b = pair
@@ -396,6 +403,7 @@ def test_what_the_source_does_not_call_whole_is_not_kept(pair, box):
     assert b.rest.read("instances") == [] and clean(b) == []
 
 
+@pytest.mark.host_only("what two lxmd say to each other")
 def test_damage_on_the_way_shows(pair, box):
     a, b = pair
     inst = box()
@@ -415,6 +423,7 @@ def test_damage_on_the_way_shows(pair, box):
 
 
 # ---- the real client
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 def test_lxc_copies_and_moves_between_remotes(pair, box):
     a, b = pair
     if subprocess.run(["which", "lxc"], capture_output=True).returncode:

@@ -140,6 +140,7 @@ def test_a_network_gets_free_subnets(bridge):
     assert not any(one.network.overlaps(net) for net in before | {two.network})
 
 
+@pytest.mark.host_only("rows of the database")
 def test_defaults_are_filled_in_and_kept(bridge, bare):
     net = bridge("0")
     assert net["type"] == "bridge" and net["managed"] is True and net["status"] == "Created"
@@ -179,6 +180,7 @@ def test_bad_values_are_refused_and_leave_nothing(bare, key, value):
     assert bare.rest.get(f"networks/{name}").status == 404
 
 
+@pytest.mark.host_only("rows of the database")
 def test_taken_names_conflict(bridge, bare):
     name = bridge("0")["name"]
     assert bare.rest.post("networks", {"name": name}).status == 409
@@ -236,6 +238,7 @@ def test_rename_moves_everything(bare):
     assert not link(new) and not dnsmasq_of(bare, new)
 
 
+@pytest.mark.host_only("rows of the database")
 def test_what_is_not_there_says_so(bridge, bare):
     name = bridge("0")["name"]
     for path in (f"networks/{name}/forwards", f"networks/{name}/peers", "network-acls", "network-zones"):
@@ -390,6 +393,7 @@ def test_daemons_side_by_side_choose_different_subnets():
 
 
 # ---- the real client
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 def test_lxc_network_verbs(bare):
     if not shutil.which("lxc"):
         pytest.skip("lxc is not installed")

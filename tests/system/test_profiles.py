@@ -22,12 +22,14 @@ def profile(rest):
         rest.delete(f"profiles/{name}")
 
 
+@pytest.mark.host_only("rows of the database")
 def test_default_is_there_and_stays(rest):
     assert "/1.0/profiles/default" in rest.read("profiles")
     assert rest.delete("profiles/default").status == 403
     assert rest.post("profiles/default", {"name": "other"}).status == 403
 
 
+@pytest.mark.host_only("rows of the database")
 def test_create_answers_201_with_location_and_comes_back(rest, profile):
     name = fresh_name("prof")
     reply = rest.post("profiles", {"name": name, "description": "d", "config": {"limits.cpu": "1", "user.x": ""},
@@ -42,11 +44,13 @@ def test_create_answers_201_with_location_and_comes_back(rest, profile):
         rest.delete(f"profiles/{name}")
 
 
+@pytest.mark.host_only("rows of the database")
 def test_null_config_and_devices_are_empty(rest, profile):
     name = profile(config=None, devices=None)
     assert rest.read(f"profiles/{name}")["config"] == {}
 
 
+@pytest.mark.host_only("rows of the database")
 def test_put_replaces_patch_merges(rest, profile):
     name = profile(config={"user.a": "1", "user.b": "2"}, devices={"n": {"type": "none"}})
     rest.change("PATCH", f"profiles/{name}", {"config": {"user.b": "3"}, "description": "p"})
@@ -58,6 +62,7 @@ def test_put_replaces_patch_merges(rest, profile):
     assert got["config"] == {"user.c": "4"} and got["devices"] == {} and got["description"] == ""
 
 
+@pytest.mark.host_only("rows of the database")
 def test_etag_guards_a_concurrent_change(rest, profile):
     name = profile()
     tag = rest.get(f"profiles/{name}").headers["ETag"]
@@ -70,6 +75,7 @@ def test_etag_guards_a_concurrent_change(rest, profile):
     assert rest.put(f"profiles/{name}", {"config": {}}, headers={"If-Match": tag.strip('"')}).status == 200
 
 
+@pytest.mark.host_only("rows of the database")
 def test_rename_moves_it(rest, profile):
     name, other = profile(config={"user.a": "1"}), fresh_name("prof")
     reply = rest.post(f"profiles/{name}", {"name": other})
@@ -105,6 +111,7 @@ def test_bad_bodies_are_refused_by_name(rest, body, words):
     assert rest.get("profiles/x").status == 404
 
 
+@pytest.mark.host_only("rows of the database")
 def test_missing_ones_are_404_and_twins_409(rest, profile):
     name = profile()
     assert rest.get("profiles/nope").status == 404
@@ -115,6 +122,7 @@ def test_missing_ones_are_404_and_twins_409(rest, profile):
     assert rest.get("profiles", query={"project": "nope"}).status == 404
 
 
+@pytest.mark.host_only("rows of the database")
 def test_events_tell_of_changes(rest, profile):
     events = rest.events("lifecycle")
     try:
@@ -127,6 +135,7 @@ def test_events_tell_of_changes(rest, profile):
         events.close()
 
 
+@pytest.mark.host_only("rows of the database")
 def test_profile_in_use_is_named_by_it_and_stays(rest, profile, instance):
     name = profile(config={"user.a": "1"})
     c = instance(start=False, profiles=["default", name])
@@ -135,6 +144,7 @@ def test_profile_in_use_is_named_by_it_and_stays(rest, profile, instance):
     assert 400 <= reply.status < 500 and "in use" in reply.error
 
 
+@pytest.mark.host_only("rows of the database")
 def test_change_is_seen_by_instances_and_must_fit_them(rest, profile, instance):
     name = profile(config={"user.a": "1"})
     c = instance(start=False, profiles=["default", name])
@@ -146,6 +156,7 @@ def test_change_is_seen_by_instances_and_must_fit_them(rest, profile, instance):
     assert rest.read(f"profiles/{name}")["devices"] == {}
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 @pytest.mark.real_lxc
 @pytest.mark.skipif(not shutil.which("lxc"), reason="the package lxd-client is not installed")
 def test_lxc_manages_profiles(lxc, rest):
@@ -300,6 +311,7 @@ def test_a_renamed_profile_still_counts(rest, profile, instance):
         rest.post(f"profiles/{other}", {"name": name})
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 def test_lxmc_verbs_of_profiles_reach_a_running_instance(lxmc, rest, instance, tmp_path):
     name, other = fresh_name("prof"), fresh_name("prof")
     inst = instance()

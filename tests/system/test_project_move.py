@@ -76,6 +76,7 @@ def test_move_with_changes(rest, instance, pools, project):  # noqa: F811
     assert rest.read(f"instances/{new}", query={"project": p})["config"]["user.k"] == "w"
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 def test_refused_moves(rest, instance, project):
     box = instance(start=False)
     p = project()
@@ -93,6 +94,7 @@ def test_refused_moves(rest, instance, project):
     assert where(rest, box.name) == sorted(["default", p])
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 def test_lxc_moves_and_copies_to_projects(rest, lxc, instance, project):
     if subprocess.run(["which", "lxc"], capture_output=True).returncode:
         pytest.skip("lxc is not installed")

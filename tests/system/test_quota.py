@@ -115,7 +115,7 @@ def test_nobody_leaves_a_project_from_inside(rest, instance, pool, disk):
     with open(f"/proc/{box.pid}/root/root/f", "rb") as f:
         done = subprocess.run(["nsenter", f"--user=/proc/{box.pid}/ns/user", "-S", "0", "-G", "0", "python3", "-c", change], stdin=f,
                               capture_output=True, text=True)
-    assert done.returncode and "OSError" in done.err
+    assert done.returncode and "OSError" in done.stderr
     assert project_of(upper)[0] == project
 
 

@@ -21,6 +21,7 @@ def test_resources_agree_with_proc(rest):
     assert r["system"]["type"] in ("physical", "virtual-machine", "container")
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 @pytest.mark.real_lxc
 @pytest.mark.skipif(not shutil.which("lxc"), reason="the package lxd-client is not installed")
 def test_lxc_shows_resources(lxc):
@@ -28,6 +29,7 @@ def test_lxc_shows_resources(lxc):
     assert "CPU" in out and "Memory:" in out
 
 
+@pytest.mark.host_only("rows of the database")
 def test_configuration_metadata_names_every_key_once(rest):
     configs = rest.read("metadata/configuration")["configs"]
     keys = [next(iter(k)) for group in configs["instance"].values() for k in group["keys"]]
@@ -40,6 +42,7 @@ def test_configuration_metadata_names_every_key_once(rest):
     assert not any("refused" in k["limits.cpu"] for k in configs["instance"]["resource-limits"]["keys"] if "limits.cpu" in k)
 
 
+@pytest.mark.host_only("rows of the database")
 def test_warnings_are_listed_acknowledged_and_deleted(daemon, rest):
     uuid = "11111111-2222-4333-8444-555555555555"
     daemon.lxmd("sql", "cluster", "INSERT INTO warnings (uuid, type, status, severity, count, first_seen_at, "
@@ -66,6 +69,7 @@ def certificate(tmp_path):
     return base64.encodebytes(der).decode(), digest.split("=")[1].strip().replace(":", "").lower()
 
 
+@pytest.mark.host_only("rows of the database")
 def test_certificates_are_trusted_changed_and_forgotten(rest, certificate):
     text, fingerprint = certificate
     reply = rest.post("certificates", {"certificate": text, "type": "client"})

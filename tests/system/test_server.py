@@ -1,4 +1,7 @@
 """The daemon as a whole: who it is, what an unknown path is, a second one on the same directory."""
+import pytest
+
+pytestmark = pytest.mark.host_only("HTTP on a socket, and what lxmd writes into its log")
 
 
 def test_root_lists_the_version(rest):

@@ -41,10 +41,12 @@ def ceiling(inst, controller, v1, v2):
         path = path.rsplit("/", 1)[0]
 
 
+@pytest.mark.host_only("texts of files, and rows of the database")
 def test_the_seven_are_there():
     assert SHIPPED == ["default", "docker", "hardened", "large", "medium", "nesting", "small"]
 
 
+@pytest.mark.host_only("texts of files, and rows of the database")
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_line_that_says_something_says_why(name):
     lines = (TOP / f"profiles/{name}.yaml").read_text().splitlines()
@@ -55,6 +57,7 @@ def test_each_line_that_says_something_says_why(name):
     assert all("#" in line or line in above for line in keys), keys
 
 
+@pytest.mark.host_only("texts of files, and rows of the database")
 @pytest.mark.parametrize("name", OTHERS)
 def test_create_from_a_file_is_what_load_makes(lxmc, rest, name):
     other = fresh_name("prof")
@@ -70,6 +73,7 @@ def test_create_from_a_file_is_what_load_makes(lxmc, rest, name):
         rest.delete(f"profiles/{name}")
 
 
+@pytest.mark.host_only("texts of files, and rows of the database")
 def test_load_lists_and_names_what_there_is(lxmc):
     listed = lxmc("profile", "load", check=True).out
     assert [line.split(":")[0] for line in listed.splitlines()] == OTHERS
@@ -110,6 +114,7 @@ def test_hardened(with_profile):
     assert inst.sh("grep Seccomp: /proc/self/status").split()[1] == "2"
 
 
+@pytest.mark.host_only("texts of files, and rows of the database")
 def test_default_is_what_init_makes(rest):
     text = (TOP / "profiles/default.yaml").read_text()
     made = rest.read("profiles/default")
@@ -118,6 +123,7 @@ def test_default_is_what_init_makes(rest):
         assert line in text
 
 
+@pytest.mark.host_only("texts of files, and rows of the database")
 def test_init_asks_for_further_profiles(own_daemon):
     answers = "no\nno\nno\nsmall, nesting\nno\n"
     own_daemon.lxmc("admin", "init", stdin=answers, check=True)

@@ -4,6 +4,8 @@ import os
 import subprocess
 import threading
 
+import pytest
+
 from conftest import create
 from harness import images
 from harness.daemon import Daemon
@@ -57,6 +59,7 @@ def test_shutdown_alone_leaves_them(own_daemon, busybox_tar):
     assert inst.pid == pid
 
 
+@pytest.mark.host_only("who waits for the end of lxmd")
 def test_two_at_once_wait_for_one_end(own_daemon, busybox_tar):
     images.import_image(own_daemon.rest, busybox_tar, "testimage")
     inst = create(own_daemon, "testimage", name="d0")
@@ -70,6 +73,7 @@ def test_two_at_once_wait_for_one_end(own_daemon, busybox_tar):
     inst.wait_status("Running", 10)
 
 
+@pytest.mark.host_only("who waits for the end of lxmd")
 def test_an_end_amid_requests_on_open_connections():
     """libmicrohttpd aborts when it is ended while a request waits for its worker."""
     daemon = Daemon("amid")

@@ -84,6 +84,7 @@ def test_a_stopped_instance_stays_stopped(box):
     assert box.sh("cat /root/a") == "one\n"
 
 
+@pytest.mark.host_only("rows of the database")
 def test_configuration_comes_back_but_not_addresses_and_ids(instance, rest):
     box = instance(start=False, config={"user.k": "old", "limits.processes": "200"})
     before = box.get()
@@ -100,6 +101,7 @@ def test_configuration_comes_back_but_not_addresses_and_ids(instance, rest):
     assert not [k for k in now["config"] if k.startswith("volatile.lxm.")]
 
 
+@pytest.mark.host_only("rows of the database")
 def test_objects(box, rest):
     snap(box, "s1")
     snap(box, "s2", expires_at="2099-01-02T03:04:05Z")
@@ -116,6 +118,7 @@ def test_objects(box, rest):
     assert not [k for k in one["config"] if k.startswith("volatile.lxm.")]
 
 
+@pytest.mark.host_only("rows of the database")
 def test_names(box, rest):
     snap(box)
     snap(box)
@@ -155,6 +158,7 @@ def test_rename_expiry_delete(box, rest):
     assert rest.delete(f"{box.path}/snapshots/s2").status == 404
 
 
+@pytest.mark.host_only("rows of the database")
 def test_expiry_of_the_instance_counts_from_the_snapshot(instance, rest):
     box = instance(start=False, config={"snapshots.expiry": "1d 2H"})
     snap(box, "s1")
@@ -182,6 +186,7 @@ def test_snapshots_follow_a_rename_and_go_with_the_instance(box, daemon, rest):
                lambda: f"left: {Footprint(daemon).grown_since(before)}")
 
 
+@pytest.mark.host_only("rules that lxmd judges by itself")
 def test_a_restored_instance_obeys_what_its_project_has_become(daemon, image, rest):
     project = fresh_name("p")
     assert rest.post("projects", {"name": project, "config": {"features.profiles": "false", "features.images": "false"}}).status == 201
@@ -205,6 +210,7 @@ def test_a_restored_instance_obeys_what_its_project_has_become(daemon, image, re
         rest.delete(f"projects/{project}")
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 def test_lxc(box, lxc):
     box.sh("echo one > /root/a")
     assert lxc("snapshot", box.name).code == 0
@@ -221,6 +227,7 @@ def test_lxc(box, lxc):
     assert names(box) == ["snap0"]
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 def test_lxmc(box, lxmc):
     box.sh("echo one > /root/a")
     lxmc("snapshot", box.name, "s1", check=True)
@@ -257,10 +264,12 @@ def leftovers(daemon):
 
 
 # fewer where all takes ten times as long, and each round with it
-MOMENTS = [0.002, 0.005, 0.01, 0.02, 0.03, 0.045, 0.06, 0.09, 0.13, 0.2] if SLOW < 10 else [0.01, 0.06, 0.2, 0.5, 1, 2]
+MOMENTS = [0.002, 0.005, 0.01, 0.02, 0.03, 0.045, 0.06, 0.09, 0.13, 0.2] if SLOW < 10 else [0.01, 0.1, 0.4, 1]
+DRIVERS = pytest.mark.parametrize("driver", [
+    "overlay", pytest.param("dir", marks=pytest.mark.host_only("the same rows and marks, and copies of files where the other has layers"))])
 
 
-@pytest.mark.parametrize("driver", ["overlay", "dir"])
+@DRIVERS
 @pytest.mark.timeout(240)
 def test_kill_while_snapshots_come_and_go(own_daemon, busybox_tar, driver):
     rest = own_daemon.rest
@@ -293,7 +302,7 @@ def test_kill_while_snapshots_come_and_go(own_daemon, busybox_tar, driver):
     box.remove()
 
 
-@pytest.mark.parametrize("driver", ["overlay", "dir"])
+@DRIVERS
 @pytest.mark.timeout(240)
 def test_kill_while_restoring_leaves_old_or_new(own_daemon, busybox_tar, driver):
     rest = own_daemon.rest

@@ -111,12 +111,14 @@ def test_life_of_a_custom_volume(daemon, rest, pool):
     assert not list((daemon.dir / "pools" / name / "custom").iterdir())
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("path", ["volumes/nonsense", "volumes/custom/no-such", "volumes/container/no-such"])
 def test_what_is_not_there(rest, path):
     assert rest.get(f"storage-pools/default/{path}").status in (400, 404)
     assert rest.get(f"storage-pools/no-such/{path}").status in (400, 404)
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 @pytest.mark.skipif(not shutil.which("lxc"), reason="the package lxd-client is not installed")
 def test_lxc_storage(lxc, rest):
     name = fresh_name("pool")

@@ -48,6 +48,7 @@ def builders(daemon):
 
 
 # ---- list and show
+@pytest.mark.host_only("which image a name stands for")
 def test_list_has_each_release_with_each_variant(rest):
     urls = rest.read("templates")
     assert "/1.0/templates/busybox" in urls
@@ -61,6 +62,7 @@ def test_list_has_each_release_with_each_variant(rest):
     assert cloud["init"] == "systemd"
 
 
+@pytest.mark.host_only("which image a name stands for")
 def test_show_takes_any_name(rest):
     shown = [rest.read(f"templates/{n.replace('/', '%2F')}") for n in ("debian", "debian/12", "debian/bookworm")]
     assert shown[0] == shown[1] == shown[2]
@@ -101,6 +103,7 @@ def test_busybox_is_built_once_and_small(rest, daemon):
     assert scratch(daemon) == []
 
 
+@pytest.mark.host_only("which image a name stands for")
 @pytest.mark.skipif(not os.path.exists("/bin/busybox"), reason="busybox-static is not installed")
 def test_rebuild_moves_the_alias(rest):
     first = build(rest, "busybox")
@@ -111,6 +114,7 @@ def test_rebuild_moves_the_alias(rest):
     rest.change("DELETE", f"images/{first['fingerprint']}")
 
 
+@pytest.mark.host_only("who leads a build, and who waits for it")
 @pytest.mark.skipif(not os.path.exists("/bin/busybox"), reason="busybox-static is not installed")
 def test_equal_requests_share_one_build(rest):
     drop_image(rest, "busybox")
@@ -119,6 +123,7 @@ def test_equal_requests_share_one_build(rest):
     assert len(prints) == 1
 
 
+@pytest.mark.host_only("which image a name stands for")
 def test_an_own_alias_of_that_name_wins(rest, image):
     drop_image(rest, "busybox")
     target = rest.read(f"images/aliases/{image}")["target"]
@@ -191,6 +196,7 @@ def test_a_dead_mirror_is_told(mirror_daemon):
     assert logs and "127.0.0.1" in logs[0].read_text()
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @needs_mmdebstrap
 @pytest.mark.parametrize("mirror", ["/etc", "deb http://x y main", "http://x/ [trusted=yes]", "ftp://x"])
 def test_a_mirror_that_is_no_url_is_refused(mirror_daemon, mirror):
@@ -212,6 +218,7 @@ def test_a_cancelled_build_leaves_nothing(mirror_daemon):
         assert scratch(daemon) == [] and builders(daemon) == []
 
 
+@pytest.mark.host_only("who leads a build, and who waits for it")
 @needs_mmdebstrap
 def test_the_next_caller_takes_a_cancelled_build_over(mirror_daemon):
     with SilentMirror() as url:

@@ -132,6 +132,7 @@ def free_port():
         return s.getsockname()[1]
 
 
+@pytest.mark.host_only("judged as a whole before anything reaches the kernel")
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize("kind", TABLE)
 def test_one_bad_part_changes_nothing(world, kind, method):

@@ -122,6 +122,7 @@ def clean(box):
 USB1, USB2 = "bus/usb/001/002", "bus/usb/001/003"
 
 
+@pytest.mark.host_only("which devices of a made-up sysfs are meant; that they come and go: below")
 @pytest.mark.parametrize("want,found", [
     ({"vendorid": "046d"}, {USB1, USB2}),
     ({"vendorid": "046d", "productid": "0825"}, {USB2}),
@@ -242,6 +243,7 @@ def test_programs_inside_hear_of_it(box, sysfs):
     sysfs.unplug("bus/usb/devices/1-5", "dev/char/1:4")
 
 
+@pytest.mark.host_only("which devices of a made-up sysfs are meant; that they come and go: below")
 @pytest.mark.parametrize("want,found", [({"vendorid": "046d"}, {"ttyUSB0": "1:7", "usb/hiddev0": "1:8"}), ({"productid": "0825"}, {"usb/hiddev0": "1:8"})])
 def test_unix_hotplug(box, want, found):
     devices(box, h={"type": "unix-hotplug", **want})
@@ -261,6 +263,7 @@ def test_hotplug_gives_disks_and_keeps_names_below_dev(box, sysfs):
         sysfs.unplug("dev/block/7:201", "dev/char/1:10", "dev/char/1:11")
 
 
+@pytest.mark.host_only("which devices of a made-up sysfs are meant; that they come and go: below")
 @pytest.mark.parametrize("want,found", [
     ({}, {"dri/card0", "dri/renderD128", "dri/card1"}),
     ({"id": "1"}, {"dri/card1"}),
@@ -273,6 +276,7 @@ def test_gpu(box, want, found):
     assert set(nodes(box)) == found
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("device,text", [
     ({"type": "gpu", "id": "7"}, "no such device"),
     ({"type": "gpu", "gputype": "mdev", "mdev": "x"}, "gputype 'mdev' is not supported"),

@@ -82,6 +82,7 @@ def test_devices_without_sense_are_refused(rest, instance, device):
     rest.refused("PATCH", f"instances/{inst.name}", {"devices": {"d": {**DISK, **device}}}, statuses=(400, 404))
 
 
+@pytest.mark.host_only("rows of the database")
 def test_a_volume_of_this_project_only(rest, volume, instance):
     """The name of another project's volume means nothing here."""
     name, project = volume(), fresh_name("proj")
@@ -171,6 +172,7 @@ def test_moves_between_projects(daemon, rest, volume):
     rest.change("DELETE", f"projects/{project}")
 
 
+@pytest.mark.host_only("rows of the database")
 def test_defaults_of_the_pool(rest, volume, pool):
     rest.change("PATCH", f"storage-pools/{pool}", {"config": {"volume.user.a": "b", "volume.snapshots.expiry": "1w"}})
     rest.post(f"storage-pools/{pool}/volumes/custom", {"name": "v", "config": {"user.a": "own"}})
@@ -180,6 +182,7 @@ def test_defaults_of_the_pool(rest, volume, pool):
     assert rest.read(f"storage-pools/{pool}/volumes/custom/w")["config"] == {}
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 @pytest.mark.parametrize("body", [{"content_type": "block"}, {"config": {"size": "1GiB"}}, {"source": {"type": "nonsense"}},
                                   {"config": {"security.shifted": "true", "security.unmapped": "true"}}])
 def test_what_the_driver_cannot_is_refused(rest, body):
@@ -187,12 +190,14 @@ def test_what_the_driver_cannot_is_refused(rest, body):
     assert reply.status == 400 and reply.error, reply
 
 
+@pytest.mark.host_only("turned away before anything reaches the kernel")
 def test_other_servers_are_refused(rest, volume):
     name = volume()
     assert rest.post(BASE, {"name": "x", "source": {"type": "migration"}}).status == 501
     assert rest.post(f"{BASE}/{name}", {"name": name, "migration": True}).status == 501
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 def test_lxmc(lxmc, volume, instance):
     name, inst = volume(), instance(start=False)
     lxmc("storage", "volume", "attach", "default", name, inst.name, "/data", check=True)
@@ -209,6 +214,7 @@ def test_lxmc(lxmc, volume, instance):
     assert lxmc("storage", "volume", "copy", name, f"default/{name}4").code == 2
 
 
+@pytest.mark.host_only("what the client asks for and prints; the requests themselves are made above")
 @pytest.mark.skipif(not shutil.which("lxc"), reason="the package lxd-client is not installed")
 def test_lxc(lxc, volume, instance):
     name, inst = volume(), instance()
