@@ -230,6 +230,7 @@ def test_a_refresh_sends_what_differs(pair, box):
     Transfer(a, b, "c1", "c6", sink={"refresh": True}).wait()
 
 
+@pytest.mark.host_only("what two lxmd say to each other")
 @pytest.mark.parametrize("source,sink", [(True, False), (False, True), (False, False)])
 def test_only_what_is_offered_whole_takes_snapshots_away(pair, box, source, sink):
     """An offer without snapshots does not say that there are none."""
