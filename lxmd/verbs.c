@@ -241,7 +241,7 @@ static int verb_routes(const char *dir, int argc, char **argv)
 		const char *name;
 	} flags[] = {
 		{ RT_PROJECT, "project" }, { RT_ALLPROJECTS, "all-projects" }, { RT_NAMED, "named" }, { RT_UPLOAD, "upload" },
-		{ RT_EITHER, "either" },   { RT_ASYNC, "async" },
+		{ RT_EITHER, "either" },   { RT_ASYNC, "async" },		      { RT_SLOT, "slot" },
 	};
 	size_t n, i, k;
 	const struct route *t = route_table(&n);
