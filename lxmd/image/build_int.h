@@ -59,6 +59,7 @@ struct mm_progress {
 	uint64_t need, got;	   /* bytes of the running download */
 	unsigned int total, steps; /* packages to install, and unpack and configure steps done */
 	bool lists;		   /* package lists are being fetched, sizes are not of packages */
+	bool base;		   /* what is installed is the base system, of whose packages the steps are counted apart */
 };
 
 /** Take one line of mmdebstrap's and apt's output in. Returns true if stage or percent may have changed. */

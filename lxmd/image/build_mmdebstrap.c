@@ -56,7 +56,7 @@ static bool mm_step(struct mm_progress *p)
 	unsigned int all = p->total * 2; /* each package is unpacked and configured */
 
 	p->steps++;
-	return mm_stage(p, "Installing packages",
+	return mm_stage(p, p->base ? "Installing the base system" : "Installing packages",
 			all ? (int)(p->steps >= all ? 100 : p->steps * 100 / all) : -1);
 }
 
@@ -70,6 +70,10 @@ bool mm_progress_line(struct mm_progress *p, const char *line)
 	}
 	if (lxm_starts(line, "I: extracting archives"))
 		return mm_stage(p, "Unpacking the base system", -1);
+	if (lxm_starts(line, "I: installing essential") || lxm_starts(line, "I: installing remaining")) {
+		p->base = lxm_starts(line, "I: installing essential");
+		return false;
+	}
 	if (lxm_starts(line, "I: running --customize-hook"))
 		return mm_stage(p, "Setting up services", -1);
 	if (lxm_starts(line, "Need to get ")) {

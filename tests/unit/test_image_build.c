@@ -126,7 +126,13 @@ static void test_output_becomes_progress(void)
 	CU_ASSERT_TRUE(mm_progress_line(&p, "Get:1 http://mirror/debian trixie/main amd64 a amd64 1 [500 kB]"));
 	CU_ASSERT_STRING_EQUAL(p.stage, "Downloading packages");
 	CU_ASSERT_EQUAL(p.percent, 25);
+	/* the base system has a hundred per cent of its own */
+	CU_ASSERT_FALSE(mm_progress_line(&p, "I: installing essential packages..."));
 	CU_ASSERT_TRUE(mm_progress_line(&p, "Unpacking a (1) ..."));
+	CU_ASSERT_STRING_EQUAL(p.stage, "Installing the base system");
+	CU_ASSERT_FALSE(mm_progress_line(&p, "I: installing remaining packages inside the chroot..."));
+	CU_ASSERT_FALSE(mm_progress_line(&p, "0 upgraded, 2 newly installed, 0 to remove and 0 not upgraded."));
+	CU_ASSERT_TRUE(mm_progress_line(&p, "Unpacking b (1) ..."));
 	CU_ASSERT_STRING_EQUAL(p.stage, "Installing packages");
 	CU_ASSERT_EQUAL(p.percent, 25);
 	CU_ASSERT_TRUE(mm_progress_line(&p, "Setting up a (1) ..."));
