@@ -200,6 +200,16 @@ static char *created_name(const json_t *op)
 	return slash ? lxm_url_decode(slash + 1, strcspn(slash + 1, "?"), false) : NULL;
 }
 
+/* The profiles of a new project are empty: what the server says of that, with what helps here. */
+static int no_root_disk(struct lxm_err *e, int r)
+{
+	size_t n = strlen(e->msg);
+
+	if (strstr(e->msg, "has no root disk"))
+		snprintf(e->msg + n, sizeof(e->msg) - n, "; '-s POOL' gives it one");
+	return r;
+}
+
 /* Creates; *name_out is the name (free() it), *client_out where. */
 static int create(struct cli *cli, struct client **client_out, char **name_out, struct lxm_err *e)
 {
@@ -228,7 +238,7 @@ static int create(struct cli *cli, struct client **client_out, char **name_out, 
 	r = client_change_op(*client_out, "POST", client_url(*client_out, "/1.0/instances"), json_incref(body), title,
 			     &op, e);
 	if (r < 0)
-		return *name ? client_tried(e, r, "create instance", name) : r;
+		return no_root_disk(e, *name ? client_tried(e, r, "create instance", name) : r);
 	*name_out = *name ? lxm_strdup(name) : created_name(op);
 	if (!*name_out)
 		return lxm_err_set(e, EPROTO, "the server does not say what it called the new instance");

@@ -102,6 +102,8 @@ def test_errors_say_what_was_tried_once(lxmc, image):
     for argv in (["-s", "nope"], ["-c", "limits.memory=x"]):
         err = lxmc("launch", image, "once", *argv).err
         assert err.count("create instance 'once': ") == 1, err
+    bare = lxmc("init", image, "once", "--no-profiles")
+    assert "has no root disk" in bare.err and bare.err.endswith("; '-s POOL' gives it one\n"), bare
     if lxmc("admin", "sql", "cluster", "SELECT 1").code:
         assert "lxmd sql" in lxmc("admin", "sql", "cluster", "SELECT 1").err
 
