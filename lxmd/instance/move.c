@@ -130,12 +130,26 @@ static int commit(struct lxmd *d, struct pool *pool, const struct instance *i, s
 	return 0;
 }
 
+/* Each project hears of its own side alone: who listens there may not know the other, nor what the instance was called in it. */
+static void tell(struct lxmd *d, const struct instance *was, const struct instance *now, const struct caller *who)
+{
+	lxm_auto(free) char *old_url = instance_url(was->row.name), *url = instance_url(now->row.name);
+
+	if (!lxm_streq(was->row.project, now->row.project)) {
+		event_lifecycle(d, was->row.project, "instance-deleted", old_url, NULL, who);
+		event_lifecycle(d, now->row.project, "instance-created", url, NULL, who);
+	} else if (!lxm_streq(was->row.name, now->row.name)) {
+		event_lifecycle(d, now->row.project, "instance-renamed", url, json_pack("{s:s}", "old_name", was->row.name), who);
+	} else {
+		event_lifecycle(d, now->row.project, "instance-updated", url, NULL, who);
+	}
+}
+
 int instance_move(struct lxmd *d, const struct instance *i, const struct instance_move *to, const struct caller *who, struct lxm_err *e)
 {
 	lxm_auto(lock_release) struct lock *old_name = NULL, *new_name = NULL;
 	lxm_auto(instance) struct instance now = { 0 };
 	lxm_auto(pool_unref) struct pool *pool = NULL;
-	lxm_auto(free) char *url = NULL;
 	int r = instance_need_stopped(d, i, "move", e);
 
 	if (r == 0)
@@ -150,11 +164,6 @@ int instance_move(struct lxmd *d, const struct instance *i, const struct instanc
 		r = commit(d, pool, i, &now, e);
 	if (r < 0)
 		return lxm_err_wrap(e, r, "move instance '%s'", i->row.name);
-	url = instance_url(now.row.name);
-	if (!lxm_streq(now.row.project, i->row.project) || !lxm_streq(now.row.name, i->row.name))
-		event_lifecycle(d, now.row.project, "instance-renamed", url,
-				json_pack("{s:s, s:s}", "old_name", i->row.name, "old_project", i->row.project), who);
-	else
-		event_lifecycle(d, now.row.project, "instance-updated", url, NULL, who);
+	tell(d, i, &now, who);
 	return 0;
 }

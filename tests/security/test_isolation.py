@@ -143,6 +143,19 @@ def attempt(client, method, path, body, project="blue"):
     return reply.status, reply.error
 
 
+def test_who_is_given_an_instance_does_not_hear_of_the_other_project(world, blue):
+    """An administrator moves it: each side hears that something came or went, and not which the other is."""
+    root = {"root": {"type": "disk", "path": "/", "pool": world.red.pool}}
+    world.red.change("POST", "instances", {"name": "redgift", "source": {"type": "none"}, "profiles": [], "devices": root})
+    red = world.served.at(world.red.certificate)
+    with blue.events(project="blue") as there, red.events(project="red") as here:
+        world.red.change("POST", "instances/redgift", {"name": "present", "project": "blue", "migration": True})
+        there.wait_for(lambda e: e["metadata"].get("action") == "instance-created")
+        here.wait_for(lambda e: e["metadata"].get("action") == "instance-deleted")
+        world.blue.change("DELETE", "instances/present")
+    assert "red" not in json.dumps(there.seen) and "blue" not in json.dumps(here.seen), (there.seen, here.seen)
+
+
 @pytest.mark.parametrize("source", [
     {"type": "copy", "source": "NAME", "project": "red"}, {"type": "copy", "source": "NAME/redsnap", "project": "red"},
     {"type": "copy", "source": "NAME"}, {"type": "copy", "source": "NAME", "project": "red", "refresh": True}])
