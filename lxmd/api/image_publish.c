@@ -120,11 +120,10 @@ static int publish_run(struct op *op, void *arg, struct lxm_err *e)
 	lxm_auto(instance) struct instance in = { 0 };
 	lxm_auto(lock_release) struct lock *lock = NULL;
 	lxm_auto(run_unref) struct run *run = NULL;
-	char key[40];
 	int r = instance_load(d, p->project, p->instance, &in, e);
 
 	if (r == 0)
-		r = lock_try(d->locks, instance_lock_key(in.row.id, key), "Publishing instance", &lock, e);
+		r = instance_lock_id(d, in.row.id, "Publishing instance", 0, &lock, e);
 	if (r < 0)
 		return r;
 	run = run_get_settled(d, in.row.id);

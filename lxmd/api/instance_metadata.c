@@ -40,11 +40,10 @@ LXM_AUTO_STRUCT(meta, struct meta, put_away)
 static int open_meta(struct request *rq, bool write, struct meta *m, struct lxm_err *e)
 {
 	const struct volume_id *v;
-	char key[40];
 	int r = instance_load(rq->d, rq_project(rq), rq_arg(rq, 0), &m->i, e);
 
 	if (r == 0 && write)
-		r = lock_try(rq->d->locks, instance_lock_key(m->i.row.id, key), "Changing metadata", &m->lock, e);
+		r = instance_lock_id(rq->d, m->i.row.id, "Changing metadata", 0, &m->lock, e);
 	if (r == 0)
 		r = storage_pool_get(rq->d, m->i.row.pool, &m->pool, e);
 	if (r < 0)

@@ -36,11 +36,10 @@ static int rebuild_run(struct op *op, void *arg, struct lxm_err *e)
 	struct lxmd *d = op_daemon(op);
 	struct job *j = arg;
 	struct rebuild b = { .image = j->source.type == SOURCE_IMAGE ? j->source.fp : NULL };
-	char key[40];
 	int r = source_fetch(d, j->project, &j->source, &j->row, op, e);
 
 	if (r == 0)
-		r = lock_try(d->locks, instance_lock_key(j->id, key), "Rebuilding instance", &lock, e);
+		r = instance_lock_id(d, j->id, "Rebuilding instance", 0, &lock, e);
 	b.architecture = j->row.architecture;
 	b.image_config = j->row.config;
 	if (r == 0)

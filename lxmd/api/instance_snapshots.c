@@ -34,8 +34,7 @@ LXM_AUTO_PTR(job, struct job, job_free)
 static int begin(struct op *op, const struct job *j, const char *what, struct instance *i, struct lock **lock, struct lxm_err *e)
 {
 	struct lxmd *d = op_daemon(op);
-	char key[40];
-	int r = lock_try(d->locks, instance_lock_key(j->id, key), what, lock, e);
+	int r = instance_lock_id(d, j->id, what, 0, lock, e);
 
 	return r < 0 ? r : instance_load_id(d, j->id, i, e);
 }

@@ -144,8 +144,7 @@ static int refresh_run(struct op *op, void *arg, struct lxm_err *e)
 	lxm_auto(instance) struct instance i = { 0 };
 	struct create_job *j = arg;
 	struct lxmd *d = op_daemon(op);
-	char key[40];
-	int r = lock_try(d->locks, instance_lock_key(j->refresh, key), "Refreshing instance", &lock, e);
+	int r = instance_lock_id(d, j->refresh, "Refreshing instance", 0, &lock, e);
 
 	if (r == 0)
 		r = instance_load_id(d, j->refresh, &i, e);

@@ -127,9 +127,7 @@ static int update_one(struct lxmd *d, struct instance *was, const struct caller 
 {
 	lxm_auto(lock_release) struct lock *lock = NULL;
 	lxm_auto(instance) struct instance now = { 0 };
-	char key[40];
-	int r = lock_take(d->locks, instance_lock_key(was->row.id, key), "Applying a changed profile", LOCK_WAIT_MS,
-			  &lock, e);
+	int r = instance_lock_id(d, was->row.id, "Applying a changed profile", LOCK_WAIT_MS, &lock, e);
 
 	if (r == 0)
 		r = instance_load_id(d, was->row.id, &now, e);

@@ -26,11 +26,10 @@ int copy_source_begin(struct lxmd *d, const struct copy_source *src, struct inst
 	lxm_auto(instance) struct instance seen = { 0 };
 	lxm_auto(db_snapshot) struct db_snapshot s = { 0 };
 	lxm_auto(lock_release) struct lock *lock = NULL;
-	char key[40];
 	int r = instance_load(d, src->project, src->name, &seen, e);
 
 	if (r == 0)
-		r = lock_try(d->locks, instance_lock_key(seen.row.id, key), "Copying instance", &lock, e);
+		r = instance_lock_id(d, seen.row.id, "Copying instance", 0, &lock, e);
 	if (r == 0)
 		r = instance_load_id(d, seen.row.id, from, e);
 	if (r == 0 && src->snapshot)

@@ -95,6 +95,15 @@ static inline bool instance_privileged(const struct instance *i)
 char *instance_lock_key(int64_t id, char out[40]);
 
 /**
+ * Take an instance's lock alone. Whoever finds it taken is told the instance's name, never its id, which counts what all projects have.
+ *
+ * @timeout_ms  how long to wait, 0: not, but for housekeeping of lxmd (lock_try_brief())
+ *
+ * Worker threads. Returns 0, or -EBUSY (409) naming the instance and what runs.
+ */
+int instance_lock_id(struct lxmd *d, int64_t id, const char *what, int timeout_ms, struct lock **lock_out, struct lxm_err *e);
+
+/**
  * Take an instance's lock and load what it is now: the start of every change.
  *
  * @what      what the caller does, for whoever is refused meanwhile

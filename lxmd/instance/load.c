@@ -215,22 +215,28 @@ char *instance_lock_key(int64_t id, char out[40])
 	return out;
 }
 
-int instance_lock(struct lxmd *d, int64_t id, const char *what, struct instance *out, struct lock **lock_out,
-		  struct lxm_err *e)
+int instance_lock_id(struct lxmd *d, int64_t id, const char *what, int timeout_ms, struct lock **lock_out, struct lxm_err *e)
 {
-	lxm_auto(lock_release) struct lock *lock = NULL;
 	char key[40];
-	int r = lock_try(d->locks, instance_lock_key(id, key), what, &lock, e);
+	int r = lock_take(d->locks, instance_lock_key(id, key), what, timeout_ms, lock_out, e);
 
 	if (r == -EBUSY) {
 		lxm_auto(free) char *holder = lock_holder(d->locks, key);
 		lxm_auto(instance) struct instance i = { 0 };
+		const char *name = instance_load_id(d, id, &i, NULL) == 0 ? i.row.name : "";
 
 		/* the lock knows the id only */
-		if (instance_load_id(d, id, &i, NULL) == 0)
-			lxm_err_http(e, 409, EBUSY, "instance '%s' is busy: %s", i.row.name, holder ? holder : "try again");
-		return r;
+		lxm_err_http(e, 409, EBUSY, "instance '%s' is busy: %s", name, holder ? holder : "try again");
 	}
+	return r;
+}
+
+int instance_lock(struct lxmd *d, int64_t id, const char *what, struct instance *out, struct lock **lock_out,
+		  struct lxm_err *e)
+{
+	lxm_auto(lock_release) struct lock *lock = NULL;
+	int r = instance_lock_id(d, id, what, 0, &lock, e);
+
 	if (r == 0)
 		r = instance_load_id(d, id, out, e);
 	if (r == 0)

@@ -43,8 +43,7 @@ static int take_one(struct lxmd *d, int64_t id, struct lxm_err *e)
 {
 	lxm_auto(lock_release) struct lock *lock = NULL;
 	lxm_auto(instance) struct instance i = { 0 };
-	char key[40];
-	int r = lock_take(d->locks, instance_lock_key(id, key), "Snapshotting instance", BUSY_WAIT_MS, &lock, e);
+	int r = instance_lock_id(d, id, "Snapshotting instance", BUSY_WAIT_MS, &lock, e);
 
 	if (r == 0)
 		r = instance_load_id(d, id, &i, e);
@@ -92,8 +91,7 @@ static int drop_one(struct lxmd *d, const struct db_snapshot *s, lxm_time now, s
 	lxm_auto(lock_release) struct lock *lock = NULL;
 	lxm_auto(instance) struct instance i = { 0 };
 	lxm_auto(db_snapshot) struct db_snapshot again = { 0 };
-	char key[40];
-	int r = lock_take(d->locks, instance_lock_key(s->instance_id, key), "Deleting expired snapshot", BUSY_WAIT_MS, &lock, e);
+	int r = instance_lock_id(d, s->instance_id, "Deleting expired snapshot", BUSY_WAIT_MS, &lock, e);
 
 	if (r == 0)
 		r = instance_load_id(d, s->instance_id, &i, e);

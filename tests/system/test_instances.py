@@ -308,7 +308,13 @@ def test_a_busy_instance_names_what_runs(rest, instance):
             text = reply.error
             break
         time.sleep(0.05)
-    assert "Stopping" in text
+    assert "Stopping" in text and f"instance '{inst.name}' is busy" in text, text
+    # by whichever verb: a number would count the instances of others
+    for method, path, body in (("POST", inst.path + "/snapshots", {"name": "s"}),
+                               ("POST", "instances", {"name": f"{inst.name}x", "source": {"type": "copy", "source": inst.name}}),
+                               ("POST", "images", {"source": {"type": "instance", "name": inst.name}})):
+        text = rest.refused(method, path, body, statuses=(409,))
+        assert "Stopping" in text and f"instance '{inst.name}' is busy" in text, text
     try:
         rest.wait(slow, timeout=20)
     except OperationFailed:
