@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,27 +15,25 @@ def complete(lxmc, *words):
     return lxmc("__complete", "--", *words, check=True).out.split("\n")[:-1]
 
 
-def all_verbs(lxmc, *prefix):
-    """Every verb of the table, found the way a shell's completion finds them."""
-    found = []
-    for word in complete(lxmc, *prefix, ""):
-        words = [*prefix, word]
-        if lxmc("help", *words).out.startswith("Usage:"):  # only a family
-            found += all_verbs(lxmc, *words)
-        elif len(words) <= 3 and f"Usage: lxmc {' '.join(words)}" in lxmc("help", *words).out:
-            found.append(words)
-            if words == ["config", "device"]:
-                found += all_verbs(lxmc, *words)
-    return found
+def all_helps(lxmc, texts, *prefix):
+    """Help of every verb of the table, found the way a shell's completion finds them, into `texts`: words -> what `help` did."""
+    with ThreadPoolExecutor(2) as pool:
+        found = [(*prefix, word) for word in complete(lxmc, *prefix, "")]
+        for words, done in zip(found, pool.map(lambda words: lxmc("help", *words), found)):
+            family = done.out.startswith("Usage:")
+            if not family and f"Usage: lxmc {' '.join(words)}" in done.out:
+                texts[words] = done
+            if family or words == ("config", "device"):
+                all_helps(lxmc, texts, *words)
+    return texts
 
 
 def test_every_verb_has_help(lxmc):
-    verbs = [v for w in complete(lxmc, "") for v in
-             ([[w]] if f"Usage: lxmc {w}" in lxmc("help", w).out and not lxmc("help", w).out.startswith("Usage:")
-              else all_verbs(lxmc, w))]
-    assert len(verbs) > 100
-    for words in verbs:
-        by_help, by_flag = lxmc("help", *words), lxmc(*words, "--help")
+    texts = all_helps(lxmc, {})
+    assert len(texts) > 100
+    with ThreadPoolExecutor(2) as pool:
+        flags = pool.map(lambda words: lxmc(*words, "--help"), texts)
+    for (words, by_help), by_flag in zip(texts.items(), flags):
         assert by_help.code == 0 and by_flag.code == 0, words
         assert f"Usage: lxmc {' '.join(words)}" in by_help.out
         assert by_help.out.startswith(by_flag.out)
