@@ -553,7 +553,8 @@ def test_one_that_waits_for_memory_is_held_back(instance, daemon, pool_disk, tmp
     inst = instance(config={"limits.memory": "64MiB", "limits.cpu.allowance": "80%"})
     large = pressure.fill(daemon.dir / "large", 96)
     try:
-        with pressure.thrashing(inst, large, 3):
+        # many: where the disk is quick, or the CPUs are somebody else's, a few programs wait for less than what counts as pressure
+        with pressure.thrashing(inst, large, 24):
             wait_until(lambda: cgroups.share(inst.pid) < 10 and warned(), 60, lambda: f"not held back: {cgroups.share(inst.pid)}")
             assert set(cgroups.io(inst.pid)) == {pool_disk} and set(cgroups.io(inst.pid)[pool_disk]) == {"rbps", "wbps", "riops", "wiops"}
             patch(inst, {"limits.cpu.allowance": "50%"}, root(limits_read="20MiB"))
