@@ -4,6 +4,7 @@
     lxmc, lxc       the command lines: lxmc("list", "-f", "json").out
     image           alias of a busybox image that is there
     instance        instance(start=True, name=None, config={}, ...) makes one and removes it after the test
+    shared          a running instance for all tests of a file that leave it as it was; kept(start=False): a stopped one
     daemon          the running lxmd itself (daemon.dir, daemon.log, daemon.proc, daemon.lxmd("waitready"))
     own_daemon      another lxmd for one test that wants to kill, fill or break it
     host_state      host_state() looks at the host; later.left_since(earlier) names leaks

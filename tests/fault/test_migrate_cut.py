@@ -75,9 +75,9 @@ def test_kill_either_side(pair, running):
 def test_a_full_disk_at_the_sink(pair, tmp_path):
     a, b = pair
     inst = create(a, "img", name="c1")
-    inst.sh("dd if=/dev/urandom of=/root/big bs=1M count=40 2>/dev/null")
+    inst.sh("dd if=/dev/urandom of=/root/big bs=1M count=20 2>/dev/null")
     inst.stop()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", tmp_path], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", tmp_path], check=True)
     try:
         (tmp_path / "pool").mkdir()
         b.rest.change("POST", "storage-pools", json={"name": "small", "driver": "dir", "config": {"source": str(tmp_path / "pool")}})
