@@ -116,6 +116,11 @@ static int find_label(const struct session *x, char label[APPARMOR_LABEL], struc
 	return apparmor_of(x->d->instances->apparmor, init, label, e);
 }
 
+static bool has_ended(int pidfd)
+{
+	return poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) > 0;
+}
+
 static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 {
 	lxm_auto(strv) struct lxm_strv env = { 0 };
@@ -150,6 +155,9 @@ static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 	if (init < 0)
 		return init;
 	r = find_label(x, label, e);
+	/* its files went with it, or are those of whoever has its number now */
+	if (has_ended(init))
+		return lxm_err_http(e, 400, ESRCH, "the instance is stopping");
 	if (r < 0)
 		return r;
 	lxm_kv_each(kv, &x->rq.env)
@@ -162,7 +170,7 @@ static int helper_start(struct session *x, struct ends *p, struct lxm_err *e)
 	io.unified = unified;
 	r = spawn_exec(x->d->instances->spawner, &job, &io, &x->report_sock, &x->helper_pidfd, e);
 	/* its cgroups may have gone away under our hands */
-	if (r < 0 && poll(&(struct pollfd){ .fd = init, .events = POLLIN }, 1, 0) > 0)
+	if (r < 0 && has_ended(init))
 		return lxm_err_http(e, 400, ESRCH, "the instance is stopping");
 	/* the program has them, and with it the lock that keeps them from being cleared away */
 	auto_fd_close(&x->log_fd[0]);
