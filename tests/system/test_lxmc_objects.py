@@ -381,6 +381,7 @@ def test_publish_by_force_stops_and_starts(lxmc, rest, instance):
     try:
         assert rest.read(f"images/aliases/{inst.name}-image")["target"] == done.out.strip()
         assert inst.status == "Running" and inst.pid != pid and inst.sh("cat /root/file") == "mine\n"
+        inst.sh("echo more >> /root/file")  # the same content within a second would be the same image
         inst.stop()
         lxmc("publish", inst.name, "--force", "--alias", f"{inst.name}-again", check=True)
         assert inst.status == "Stopped", "what did not run is not started"
