@@ -116,18 +116,16 @@ struct watching {
 	struct lxm_err *e;
 };
 
-static void watch(void *arg)
+/* Loop thread, where sessions end: this one does not before its operation has started. */
+static void go_on(void *arg)
 {
 	struct watching *w = arg;
 	struct session *x = w->x;
 
 	execs_add(x);
 	w->r = loop_add(x->d->loop, x->report_sock, EPOLLIN, session_report, x, &x->report, w->e);
-}
-
-static void end_at_once(void *arg)
-{
-	session_check_end(arg);
+	op_start(x->op);
+	session_check_end(x);
 }
 
 static int make_operation(struct session *x, const json_t *tag, struct lxm_err *e)
@@ -175,11 +173,8 @@ static int adopt(struct run *run, struct state *s, struct lxm_err *e)
 	session_ref(x);
 	op_ref(op);
 	op_set_lasting(op);
-	loop_call(x->d->loop, watch, &w);
+	loop_call(x->d->loop, go_on, &w);
 	lxm_debug("instance '%s': exec session '%s' goes on", run->name, op_id(op));
-	op_start(op);
-	if (!x->rq.websockets) /* `waiting` is the loop's by now */
-		loop_call(x->d->loop, end_at_once, x);
 	op_unref(op);
 	return w.r;
 }
