@@ -21,7 +21,7 @@ from harness import cgroups, images, pressure  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
 from harness.instance import Instance, wait_until  # noqa: E402
 
-ROUNDS = int(os.environ.get("ROUNDS", "10"))
+ROUNDS = int(os.environ.get("ROUNDS", "20"))
 REACTION = 20  # seconds that lxmd has to see what is going on
 EDGE = 0.1     # seconds after a change that are left out
 LIMIT = 1.2
