@@ -4,7 +4,7 @@ import struct
 import subprocess
 
 import pytest
-from websocket import ABNF
+from websocket import ABNF, WebSocketConnectionClosedException
 
 from conftest import create
 from harness import images
@@ -324,7 +324,10 @@ def test_a_cancel_lets_go_of_who_waits(pair, box):
         control = socket_of(d, op, "control")
         d.rest.delete(f"operations/{op['id']}")
         control.settimeout(5)
-        assert control.recv_data()[0] == ABNF.OPCODE_CLOSE
+        try:
+            assert control.recv_data()[0] == ABNF.OPCODE_CLOSE
+        except WebSocketConnectionClosedException:
+            pass  # let go as well: the cancelled operation was gone before its socket had been told
         control.close()
 
 
