@@ -22,10 +22,11 @@ check-fault: test-bins ## kill -9, full disks, failing calls (root)
 check-nesting: test-bins ## Docker, Podman and lxm inside an instance (root; builds a Debian image once)
 	$(Q)$(SAN_ENV) tests/check pytest:tests/nesting
 
+# one lane against LXD: a host has room for one
 check-compat: all ## Debian's lxc and incus, pylxd, Ansible and lxd-benchmark against lxmd; LXM_COMPAT=lxd: against LXD (root)
 	$(Q)packaging/install-packages $(call pkgs,compat)
 	$(Q)tests/compat/incus-client build/cache/incus
-	$(Q)$(SAN_ENV) $(if $(filter lxd,$(LXM_COMPAT)),LXM_LANES=1 )tests/check compat # a host has room for one LXD
+	$(Q)$(SAN_ENV) $(if $(filter lxd,$(LXM_COMPAT)),LXM_LANES=1 )tests/check compat
 
 # The image is made anew when the list of packages or the recipe changes.
 VM_PKGS   = $(filter-out clang libclang% mmdebstrap,$(call pkgs,build|run|test|vm))

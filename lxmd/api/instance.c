@@ -177,7 +177,6 @@ static int update_run(struct op *op, void *arg, struct lxm_err *e)
 static int start_job(struct request *rq, const struct instance *i, const char *what,
 		     int (*run)(struct op *, void *, struct lxm_err *), struct job *j, struct lxm_err *e)
 {
-
 	j->id = i->row.id;
 	return reply_op_new(rq,
 			    &(struct op_spec){ .cls = OP_TASK,

@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <link.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -33,10 +32,8 @@ struct idle {
 	void (*fn[FNS_MAX])(struct lxmd *d); /* n of them; set while the daemon starts */
 	size_t n;
 	unsigned int seen; /* of them when the timer was armed; loop thread */
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool busy;    /* a worker gives back; guarded by lock */
-	bool stopped; /* guarded by lock */
+	bool stopped;	   /* loop thread */
+	struct worker_group *jobs;
 };
 
 #ifndef LXM_SAN
@@ -76,10 +73,6 @@ static void give_back(void *arg)
 
 	(void)dl_iterate_phdr(drop_clean, &page);
 #endif
-	pthread_mutex_lock(&i->lock);
-	i->busy = false;
-	pthread_cond_broadcast(&i->done);
-	pthread_mutex_unlock(&i->lock);
 }
 
 static void look(void *arg)
@@ -87,6 +80,8 @@ static void look(void *arg)
 	struct idle *i = arg;
 	unsigned int noted = atomic_load(&i->noted);
 
+	if (i->stopped)
+		return;
 	if (noted != i->seen || workers_busy(i->d->workers)) {
 		i->seen = noted;
 		(void)loop_timer(i->d->loop, IDLE_MS, look, i);
@@ -94,12 +89,7 @@ static void look(void *arg)
 	}
 	/* whoever notes something from here on arms it again */
 	atomic_store(&i->armed, false);
-	pthread_mutex_lock(&i->lock);
-	if (!i->stopped && !i->busy) {
-		i->busy = true;
-		workers_run(i->d->workers, give_back, i);
-	}
-	pthread_mutex_unlock(&i->lock);
+	worker_group_run(i->jobs, give_back, i);
 }
 
 struct idle *idle_new(struct lxmd *d)
@@ -107,20 +97,23 @@ struct idle *idle_new(struct lxmd *d)
 	struct idle *i = lxm_alloc(sizeof(*i));
 
 	i->d = d;
-	pthread_mutex_init(&i->lock, NULL);
-	pthread_cond_init(&i->done, NULL);
+	i->jobs = worker_group_new(d->workers);
 	return i;
+}
+
+static void stop_looking(void *arg)
+{
+	struct idle *i = arg;
+
+	i->stopped = true;
 }
 
 void idle_stop(struct idle *i)
 {
 	if (!i)
 		return;
-	pthread_mutex_lock(&i->lock);
-	i->stopped = true;
-	while (i->busy)
-		pthread_cond_wait(&i->done, &i->lock);
-	pthread_mutex_unlock(&i->lock);
+	loop_call(i->d->loop, stop_looking, i);
+	(void)worker_group_wait(i->jobs, -1);
 }
 
 void idle_add(struct idle *i, void (*fn)(struct lxmd *d))
@@ -133,8 +126,7 @@ void idle_free(struct idle *i)
 {
 	if (!i)
 		return;
-	pthread_cond_destroy(&i->done);
-	pthread_mutex_destroy(&i->lock);
+	worker_group_free(i->jobs);
 	free(i);
 }
 

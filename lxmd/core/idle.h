@@ -9,7 +9,7 @@ struct idle;
 struct idle *idle_new(struct lxmd *d);
 /** Give nothing back any more, and wait for what runs. Main thread, before the parts that have added something go. NULL is fine. */
 void idle_stop(struct idle *i);
-/** After the loop's and the workers' end. NULL is fine. */
+/** After the loop's end, before the workers are freed. NULL is fine. */
 void idle_free(struct idle *i);
 
 /**
