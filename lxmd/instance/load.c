@@ -223,10 +223,13 @@ int instance_lock_id(struct lxmd *d, int64_t id, const char *what, int timeout_m
 	if (r == -EBUSY) {
 		lxm_auto(free) char *holder = lock_holder(d->locks, key);
 		lxm_auto(instance) struct instance i = { 0 };
-		const char *name = instance_load_id(d, id, &i, NULL) == 0 ? i.row.name : "";
+		const char *does = holder ? holder : "try again";
 
-		/* the lock knows the id only */
-		lxm_err_http(e, 409, EBUSY, "instance '%s' is busy: %s", name, holder ? holder : "try again");
+		/* the lock knows the id only, which is nobody's business */
+		if (instance_load_id(d, id, &i, NULL) == 0)
+			lxm_err_http(e, 409, EBUSY, "instance '%s' is busy: %s", i.row.name, does);
+		else
+			lxm_err_http(e, 409, EBUSY, "the instance is busy: %s", does);
 	}
 	return r;
 }

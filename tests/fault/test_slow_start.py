@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,26 +28,34 @@ def waits_in_open(proc):
         return False
 
 
+@contextmanager
+def hanging_start(daemon):
+    """lxmd starts and waits for storage that does not answer: its process, the FIFO, and where the true file lies meanwhile."""
+    cert, kept = daemon.dir / "server.crt", daemon.dir / "kept.crt"
+    cert.rename(kept)
+    os.mkfifo(cert)
+    proc = begin(daemon)
+    try:
+        wait_until(lambda: waits_in_open(proc))
+        yield proc, cert, kept
+    finally:
+        if proc.poll() is None:
+            proc.kill()
+            proc.wait()
+        if kept.exists():
+            kept.rename(cert)
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_start_that_hangs_ends_on_a_signal(own_daemon, busybox_tar, sign):
     images.import_image(own_daemon.rest, busybox_tar, "testimage")
     inst = create(own_daemon, "testimage", name="stays")
     pid = inst.pid
     own_daemon.stop()
-    cert, kept = own_daemon.dir / "server.crt", own_daemon.dir / "kept.crt"
-    cert.rename(kept)
-    os.mkfifo(cert)  # storage that does not answer
     since = own_daemon.log.stat().st_size
-    proc = begin(own_daemon)
-    try:
-        wait_until(lambda: waits_in_open(proc))
+    with hanging_start(own_daemon) as (proc, _, _):
         proc.send_signal(sign)
         assert proc.wait(10 * SLOW) == 0
-    finally:
-        if proc.poll() is None:
-            proc.kill()
-            proc.wait()
-        kept.rename(cert)
     said = own_daemon.log_tail(since=since)
     assert f"ending on signal {int(sign)} while identity starts" in said, said
     own_daemon.start()
@@ -56,13 +65,8 @@ def test_a_start_that_hangs_ends_on_a_signal(own_daemon, busybox_tar, sign):
 def test_a_start_that_goes_on_ends_after_the_part_at_work(own_daemon):
     """The part ends within its grace: what has been started goes down in order, nothing is left where it is."""
     own_daemon.stop()
-    cert, kept = own_daemon.dir / "server.crt", own_daemon.dir / "kept.crt"
-    cert.rename(kept)
-    os.mkfifo(cert)
     since = own_daemon.log.stat().st_size
-    proc = begin(own_daemon)
-    try:
-        wait_until(lambda: waits_in_open(proc))
+    with hanging_start(own_daemon) as (proc, cert, kept):
         proc.send_signal(signal.SIGTERM)
         wait_until(lambda: "while identity starts" in own_daemon.log_tail(since=since))
         with open(cert, "wb") as fifo:
@@ -70,12 +74,6 @@ def test_a_start_that_goes_on_ends_after_the_part_at_work(own_daemon):
             kept.rename(cert)  # for whoever opens it next
             fifo.write(text)
         assert proc.wait(10 * SLOW) == 0
-    finally:
-        if proc.poll() is None:
-            proc.kill()
-            proc.wait()
-        if kept.exists():
-            kept.rename(cert)
     said = own_daemon.log_tail(since=since)
     assert "leaving without it" not in said and "start:" not in said and "is ready" not in said, said
     own_daemon.start()
